@@ -1,0 +1,192 @@
+"""Readers of arrays, and the blocks that they are cut into.
+
+A reader knows its shape and gives any range along any axis, so that every source can be read twice and in any order.
+Blocks hold about 2^17 elements, few enough for the caches; where they are cut depends on shapes alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lossctl.shapes import Shape
+
+BLOCK = 1 << 17
+NumPyArray = npt.NDArray[Any]
+
+
+class Reader(Protocol):
+    """An array that is read in ranges."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it: the SOURCE as it was typed."""
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the whole array."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type that `read` returns."""
+
+    def read(self, start: int, stop: int, axis: int = 0) -> NumPyArray:
+        """Return the range [start, stop) along `axis`, other axes whole. A 0-d array is returned as it is."""
+
+    def place(self, index: tuple[int, ...]) -> str:
+        """Say where an element stands: `[2, 0]`, or `line 4, column 'yhat'`."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return path, key and sha256 of what was read, for the result's `inputs`."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """An array that is already in memory."""
+
+    array: NumPyArray
+    name: str = "array"
+
+    @property
+    def shape(self) -> Shape:
+        """The array's shape."""
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The array's type."""
+        return self.array.dtype
+
+    def read(self, start: int, stop: int, axis: int = 0) -> NumPyArray:
+        """Return a view."""
+        return self.array[(slice(None),) * axis + (slice(start, stop),)] if self.array.ndim else self.array
+
+    def place(self, index: tuple[int, ...]) -> str:
+        """Return the index in brackets."""
+        return place(index)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the hash of the bytes, in C order."""
+        import hashlib  # noqa: PLC0415 - 10 ms that only JSON results cost
+
+        content = np.ascontiguousarray(self.array).tobytes()
+        return {"path": None, "key": None, "sha256": hashlib.sha256(content).hexdigest()}
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    """A reader seen another way; it keeps the name, the type and the facts of what it wraps."""
+
+    inner: Reader
+
+    @property
+    def name(self) -> str:
+        """The inner reader's name."""
+        return self.inner.name
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The inner reader's type."""
+        return self.inner.dtype
+
+    def place(self, index: tuple[int, ...]) -> str:
+        """Return the index in brackets: the inner reader's own index would differ."""
+        return place(index)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the facts of what is really read."""
+        return self.inner.facts()
+
+
+@dataclass(frozen=True)
+class Reshaped(Wrapped):
+    """A reader with axes of size 1 put in or left out; nothing moves in memory."""
+
+    shape: Shape
+
+    def read(self, start: int, stop: int, axis: int = 0) -> NumPyArray:
+        """Return a range along an axis of the new shape."""
+        if self.shape[axis] == 1:
+            whole = self.inner.read(0, self.inner.shape[0] if self.inner.shape else 1)
+            return whole.reshape(self.shape)[(slice(None),) * axis + (slice(start, stop),)]
+        rank = sum(size != 1 for size in self.shape[:axis])
+        wide = [position for position, size in enumerate(self.inner.shape) if size != 1]
+        part = self.inner.read(start, stop, wide[rank])
+        return part.reshape((*self.shape[:axis], stop - start, *self.shape[axis + 1 :]))
+
+    def place(self, index: tuple[int, ...]) -> str:
+        """Say it with the inner reader's own index."""
+        wide = iter(i for i, size in zip(index, self.shape, strict=True) if size != 1)
+        return self.inner.place(tuple(0 if size == 1 else next(wide) for size in self.inner.shape))
+
+
+@dataclass(frozen=True)
+class Moved(Wrapped):
+    """A reader with one axis moved: torch wants the classes on axis 1."""
+
+    source: int
+    target: int
+
+    @property
+    def order(self) -> list[int]:
+        """The inner axis that stands at each place."""
+        axes = list(range(len(self.inner.shape)))
+        axes.insert(self.target, axes.pop(self.source))
+        return axes
+
+    @property
+    def shape(self) -> Shape:
+        """The shape after the move."""
+        return tuple(self.inner.shape[axis] for axis in self.order)
+
+    def read(self, start: int, stop: int, axis: int = 0) -> NumPyArray:
+        """Return a range along an axis of the moved shape."""
+        return np.transpose(self.inner.read(start, stop, self.order[axis]), self.order)
+
+
+@dataclass(frozen=True)
+class Broadcast(Wrapped):
+    """A reader stretched to a wider shape of the same rank."""
+
+    shape: Shape
+
+    def read(self, start: int, stop: int, axis: int = 0) -> NumPyArray:
+        """Return a range of the stretched array, without copying it."""
+        narrow = self.inner.shape[axis] == 1
+        part = self.inner.read(*((0, 1) if narrow else (start, stop)), axis)
+        return np.broadcast_to(part, (*self.shape[:axis], stop - start, *self.shape[axis + 1 :]))
+
+
+def place(index: tuple[int, ...]) -> str:
+    """Write an index as Python does."""
+    return f"[{', '.join(map(str, index))}]"
+
+
+def reshaped(reader: Reader, shape: Shape) -> Reader:
+    """See a reader under another shape, which may differ in axes of size 1."""
+    return reader if reader.shape == shape else Reshaped(reader, shape)
+
+
+def stretched(reader: Reader, shape: Shape) -> Reader:
+    """See a reader broadcast to `shape`."""
+    rank = len(shape) - len(reader.shape)
+    lifted = reshaped(reader, (1,) * rank + reader.shape)
+    return lifted if lifted.shape == shape else Broadcast(lifted, shape)
+
+
+def whole(reader: Reader) -> NumPyArray:
+    """Read all of it."""
+    return reader.read(0, reader.shape[0] if reader.shape else 1)
+
+
+def cuts(samples: int, elements: int, *, block: int = BLOCK) -> Iterator[tuple[int, int]]:
+    """Cut `samples` samples of `elements` elements each; an empty source is one empty block."""
+    step = max(1, block // max(1, elements))
+    for start in range(0, max(samples, 1), step):
+        yield start, min(start + step, samples)

@@ -1,0 +1,135 @@
+"""Everything that can go wrong and be said to a person: one tree, an exit code on each branch, a hint on each leaf.
+
+An error is one paragraph: what, where and why (the message), then the command that would work (the hint).
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# Longer lists of known names are cut in messages: a paragraph, not a page.
+LISTED = 24
+
+
+class LossctlError(Exception):
+    """The root of all errors that lossctl raises on purpose.
+
+    `message` says what, where and why; `hint` says what would work. The class carries the exit code.
+    """
+
+    code: ClassVar[int] = 70
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        """Keep the sentence about the fault apart from the sentence about the way out."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def paragraph(self) -> str:
+        """Return the message and the hint as one paragraph."""
+        return f"{self.message} {self.hint}".strip()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the error as the JSON object that `--format json` puts on stderr."""
+        return {"kind": type(self).__name__, "code": self.code, "message": self.message, "hint": self.hint}
+
+
+class GateFailed(LossctlError):
+    """A gate that the user set was not met. Nothing else exits 1."""
+
+    code = 1
+
+
+class UsageError(LossctlError):
+    """What was typed cannot be done as typed."""
+
+    code = 2
+
+
+class UnknownName(UsageError):
+    """A loss, format or other plug-in that no table knows."""
+
+
+class BadParameter(UsageError):
+    """A parameter that the loss does not have, or a value that it does not take."""
+
+
+class NoSuchReduction(UsageError):
+    """The loss has no such reduction, for a reason that the message gives."""
+
+
+class BadSpec(UsageError):
+    """A spec with an unknown or doubled key, a wrong type, or words that cannot be parsed."""
+
+
+class InputError(LossctlError):
+    """An input is missing, unreadable, or does not fit the others."""
+
+    code = 3
+
+
+class MissingFile(InputError):
+    """There is no such file, or it may not be read."""
+
+
+class UnreadableFile(InputError):
+    """The file is there, but it is not what its format says."""
+
+
+class UnknownKey(InputError):
+    """The file has no such column, array or member, or several that could be meant."""
+
+
+class ShapeMismatch(InputError):
+    """Shapes, lengths or ids of the inputs do not fit one another."""
+
+
+class TooLarge(InputError):
+    """A loss that needs all samples at once would need more memory than it may take."""
+
+
+class ValuesError(LossctlError):
+    """The values themselves forbid an answer."""
+
+    code = 4
+
+
+class NotFinite(ValuesError):
+    """NaN or infinity in an input under `--nan error`."""
+
+
+class OutOfDomain(ValuesError):
+    """Finite values that the loss is not defined on."""
+
+
+class NothingLeft(ValuesError):
+    """No sample, or no weight, is left to average."""
+
+
+class Undecided(LossctlError):
+    """A gate that the data cannot decide."""
+
+    code = 5
+
+
+class MissingExtra(LossctlError):
+    """An optional dependency is not installed."""
+
+    code = 6
+
+    def __init__(self, module: str, purpose: str, install: str) -> None:
+        """Say what needs `module` and how pip installs it."""
+        super().__init__(f"{purpose} needs the package '{module}', which is not installed.", hint=f"Run: pip install {install}")
+
+
+def near(name: str, known: Iterable[str], noun: str) -> str:
+    """Return the hint for an unknown name: the nearest known one, then the list."""
+    names = sorted(set(known))
+    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    meant = f"Did you mean '{close[0]}'? " if close else ""
+    more = f", and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return f"{meant}Known {noun}: {', '.join(names[:LISTED])}{more}." if names else f"{meant}There are no {noun}."

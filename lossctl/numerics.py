@@ -1,0 +1,53 @@
+"""What losses calculate with, in the array API standard: each takes the namespace first and any array after it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lossctl.signature import Array
+
+
+def log_softmax(xp: Any, scores: Array, axis: int) -> Array:
+    """Logarithm of the softmax along `axis`, shifted by the maximum so that large scores do not overflow."""
+    shifted = scores - xp.max(scores, axis=axis, keepdims=True)
+    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
+
+
+def log_sum_exp(xp: Any, scores: Array, axis: int) -> Array:
+    """Logarithm of the sum of exponentials along `axis`; -inf where every score is -inf."""
+    highest = xp.max(scores, axis=axis, keepdims=True)
+    safe = xp.where(xp.isfinite(highest), highest, xp.zeros_like(highest))
+    total = xp.log(xp.sum(xp.exp(scores - safe), axis=axis, keepdims=True)) + safe
+    return xp.squeeze(total, axis=axis)
+
+
+def softplus(xp: Any, x: Array) -> Array:
+    """log(1 + e^x) without overflow."""
+    return xp.log1p(xp.exp(-xp.abs(x))) + relu(xp, x)
+
+
+def relu(xp: Any, x: Array) -> Array:
+    """max(x, 0), with torch's derivative 0 at 0."""
+    return xp.maximum(x, xp.zeros_like(x))
+
+
+def x_log_y(xp: Any, x: Array, y: Array) -> Array:
+    """Give x log(y), and 0 where x is 0 unless y is NaN."""
+    nothing = (x == 0) & ~xp.isnan(y)
+    one = xp.ones_like(y)
+    return xp.where(nothing, xp.zeros_like(x), x * xp.log(xp.where(nothing, one, y)))
+
+
+def norm(xp: Any, x: Array, p: float, axis: int) -> Array:
+    """The p-norm along `axis`; p = 0 counts what is not zero, p = inf takes the largest."""
+    size = xp.abs(x)
+    if p == 0:
+        return xp.sum(xp.astype(x != 0, x.dtype), axis=axis)
+    if p == float("inf"):
+        return xp.max(size, axis=axis)
+    if p == 1:
+        return xp.sum(size, axis=axis)
+    if p == 2:  # noqa: PLR2004 - the Euclidean norm has a square root of its own
+        return xp.sqrt(xp.sum(x * x, axis=axis))
+    return xp.sum(size**p, axis=axis) ** (1 / p)

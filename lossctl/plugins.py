@@ -1,0 +1,87 @@
+"""One table class behind losses, file formats, renderers and backends.
+
+Own rows come first, then `module:attribute`, then entry points: ours always win, so nobody shadows `mse`. Entry points
+are scanned only after our own rows have failed, because importlib.metadata takes longer to import than a small run.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from lossctl.errors import UnknownName, near
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T")
+
+
+def exactly(name: str) -> str:
+    """The spelling rule of tables that have none."""
+    return name
+
+
+@dataclass(frozen=True)
+class Plugins(Generic[T]):
+    """Named things: values, or strings `module:attribute` that are imported when asked for."""
+
+    noun: str
+    group: str
+    rows: Callable[[], Mapping[str, T | str]]
+    spelling: Callable[[str], str] = exactly
+    by_path: bool = False
+
+    def get(self, name: str) -> T:
+        """Return what `name` stands for.
+
+        Raises: UnknownName with the nearest known name, or with what went wrong on import.
+        """
+        row = self.rows().get(self.spelling(name))
+        if row is not None:
+            return resolve(row, name) if isinstance(row, str) else row
+        if self.by_path and ":" in name:
+            return resolve(name, name)  # type: ignore[no-any-return]
+        for entry in self._entries():
+            if self.spelling(entry.name) == self.spelling(name):
+                return resolve(entry.value, f"{name} ({entry.value})")  # type: ignore[no-any-return]
+        message = f"There is no {self.noun} '{name}'."
+        raise UnknownName(message, hint=near(name, self.names(), f"{self.noun}s"))
+
+    def names(self) -> list[str]:
+        """All known names: our own, then those of installed packages."""
+        return [*self.rows(), *(entry.name for entry in self._entries())]
+
+    def _entries(self) -> list[Any]:
+        from importlib.metadata import entry_points  # noqa: PLC0415 - 40 ms that only a name of somebody else's costs
+
+        return list(entry_points(group=self.group))
+
+
+def resolve(path: str, name: str) -> Any:
+    """Import `module:attribute`, or `file.py:attribute`.
+
+    Raises: UnknownName if the module or the attribute is not there, or if importing it fails.
+    """
+    module, _, attribute = path.rpartition(":")
+    try:
+        found = _from_file(module) if module.endswith(".py") else importlib.import_module(module)
+        return getattr(found, attribute)
+    except Exception as error:
+        message = f"'{name}' could not be imported: {type(error).__name__}: {error}."
+        raise UnknownName(message, hint="It is read as package.module:Attribute or ./file.py:Attribute.") from error
+
+
+def _from_file(path: str) -> Any:
+    import importlib.util  # noqa: PLC0415 - only for losses in a file of the user's
+
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

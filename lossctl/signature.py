@@ -1,0 +1,214 @@
+"""The closed vocabulary that a loss's inputs and parameters are annotated with.
+
+A word is a shape, a domain and a dtype rule. The same word validates data, casts it, writes `info`, and draws the
+samples that the checks run on. Shapes are written in dims: `n` is the sample axis, `c` the classes, other letters are
+sizes that must agree wherever they recur, and `*d` is any number of further axes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+from lossctl.errors import BadParameter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Any array of the array API standard: NumPy's, torch's, the strict one.
+Array = Any
+INF = math.inf
+
+
+@dataclass(frozen=True)
+class Domain:
+    """An interval of the reals, or a few listed values."""
+
+    low: float = -INF
+    high: float = INF
+    open_low: bool = False
+    values: tuple[float, ...] = ()
+
+    @property
+    def says(self) -> str:
+        """The domain in the notation of a formula."""
+        if self.values:
+            return "{" + ", ".join(f"{v:g}" for v in self.values) + "}"
+        if self.low == -INF and self.high == INF:
+            return "any real"
+        if self.high == INF:
+            return f"{'>' if self.open_low else '>='} {self.low:g}"
+        return f"{'(' if self.open_low else '['}{self.low:g}, {self.high:g}]"
+
+    def holds(self, low: float, high: float) -> bool:
+        """Whether all of [low, high] is inside; NaN never is."""
+        above = low > self.low if self.open_low else low >= self.low
+        return above and high <= self.high
+
+
+ANY = Domain()
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A word for an array: what shape it has, which values it takes, and what the network must have done to it."""
+
+    shape: str
+    says: str
+    domain: Domain = ANY
+    index: bool = False
+    rule: str = "exact"
+    free_if: str = ""
+    needs: str = ""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A word for a scalar parameter."""
+
+    kind: type
+    says: str
+    domain: Domain = ANY
+    infinite: bool = False
+
+    def parse(self, name: str, given: object) -> float | int | bool:
+        """Turn what was typed into a value inside the domain.
+
+        Raises: BadParameter, with the domain, if it is not a number of this kind.
+        """
+        wrong = f"Parameter '{name}' takes {self.says}, not {given!r}."
+        if self.kind is bool:
+            return _flag(given, wrong)
+        try:
+            value = float(str(given))
+        except ValueError:
+            raise BadParameter(wrong) from None
+        if isinstance(given, bool) or not self.domain.holds(value, value) or (math.isinf(value) and not self.infinite):
+            raise BadParameter(wrong)
+        if self.kind is int and not value.is_integer():
+            raise BadParameter(wrong)
+        return self.kind(value)  # type: ignore[no-any-return]
+
+
+def _flag(given: object, wrong: str) -> bool:
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    try:
+        return words[str(given).lower()]
+    except KeyError:
+        raise BadParameter(wrong) from None
+
+
+NON_NEGATIVE = Domain(low=0.0)
+UNIT = Domain(low=0.0, high=1.0)
+SOFTMAX_INSIDE = "nothing: raw scores, the softmax is inside the loss"
+SIGMOID_INSIDE = "nothing: raw scores, the sigmoid is inside the loss"
+
+# Arrays, one row a sample, any further axes.
+Real = Annotated[Array, Tensor("n *d", "real numbers", needs="nothing: any real number")]
+Logits = Annotated[Array, Tensor("n *d", "raw scores", needs=SIGMOID_INSIDE)]
+Probability = Annotated[Array, Tensor("n *d", "probabilities", UNIT, needs="sigmoid: values in [0, 1]")]
+Binary = Annotated[Array, Tensor("n *d", "0 or 1", Domain(0.0, 1.0, values=(0.0, 1.0)))]
+LogProbability = Annotated[Array, Tensor("n *d", "log-probabilities", needs="log_softmax: logarithms of probabilities")]
+Mass = Annotated[
+    Array,
+    Tensor("n *d", "probabilities, or their logarithms with log_target", NON_NEGATIVE, free_if="log_target"),
+]
+Variance = Annotated[
+    Array,
+    Tensor("n *d", "variances: of pred's shape, one axis short, or of size 1 on one axis", NON_NEGATIVE, rule="variance"),
+]
+
+# Classes.
+ClassLogits = Annotated[Array, Tensor("n c *d", "raw scores, one a class", needs=SOFTMAX_INSIDE)]
+ClassTarget = Annotated[
+    Array, Tensor("n *d", "class indices 0..C-1, or probabilities of pred's shape", index=True, rule="target")
+]
+
+# Vectors.
+Embedding = Annotated[Array, Tensor("n *d e", "vectors on the last axis", needs="nothing: any vector")]
+Vector = Annotated[Array, Tensor("n e", "one vector a sample", needs="nothing: any vector")]
+
+# Sequences, with time first as torch has it.
+SequenceLogProbability = Annotated[
+    Array, Tensor("t n c", "log-probabilities, time first", needs="log_softmax over the class axis")
+]
+SequenceLabels = Annotated[
+    Array, Tensor("n s", "label ids (N, S), or all sequences end to end", NON_NEGATIVE, index=True, rule="sequences")
+]
+Length = Annotated[Array, Tensor("n", "whole lengths", NON_NEGATIVE, index=True)]
+
+# Samples of two distributions, which may differ in size.
+Draws = Annotated[Array, Tensor("n", "draws of one distribution", needs="nothing: any real number")]
+OtherDraws = Annotated[Array, Tensor("m", "draws of another distribution")]
+
+# Tensor parameters. Those without `n` are read once and never cut.
+ClassWeight = Annotated[Array, Tensor("c", "one weight a class")]
+ElementWeight = Annotated[Array, Tensor("n *d", "one weight an element, of pred's shape", NON_NEGATIVE)]
+TrailingWeight = Annotated[Array, Tensor("n *d", "weights that broadcast against pred's last axes", rule="broadcast")]
+DrawWeight = Annotated[Array, Tensor("n", "one weight a draw", NON_NEGATIVE)]
+OtherDrawWeight = Annotated[Array, Tensor("m", "one weight a draw", NON_NEGATIVE)]
+
+# Scalar parameters.
+Positive = Annotated[float, Number(float, "a number > 0", Domain(low=0.0, open_low=True))]
+NonNegative = Annotated[float, Number(float, "a number >= 0", NON_NEGATIVE)]
+NormDegree = Annotated[float, Number(float, "a norm degree >= 0, or inf", NON_NEGATIVE, infinite=True)]
+AtLeastOne = Annotated[float, Number(float, "a number >= 1", Domain(low=1.0))]
+Fraction = Annotated[float, Number(float, "a number in [0, 1]", UNIT)]
+Integer = Annotated[int, Number(int, "a whole number")]
+Index = Annotated[int, Number(int, "a whole number >= 0", NON_NEGATIVE)]
+Flag = Annotated[bool, Number(bool, "true or false")]
+
+
+@dataclass(frozen=True)
+class Input:
+    """A named array of a loss: positional, or a tensor parameter that may be left out."""
+
+    name: str
+    word: Tensor
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A named scalar of a loss, with the value it has when nobody says otherwise."""
+
+    name: str
+    word: Number
+    default: float | int | bool
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a loss's function header says: its inputs in order and its parameters."""
+
+    inputs: tuple[Input, ...] = ()
+    tensors: tuple[Input, ...] = ()
+    parameters: tuple[Parameter, ...] = field(default=())
+
+    @property
+    def arrays(self) -> tuple[Input, ...]:
+        """All arrays, inputs first."""
+        return self.inputs + self.tensors
+
+
+def read_signature(function: Callable[..., Any]) -> Signature:
+    """Read inputs, tensor parameters and scalar parameters from a function header.
+
+    Raises: TypeError if an argument other than the first (the array namespace) carries no word of the vocabulary.
+    """
+    words = inspect.get_annotations(function, eval_str=True)
+    inputs, tensors, numbers = [], [], []
+    for argument in list(inspect.signature(function).parameters.values())[1:]:
+        word = next((w for w in get_args(words.get(argument.name))[1:] if isinstance(w, Tensor | Number)), None)
+        if word is None:
+            message = f"{function.__name__}: argument '{argument.name}' carries no word of the vocabulary"
+            raise TypeError(message)
+        if isinstance(word, Number):
+            numbers.append(Parameter(argument.name, word, argument.default))
+        elif argument.kind is inspect.Parameter.KEYWORD_ONLY:
+            tensors.append(Input(argument.name, word, optional=True))
+        else:
+            inputs.append(Input(argument.name, word))
+    return Signature(tuple(inputs), tuple(tensors), tuple(numbers))

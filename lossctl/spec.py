@@ -1,0 +1,153 @@
+"""What argv and YAML both become: a request, before any file is opened or any name looked up."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from lossctl.errors import BadParameter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# `name:param=value`, where the name may itself be `package.module:Attribute` and a value may be `@file.npz:key`.
+ITEM = re.compile(r"(?P<name>.*?)(?::(?P<params>\w+=.*))?$", re.DOTALL)
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf|nan", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Given:
+    """An input as it was given: a SOURCE string, or a value written in place."""
+
+    text: str = ""
+    value: Any = None
+
+    @property
+    def inline(self) -> bool:
+        """Whether the value stands in the spec itself."""
+        return self.value is not None
+
+
+@dataclass(frozen=True)
+class LossSpec:
+    """A loss as it was asked for: a name and parameters, still text."""
+
+    name: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One part of a weighted sum, with inputs of its own where it has them."""
+
+    name: str
+    loss: LossSpec
+    weight: float = 1.0
+    inputs: Mapping[str, Given] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A bound on one result: `kind` is max, min or expect."""
+
+    key: str
+    kind: str
+    bound: float
+    rtol: float = 1e-9
+    atol: float = 0.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to read, check and reduce; the same words as on the command line."""
+
+    reduction: str = "mean"
+    nan: str = "error"
+    min_coverage: float = 0.0
+    broadcast: bool = False
+    squeeze: bool = False
+    class_dim: int | None = None
+    label_offset: int = 0
+    ignore_index: int | None = None
+    dtype: str = "f64"
+    backend: str = "numpy"
+    max_memory: int = 2 << 30
+    in_format: str = ""
+    on: str = ""
+    by: str = ""
+    weights: Given | None = None
+    mask: Given | None = None
+    per_sample: bool = False
+    worst: int = 0
+    best: int = 0
+    stats: bool = False
+    allow_code: bool = True
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A whole request. `positional` inputs get their names from the loss; `folder` is what paths are relative to."""
+
+    losses: tuple[LossSpec, ...] = ()
+    positional: tuple[Given, ...] = ()
+    inputs: Mapping[str, Given] = field(default_factory=dict)
+    terms: tuple[Term, ...] = ()
+    options: Options = field(default_factory=Options)
+    gates: tuple[Gate, ...] = ()
+    folder: str = ""
+
+
+def parse_losses(text: str) -> tuple[LossSpec, ...]:
+    """Parse `mse,huber:delta=.5,l1`: an item that begins with `param=`, or is a bare number, goes on with the loss before it.
+
+    Raises: BadParameter where there is no loss before it.
+    """
+    items: list[str] = []
+    for piece in text.split(","):
+        goes_on = re.match(r"\w+=", piece) or NUMBER.fullmatch(piece.strip())
+        if goes_on and items:
+            items[-1] += f",{piece}" if "=" in items[-1] else f":{piece}"
+        else:
+            items.append(piece.strip())
+    return tuple(_parse_item(item) for item in items)
+
+
+def _parse_item(item: str) -> LossSpec:
+    found = ITEM.match(item)
+    if not found or not found["name"] or "=" in found["name"]:
+        message = f"'{item}' is not a loss."
+        raise BadParameter(message, hint="Write LOSS or LOSS:param=value[,param=value].")
+    return LossSpec(found["name"], dict(parse_params(split_params(found["params"] or ""))))
+
+
+def split_params(text: str) -> list[str]:
+    """Split `weight=1,2,4,label_smoothing=.1` before each `word=`."""
+    return re.split(r",(?=\w+=)", text) if text else []
+
+
+def parse_params(items: Iterable[str]) -> Iterable[tuple[str, str]]:
+    """Read each `name=value`.
+
+    Raises: BadParameter for an item without `=`.
+    """
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals or not name.strip():
+            message = f"'{item}' is not a parameter."
+            raise BadParameter(message, hint="Write it as name=value.")
+        yield name.strip().replace("-", "_"), value.strip()
+
+
+def with_params(losses: tuple[LossSpec, ...], params: Mapping[str, str]) -> tuple[LossSpec, ...]:
+    """Give the parameters of `-p` to the one loss there is.
+
+    Raises: BadParameter where there are several losses.
+    """
+    if not params:
+        return losses
+    if len(losses) != 1:
+        names = ", ".join(one.name for one in losses)
+        message = f"-p gives a parameter to a single loss, but there are {len(losses)}: {names}."
+        raise BadParameter(message, hint=f"Write it behind its loss: {losses[0].name}:{next(iter(params))}=…")
+    return (replace(losses[0], params={**losses[0].params, **params}),)

@@ -1,0 +1,62 @@
+"""Sums that merge exactly, and moments that merge stably.
+
+A sum keeps the totals of its blocks and adds them with `math.fsum`, whose result does not depend on their order. Blocks
+are cut at indices that depend only on the loss and the shapes, so threads and machines change no bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+
+def exact_sum(totals: list[float]) -> float:
+    """Add floats with one rounding; NaN and infinities combine as in IEEE arithmetic."""
+    try:
+        return math.fsum(totals)
+    except (OverflowError, ValueError):
+        return sum(totals)
+
+
+@dataclass
+class Sums:
+    """Block totals by term name."""
+
+    totals: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, name: str, total: float) -> None:
+        """Append one block's total of one term."""
+        self.totals[name].append(total)
+
+    def merge(self, other: Sums) -> None:
+        """Take in another part's block totals."""
+        for name, totals in other.totals.items():
+            self.totals[name].extend(totals)
+
+    def finish(self) -> dict[str, float]:
+        """Return each term's exact sum."""
+        return {name: exact_sum(totals) for name, totals in self.totals.items()}
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean and sum of squared deviations, merged by Chan, Golub and LeVeque's formula (1983)."""
+
+    n: int = 0
+    mean: float = 0.0
+    m2: float = 0.0
+
+    def merge(self, other: Moments) -> Moments:
+        """Combine two parts without ever forming E[x^2] - E[x]^2."""
+        n = self.n + other.n
+        if n == 0:
+            return self
+        step = other.mean - self.mean
+        mean = self.mean + step * (other.n / n)
+        return Moments(n, mean, self.m2 + other.m2 + step * step * (self.n * other.n / n))
+
+    @property
+    def std(self) -> float:
+        """The sample standard deviation; NaN for fewer than two values."""
+        return math.sqrt(self.m2 / (self.n - 1)) if self.n > 1 else math.nan
