@@ -186,7 +186,7 @@ def whole(reader: Reader) -> NumPyArray:
 
 
 def cuts(samples: int, elements: int, *, block: int = BLOCK) -> Iterator[tuple[int, int]]:
-    """Cut `samples` samples of `elements` elements each; an empty source is one empty block."""
-    step = max(1, block // max(1, elements))
+    """Cut `samples` samples of `elements` elements each; 0 elements cut nothing, and an empty source is one empty block."""
+    step = max(1, block // elements) if elements else max(1, samples)
     for start in range(0, max(samples, 1), step):
         yield start, min(start + step, samples)

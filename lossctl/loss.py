@@ -17,7 +17,7 @@ from lossctl.signature import Array, Signature, read_signature
 
 Terms = Mapping[str, Array]
 Finish = Callable[..., Array]
-Guard = Callable[..., str]
+Guard = Callable[..., None]
 
 PARTS = ("formula", "example", "use", "pitfall")
 REDUCTIONS = ("mean", "sum", "none")
@@ -51,7 +51,11 @@ class Doc:
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss as a value. Making one registers nothing."""
+    """A loss as a value. Making one registers nothing.
+
+    `whole` couples samples to one another, so that all are read at once; `pairs` needs memory for every pair of them.
+    `guard(xp, *inputs, **params)` raises for values that no word of the vocabulary can refuse.
+    """
 
     name: str
     task: str
@@ -61,6 +65,7 @@ class Loss:
     torch: str = ""
     aliases: tuple[str, ...] = ()
     whole: bool = False
+    pairs: bool = False
     reductions: tuple[str, ...] = REDUCTIONS
     guard: Guard | None = None
     origin: str = "lossctl"

@@ -15,11 +15,13 @@ def log_softmax(xp: Any, scores: Array, axis: int) -> Array:
 
 
 def log_sum_exp(xp: Any, scores: Array, axis: int) -> Array:
-    """Logarithm of the sum of exponentials along `axis`; -inf where every score is -inf."""
+    """Logarithm of the sum of exponentials along `axis`; -inf, with gradient 0, where every score is -inf."""
     highest = xp.max(scores, axis=axis, keepdims=True)
-    safe = xp.where(xp.isfinite(highest), highest, xp.zeros_like(highest))
-    total = xp.log(xp.sum(xp.exp(scores - safe), axis=axis, keepdims=True)) + safe
-    return xp.squeeze(total, axis=axis)
+    shift = xp.where(xp.isinf(highest), xp.zeros_like(highest), highest)
+    total = xp.sum(xp.exp(scores - shift), axis=axis, keepdims=True)
+    nothing = total == 0
+    logs = xp.log(xp.where(nothing, xp.ones_like(total), total)) + shift
+    return xp.squeeze(xp.where(nothing, xp.full_like(logs, -xp.inf), logs), axis=axis)
 
 
 def softplus(xp: Any, x: Array) -> Array:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from lossctl.errors import UnknownName, near
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 T = TypeVar("T")
 
@@ -34,6 +34,8 @@ class Plugins(Generic[T]):
     rows: Callable[[], Mapping[str, T | str]]
     spelling: Callable[[str], str] = exactly
     by_path: bool = False
+    listed: Callable[[], Iterable[str]] | None = None
+    plural: str = ""
 
     def get(self, name: str) -> T:
         """Return what `name` stands for.
@@ -49,11 +51,12 @@ class Plugins(Generic[T]):
             if self.spelling(entry.name) == self.spelling(name):
                 return resolve(entry.value, f"{name} ({entry.value})")  # type: ignore[no-any-return]
         message = f"There is no {self.noun} '{name}'."
-        raise UnknownName(message, hint=near(name, self.names(), f"{self.noun}s"))
+        raise UnknownName(message, hint=near(name, self.names(), self.plural or f"{self.noun}s"))
 
     def names(self) -> list[str]:
-        """All known names: our own, then those of installed packages."""
-        return [*self.rows(), *(entry.name for entry in self._entries())]
+        """All known names: our own, those that are worth listing, then those of installed packages."""
+        own = self.rows() if self.listed is None else self.listed()
+        return [*own, *(entry.name for entry in self._entries())]
 
     def _entries(self) -> list[Any]:
         from importlib.metadata import entry_points  # noqa: PLC0415 - 40 ms that only a name of somebody else's costs

@@ -53,7 +53,11 @@ ANY = Domain()
 
 @dataclass(frozen=True)
 class Tensor:
-    """A word for an array: what shape it has, which values it takes, and what the network must have done to it."""
+    """A word for an array: what shape it has, which values it takes, and what the network must have done to it.
+
+    `rule` names how shapes that differ from `shape` are fitted; `free_if` the flag under which the domain does not hold;
+    `logs` says that values are logarithms of probabilities, and `upto` that they count places on that dim.
+    """
 
     shape: str
     says: str
@@ -62,6 +66,8 @@ class Tensor:
     rule: str = "exact"
     free_if: str = ""
     needs: str = ""
+    logs: bool = False
+    upto: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,9 @@ Real = Annotated[Array, Tensor("n *d", "real numbers", needs="nothing: any real 
 Logits = Annotated[Array, Tensor("n *d", "raw scores", needs=SIGMOID_INSIDE)]
 Probability = Annotated[Array, Tensor("n *d", "probabilities", UNIT, needs="sigmoid: values in [0, 1]")]
 Binary = Annotated[Array, Tensor("n *d", "0 or 1", Domain(0.0, 1.0, values=(0.0, 1.0)))]
-LogProbability = Annotated[Array, Tensor("n *d", "log-probabilities", needs="log_softmax: logarithms of probabilities")]
+LogProbability = Annotated[
+    Array, Tensor("n *d", "log-probabilities", needs="log_softmax: logarithms of probabilities", logs=True)
+]
 Mass = Annotated[
     Array,
     Tensor("n *d", "probabilities, or their logarithms with log_target", NON_NEGATIVE, free_if="log_target"),
@@ -132,12 +140,13 @@ Vector = Annotated[Array, Tensor("n e", "one vector a sample", needs="nothing: a
 
 # Sequences, with time first as torch has it.
 SequenceLogProbability = Annotated[
-    Array, Tensor("t n c", "log-probabilities, time first", needs="log_softmax over the class axis")
+    Array, Tensor("t n c", "log-probabilities, time first", needs="log_softmax over the class axis", logs=True)
 ]
 SequenceLabels = Annotated[
-    Array, Tensor("n s", "label ids (N, S), or all sequences end to end", NON_NEGATIVE, index=True, rule="sequences")
+    Array, Tensor("n s", "label ids (N, S), or all sequences end to end", index=True, rule="sequences")
 ]
-Length = Annotated[Array, Tensor("n", "whole lengths", NON_NEGATIVE, index=True)]
+FrameCount = Annotated[Array, Tensor("n", "frames of each sequence", NON_NEGATIVE, index=True, upto="t")]
+LabelCount = Annotated[Array, Tensor("n", "labels of each sequence", NON_NEGATIVE, index=True, upto="s")]
 
 # Samples of two distributions, which may differ in size.
 Draws = Annotated[Array, Tensor("n", "draws of one distribution", needs="nothing: any real number")]

@@ -1,0 +1,222 @@
+"""The promises of a loss, checked on samples drawn from its own signature. `lossctl verify` and our tests run these.
+
+A check returns an empty string when the loss keeps the promise, and what was wrong when it does not; it raises `Skipped`
+where there is nothing to check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossctl.autograd import gradients, numeric_gradients, twin_gradients
+from lossctl.backends import BACKENDS
+from lossctl.binding import bind, scalars
+from lossctl.block import Selection
+from lossctl.blocks import Memory, whole
+from lossctl.draws import Drawn, draw, edge
+from lossctl.engine import evaluate, reduced
+from lossctl.fold import fold, unreduced
+from lossctl.spec import Options
+from lossctl.values import cast
+
+if TYPE_CHECKING:
+    from lossctl.binding import Bound
+    from lossctl.block import Backend
+    from lossctl.loss import Loss
+
+EXACT, CLOSE, NUMERIC = 1e-12, 1e-9, 1e-5
+OPTIONS = Options(nan="propagate")
+
+
+class Skipped(Exception):  # noqa: N818 - it is an outcome, not an error
+    """There is nothing to check, for the reason given."""
+
+
+def bound_to(loss: Loss, drawn: Drawn) -> Bound:
+    """Bind a draw."""
+    readers = {name: Memory(array, name) for name, array in drawn.arrays.items()}
+    return bind(loss, readers, drawn.params, OPTIONS)
+
+
+def value(loss: Loss, drawn: Drawn, backend: str = "numpy", reduction: str = "mean") -> Any:
+    """Evaluate a loss on a draw."""
+    options = replace(OPTIONS, reduction=reduction)
+    return evaluate([bound_to(loss, drawn)], BACKENDS.get(backend)(), options, Selection())[0].value
+
+
+def differs(what: str, found: Any, wanted: Any, tolerance: float) -> str:
+    """Say by how much two values differ, relative to the larger of 1 and the wanted one; nothing if they are close."""
+    found, wanted = np.asarray(found, np.float64), np.asarray(wanted, np.float64)
+    if found.shape != wanted.shape:
+        return f"{what}: shape {found.shape}, wanted {wanted.shape}"
+    if np.allclose(found, wanted, rtol=tolerance, atol=tolerance, equal_nan=True):
+        return ""
+    off = np.abs(found - wanted)
+    worst = f"{np.isnan(off).sum()} are nan" if np.isnan(off).any() else f"off by {off.max():.3g}"
+    return f"{what}: {_short(found)}, wanted {_short(wanted)}, {worst}"
+
+
+def _short(array: Any) -> str:
+    return repr(float(array)) if array.ndim == 0 else f"array {array.shape}"
+
+
+def check_doc(loss: Loss) -> str:
+    """The doc is complete: summary, formula, use, an example, a pitfall, a source, and every parameter."""
+    doc = loss.doc
+    parts = {"summary": doc.summary, "formula": doc.formula, "use": doc.use, "source": loss.source}
+    missing = [name for name, text in parts.items() if not text]
+    missing += [name for name, rows in (("example", doc.examples), ("pitfall", doc.pitfalls)) if not rows]
+    names = [p.name for p in loss.signature.parameters] + [t.name for t in loss.signature.tensors]
+    missing += [name for name in names if not doc.parameters.get(name)]
+    unknown = [name for name in doc.parameters if name not in names]
+    return "; ".join([f"no {name}" for name in missing] + [f"'{name}' is no parameter" for name in unknown])
+
+
+def check_example(loss: Loss) -> str:
+    """Every documented example holds."""
+    problems = []
+    for text, example in zip(loss.doc.examples, loss.examples, strict=True):
+        names = [argument.name for argument in loss.signature.inputs]
+        arrays = {name: np.asarray(given) for name, given in zip(names, example.inputs, strict=True)}
+        tensors = {tensor.name for tensor in loss.signature.tensors}
+        arrays |= {name: np.asarray(given) for name, given in example.keywords.items() if name in tensors}
+        params = scalars(loss, {name: given for name, given in example.keywords.items() if name not in tensors})
+        problems.append(differs(text, value(loss, Drawn(arrays, {}, params)), example.value, EXACT))
+    return "; ".join(filter(None, problems))
+
+
+def both_draws(loss: Loss, compare: Callable[[Drawn], str]) -> str:
+    """Run a comparison with default parameters and with all of them moved."""
+    return "; ".join(filter(None, (compare(draw(loss, varied=varied)) for varied in (False, True))))
+
+
+def check_cuts(loss: Loss) -> str:
+    """Any cut of the data gives the whole."""
+    if loss.whole:
+        raise Skipped("samples are coupled, and the loss says so")
+
+    def compare(drawn: Drawn) -> str:
+        bound = bound_to(loss, drawn)
+        wanted = value(loss, drawn)
+        found = []
+        for samples in (1, 2, 3):
+            block = samples * bound.elements
+            tally = fold([bound], BACKENDS.get("numpy")(), OPTIONS, Selection(), block=block)[0]
+            found.append(reduced(bound, tally.sums.finish(), tally.n, "mean"))
+        return differs("blocks of 1, 2 and 3 samples", found, [wanted] * 3, EXACT)
+
+    return both_draws(loss, compare)
+
+
+def check_permutation(loss: Loss) -> str:
+    """The order of samples changes nothing."""
+
+    def compare(drawn: Drawn) -> str:
+        bound = bound_to(loss, drawn)
+        order = np.random.default_rng(1).permutation(bound.n)
+        cut = {slot.input.name: slot.axis for slot in bound.slots if slot.axis is not None}
+        moved = {n: np.take(a, order, axis=cut[n]) if n in cut else a for n, a in drawn.arrays.items()}
+        return differs("permuted", value(loss, replace(drawn, arrays=moved)), value(loss, drawn), EXACT)
+
+    return both_draws(loss, compare)
+
+
+def check_reductions(loss: Loss) -> str:
+    """The unreduced values add up to the sum."""
+    if "none" not in loss.reductions:
+        raise Skipped("the loss has no unreduced values")
+    return both_draws(
+        loss,
+        lambda drawn: differs(
+            "sum of the unreduced", np.sum(value(loss, drawn, reduction="none")), value(loss, drawn, reduction="sum"), EXACT
+        ),
+    )
+
+
+def check_backends(loss: Loss) -> str:
+    """NumPy and torch agree."""
+    return both_draws(loss, lambda drawn: differs("torch", value(loss, drawn, "torch"), value(loss, drawn), EXACT))
+
+
+def check_strict(loss: Loss) -> str:
+    """The terms use nothing that the array API standard does not have, and change no input."""
+    try:
+        import array_api_strict as strict
+    except ImportError:
+        raise Skipped("needs array-api-strict: pip install 'lossctl[verify]'") from None
+
+    def compare(drawn: Drawn) -> str:
+        for array in drawn.arrays.values():
+            array.flags.writeable = False
+        wanted = value(loss, drawn)
+        bound = bound_to(loss, drawn)
+        arrays = {slot.input.name: strict.asarray(cast(whole(slot.reader), slot, bound, OPTIONS)) for slot in bound.slots}
+        terms = unreduced(bound, arrays, strict)
+        size = next(iter(terms.values())).size
+        sums = {name: float(strict.sum(term)) for name, term in ({"weight": strict.full((), float(size))} | terms).items()}
+        return differs("array_api_strict", reduced(bound, sums, bound.n, "mean"), wanted, EXACT)
+
+    return both_draws(loss, compare)
+
+
+def check_twin(loss: Loss) -> str:
+    """Value and gradient equal those of the torch function that the loss names."""
+    if not loss.torch:
+        raise Skipped("torch has no such loss")
+
+    def compare(drawn: Drawn) -> str:
+        twin, wanted = twin_gradients(loss, drawn)
+        problems = [differs("torch's value", value(loss, drawn), twin, CLOSE)]
+        problems += [
+            differs(f"torch's gradient by {name}", found, wanted[name], CLOSE) for name, found in gradients(loss, drawn).items()
+        ]
+        return "; ".join(filter(None, problems))
+
+    return both_draws(loss, compare)
+
+
+def check_gradient(loss: Loss) -> str:
+    """The gradient equals central differences."""
+
+    def compare(drawn: Drawn) -> str:
+        exact, numeric = gradients(loss, drawn), numeric_gradients(loss, drawn, lambda moved: float(value(loss, moved)))
+        problems = (differs(f"gradient by {name}", exact[name], numeric[name], NUMERIC) for name in exact)
+        return "; ".join(filter(None, problems))
+
+    return both_draws(loss, compare)
+
+
+def check_edges(loss: Loss) -> str:
+    """The loss is finite at the edges of its domain and far out."""
+    found = {side: value(loss, edge(loss, high=side == "upper")) for side in ("lower", "upper")}
+    return "; ".join(f"{float(v)} at the {side} edge" for side, v in found.items() if not np.isfinite(v))
+
+
+Check = Callable[["Loss"], str]
+CHECKS: dict[str, Check] = {
+    "doc": check_doc,
+    "example": check_example,
+    "cuts": check_cuts,
+    "permutation": check_permutation,
+    "reductions": check_reductions,
+    "backends": check_backends,
+    "strict": check_strict,
+    "twin": check_twin,
+    "gradient": check_gradient,
+    "edges": check_edges,
+}
+
+
+def run_check(check: Check, loss: Loss) -> tuple[str, str]:
+    """Run one check: `passed`, `failed` or `skipped`, and why. A loss that raises has failed."""
+    try:
+        problem = check(loss)
+    except Skipped as reason:
+        return "skipped", str(reason)
+    except Exception as error:  # noqa: BLE001 - a loss under test may raise anything
+        return "failed", f"{type(error).__name__}: {error}"
+    return ("failed", problem) if problem else ("passed", "")

@@ -1,0 +1,233 @@
+"""The command line: words, help and exit codes. Nothing heavy is imported before a command needs it.
+
+Commands return what they have to print, and `main` prints it, so that a closed pipe or a failure in the middle leaves
+nothing half said.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from lossctl import __version__
+from lossctl.errors import LossctlError
+from lossctl.options import Computing, Talk, spread
+
+if TYPE_CHECKING:
+    from lossctl.report import Report
+
+INTERRUPTED, PIPE_CLOSED, BUG = 130, 141, 70
+
+app = typer.Typer(
+    name="lossctl",
+    help="Compute, check and compare loss functions on the files that predictions are kept in.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    # Rich draws help on a terminal; into a pipe goes plain text, which does not need to import it.
+    rich_markup_mode="rich" if sys.stdout.isatty() else None,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+Losses = Annotated[str, typer.Argument(metavar="LOSSES|SPEC.yaml", help="LOSS[:param=value][,LOSS…], @task, or a spec.")]
+Sources = Annotated[
+    list[str], typer.Argument(metavar="PRED TARGET [MORE…]", help="PATH, PATH:KEY, - for stdin.", show_default=False)
+]
+LossName = Annotated[str, typer.Argument(metavar="LOSS", help="A loss, under any of its names.")]
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What a command says on stdout, and the error it ends with after having said it."""
+
+    text: str
+    error: LossctlError | None = None
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it so
+    if wanted:
+        typer.echo(f"lossctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,  # noqa: FBT002
+) -> None:
+    pass
+
+
+@app.command()
+@spread
+def compute(losses: Losses, sources: Sources = [], *, options: Computing, typed: set[str]) -> Printed:  # noqa: B006
+    """Compute the value of one loss or several.
+
+    Example: lossctl compute mse pred.npy target.npy
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from lossctl.commands.compute import run
+    from lossctl.request import compute_spec
+
+    _check_outputs(options)
+    spec = compute_spec([losses, *sources], options, typed)
+    report, error = run(spec, _say(options), document=_wants_document(options))
+    return _print(report, options, error)
+
+
+@app.command("list")
+@spread
+def list_(
+    task: Annotated[str, typer.Option("--task", help="Only losses for this task.")] = "", *, options: Talk, typed: set[str]  # noqa: ARG001
+) -> Printed:
+    """List the losses that lossctl knows."""
+    from lossctl.commands.listing import list_losses
+
+    return _print(list_losses(task), options)
+
+
+@app.command()
+@spread
+def info(loss: LossName, *, options: Talk, typed: set[str]) -> Printed:  # noqa: ARG001
+    """Say everything about a loss: formula, inputs, parameters, pitfalls, source."""
+    from lossctl.commands.listing import info as page
+
+    return _print(page(loss), options)
+
+
+@app.command()
+@spread
+def verify(loss: LossName, *, options: Talk, typed: set[str]) -> Printed:  # noqa: ARG001
+    """Check that a loss keeps its promises; exit 1 if it does not."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from lossctl.commands.verify import run
+
+    report, error = run(loss)
+    return _print(report, options, error)
+
+
+@app.command()
+def schema(what: Annotated[str, typer.Argument(metavar="result|spec", help="Which schema.")] = "result") -> Printed:
+    """Print the JSON Schema of results or of specs."""
+    from lossctl.commands.schema import run
+
+    return Printed(run(what))
+
+
+def _say(options: Talk) -> Any:
+    """Notes go to stderr, and nowhere with -q."""
+    return (lambda text: None) if options.quiet else (lambda text: print(f"lossctl: {text}", file=sys.stderr))
+
+
+def _format(options: Talk) -> str:
+    from lossctl.render import choose
+
+    return choose("value" if options.bare else options.format, terminal=sys.stdout.isatty())
+
+
+def _check_outputs(options: Talk) -> None:
+    """Refuse a format or a suffix that nobody writes before anything is computed."""
+    _format(options)
+    if options.output:
+        from lossctl.render.output import format_of
+
+        for path in options.output:
+            format_of(path)
+
+
+def _wants_document(options: Talk) -> bool:
+    return _format(options) in {"json", "jsonl"} or any(path.lower().endswith((".json", ".jsonl")) for path in options.output)
+
+
+def _print(report: Report, options: Talk, error: LossctlError | None = None) -> Printed:
+    """Render a report for stdout, after the files that `-o` asks for are written."""
+    from lossctl.render import Style, render
+
+    style = Style(sig=options.sig, decimals=options.decimals, color=_color(options))
+    if options.output:
+        from lossctl.render.output import write
+
+        for path in options.output:
+            write(report, path, style)
+    return Printed("" if options.quiet > 1 else render(report, _format(options), style), error)
+
+
+def _color(options: Talk) -> bool:
+    if options.color != "auto":
+        return options.color == "always"
+    return "FORCE_COLOR" in os.environ or (sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the code that its table promises."""
+    arguments = sys.argv[1:]
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = PIPE_CLOSED
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        result = app(_protected(arguments), prog_name="lossctl", standalone_mode=False)
+    except LossctlError as error:
+        return _fail(error, arguments)
+    except typer.Abort:
+        return INTERRUPTED
+    except typer.TyperException as error:
+        return _fail(_usage(error), arguments)
+    except (BrokenPipeError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, a person sees a sentence
+        return _fail(_bug(error), arguments)
+    if not isinstance(result, Printed):
+        return int(result or 0)
+    sys.stdout.write(result.text)
+    return _fail(result.error, arguments) if result.error else 0
+
+
+def _protected(arguments: list[str]) -> list[str]:
+    """`-:KEY` is a key of stdin, not an option; `@SOURCE` means the same source and begins with no dash."""
+    return [f"@{argument}" if argument.startswith("-:") else argument for argument in arguments]
+
+
+def _usage(error: Any) -> LossctlError:
+    """An error of the command line's own grammar, as one of ours."""
+    from lossctl.errors import UsageError
+
+    command = getattr(getattr(error, "ctx", None), "command_path", "lossctl")
+    return UsageError(" ".join(error.format_message().split()), hint=f"See: {command} --help")
+
+
+def _bug(error: Exception) -> LossctlError:
+    message = f"This is a bug in lossctl: {type(error).__name__}: {error}."
+    return LossctlError(message, hint="Please report it on the project's issue tracker with what --debug prints.")
+
+
+def _fail(error: LossctlError, arguments: list[str]) -> int:
+    """Say an error on stderr, as JSON where JSON was asked for; show where it came from under --debug."""
+    if "--debug" in arguments:
+        import traceback
+
+        traceback.print_exc()
+    if _asked_for_json(arguments):
+        import json
+
+        print(json.dumps({"error": error.as_dict()}, ensure_ascii=False), file=sys.stderr)
+    else:
+        print(f"lossctl: {error.paragraph()}", file=sys.stderr)
+    return error.code
+
+
+def _asked_for_json(arguments: list[str]) -> bool:
+    """Whether JSON was asked for, even on a line that could not be parsed."""
+    joined = " ".join(arguments).replace("=", " ")
+    return any(f"{flag} json" in joined for flag in ("--format", "-f")) or "-fjson" in arguments

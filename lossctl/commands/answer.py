@@ -1,0 +1,202 @@
+"""An answer put into rows for people and one document for machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossctl import __version__
+from lossctl.report import Report, status
+from lossctl.spec import Given
+from lossctl.sums import exact_sum
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lossctl.binding import Bound
+    from lossctl.commands.asked import Asked
+    from lossctl.engine import Outcome
+    from lossctl.gates import Check
+    from lossctl.spec import Spec
+
+# Options that change no value, and those that the signature always names.
+SILENT = {"per_sample", "worst", "best", "stats", "min_coverage", "max_memory", "in_format", "allow_code"}
+ALWAYS = {"reduction": "red", "nan": "nan", "dtype": "dtype", "backend": "backend"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Everything that was computed, before it has rows."""
+
+    spec: Spec
+    asked: Sequence[Asked]
+    bounds: Sequence[Bound]
+    outcomes: Sequence[Outcome]
+    groups: Sequence[str]
+    ids: Sequence[str] | None
+
+    @property
+    def total(self) -> float | None:
+        """The weighted sum, where the spec asks for one."""
+        if not self.spec.terms:
+            return None
+        return exact_sum([one.weight * float(outcome.value) for one, outcome in zip(self.asked, self.outcomes, strict=True)])
+
+    def values(self) -> dict[str, float]:
+        """Every number that a gate may bound: `loss`, `loss.stat`, `loss@group`, `total`."""
+        found: dict[str, float] = {}
+        for one, outcome in zip(self.asked, self.outcomes, strict=True):
+            scalar = {one.label: outcome.value} if isinstance(outcome.value, float) else {}
+            stats = {f"{one.label}.{name}": value for name, value in outcome.stats.items()}
+            groups = {f"{one.label}@{self.groups[code]}": value for code, (value, _) in outcome.groups.items()}
+            found |= scalar | stats | groups
+            if sum(other.loss is one.loss for other in self.asked) == 1 and scalar:
+                found.setdefault(one.loss.name, outcome.value)
+        return found | ({} if self.total is None else {"total": self.total})
+
+
+def signature(answer: Answer) -> str:
+    """All that the value depends on besides the inputs, in one line."""
+    losses = ",".join(_full_name(one) for one in answer.asked)
+    parts = [f"{short}:{getattr(answer.spec.options, name)}" for name, short in ALWAYS.items()]
+    parts += [
+        f"{field.name}:{_said(value)}"
+        for field in fields(answer.spec.options)
+        if field.name not in SILENT | set(ALWAYS) and (value := getattr(answer.spec.options, field.name)) != field.default
+    ]
+    return "|".join([losses, *parts, f"v:{__version__}"])
+
+
+def _said(value: Any) -> Any:
+    if isinstance(value, Given):
+        return "inline" if value.inline else value.text
+    return value
+
+
+def _full_name(one: Asked) -> str:
+    params = [f"{name}={value}" for name, value in one.params.items()]
+    params += [f"{t.name}={_said(one.given[t.name])}" for t in one.loss.signature.tensors if t.name in one.given]
+    name = f"{one.loss.name}:{','.join(params)}" if params else one.loss.name
+    return f"{one.weight}*{name}" if one.term else name
+
+
+def report(answer: Answer, checks: Sequence[Check], inputs: Sequence[Mapping[str, Any]]) -> Report:
+    """Put an answer into a report."""
+    options = answer.spec.options
+    document: dict[str, Any] = {
+        "schema": "lossctl/result/1",
+        "version": __version__,
+        "command": "compute",
+        "signature": signature(answer),
+        "inputs": list(inputs),
+        "results": results(answer),
+        "checks": [check.as_dict() for check in checks],
+        "warnings": [],
+    }
+    if answer.total is not None:
+        document["total"] = {"value": answer.total, "status": status(answer.total)}
+    if options.per_sample or options.worst or options.best:
+        return _samples_report(answer, document)
+    if answer.total is not None:
+        return _sum_report(answer, document)
+    return _plain_report(answer, document)
+
+
+def results(answer: Answer) -> list[dict[str, Any]]:
+    """The machine-readable results: one a loss, and one a group of it."""
+    found = []
+    for one, outcome in zip(answer.asked, answer.outcomes, strict=True):
+        params = dict(one.params) | {
+            tensor.name: _said(one.given[tensor.name]) for tensor in one.loss.signature.tensors if tensor.name in one.given
+        }
+        head = {"loss": one.loss.name, "params": params, "reduction": answer.spec.options.reduction}
+        whole = {**head, **_value(outcome.value), "n": outcome.n, **_extras(answer, one, outcome)}
+        groups = [{**head, "group": answer.groups[code], **_value(value), "n": n} for code, (value, n) in outcome.groups.items()]
+        found += [whole, *groups]
+    return found
+
+
+def _value(value: Any) -> dict[str, Any]:
+    word = status(value)
+    return {"value": value} if word == "ok" else {"value": value, "status": word}
+
+
+def _extras(answer: Answer, one: Asked, outcome: Outcome) -> dict[str, Any]:
+    """What only some results have."""
+    extras: dict[str, Any] = {}
+    if one.term:
+        extras |= {"name": one.term, "weight": one.weight, "share": _share(answer, one, outcome)}
+    if answer.spec.options.nan == "skip":
+        extras |= {"skipped": outcome.skipped, "coverage": outcome.coverage}
+    if outcome.stats:
+        extras["stats"] = dict(outcome.stats)
+    if _wants_samples(answer):
+        extras["samples"] = _samples(answer, outcome)
+    return extras
+
+
+def _share(answer: Answer, one: Asked, outcome: Outcome) -> float | None:
+    """The part's share of the weighted sum."""
+    return one.weight * outcome.value / answer.total if answer.total else None
+
+
+def _wants_samples(answer: Answer) -> bool:
+    options = answer.spec.options
+    return bool(options.per_sample or options.worst or options.best)
+
+
+def _samples(answer: Answer, outcome: Outcome) -> list[dict[str, Any]]:
+    """The chosen samples: the worst first, the best first, or all in order."""
+    if outcome.samples is None:
+        return []
+    numbers, values = outcome.samples
+    options = answer.spec.options
+    order = np.arange(len(values))
+    if options.worst or options.best:
+        ranked = np.argsort(-values if options.worst else values, kind="stable")
+        order = ranked[~np.isnan(values[ranked])][: options.worst or options.best]
+    chosen = zip(numbers[order].tolist(), values[order].tolist(), strict=True)
+    ids = answer.ids
+    return [{"index": number, **({"id": ids[number]} if ids else {}), "value": value} for number, value in chosen]
+
+
+def _plain_report(answer: Answer, document: Mapping[str, Any]) -> Report:
+    """One row a loss, or one a group and loss."""
+    rows = []
+    for one, outcome in zip(answer.asked, answer.outcomes, strict=True):
+        for code, (value, n) in outcome.groups.items():
+            rows.append({"loss": one.label, "group": answer.groups[code], "value": value, "n": n})
+        rows.append({"loss": one.label, "group": "(all)", "value": outcome.value, "n": outcome.n, **outcome.stats})
+    grouped = ("group",) if answer.spec.options.by else ()
+    stats = tuple(answer.outcomes[0].stats) if answer.outcomes else ()
+    return Report(("loss", *grouped, "value", "n", *stats), rows, document)
+
+
+def _sum_report(answer: Answer, document: Mapping[str, Any]) -> Report:
+    """One row a part of a weighted sum, and its total last."""
+    rows: list[dict[str, Any]] = [
+        {
+            "name": one.term,
+            "loss": one.loss.name,
+            "value": outcome.value,
+            "weight": one.weight,
+            "weighted": one.weight * outcome.value,
+            "share": _share(answer, one, outcome),
+        }
+        for one, outcome in zip(answer.asked, answer.outcomes, strict=True)
+    ]
+    rows.append({"name": "total", "weighted": answer.total, "share": 1.0, "total": answer.total})
+    return Report(("name", "loss", "value", "weight", "weighted", "share"), rows, document, bare="total")
+
+
+def _samples_report(answer: Answer, document: Mapping[str, Any]) -> Report:
+    """One row a sample and loss."""
+    rows = [
+        {"loss": one.label, **sample}
+        for one, outcome in zip(answer.asked, answer.outcomes, strict=True)
+        for sample in _samples(answer, outcome)
+    ]
+    named = ("id",) if answer.ids else ()
+    return Report(("loss", "index", *named, "value"), rows, document)

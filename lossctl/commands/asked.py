@@ -1,0 +1,125 @@
+"""What was asked for, once names are looked up: losses with their parameters, and an input for every argument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from lossctl.binding import scalars
+from lossctl.errors import BadParameter, UnknownName, UsageError, near
+from lossctl.commands.listing import look_up
+from lossctl.losses import catalogue
+from lossctl.spec import Given, LossSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from lossctl.loss import Loss
+    from lossctl.spec import Spec, Term
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One loss to compute: `given` names an input for each argument; `term` and `weight` place it in a weighted sum."""
+
+    loss: Loss
+    params: Mapping[str, Any]
+    given: Mapping[str, Given] = field(default_factory=dict)
+    term: str = ""
+    weight: float = 1.0
+
+    @property
+    def label(self) -> str:
+        """The loss with what differs from its defaults, as one would type it; a term goes by its own name."""
+        changed = [
+            f"{p.name}={self.params[p.name]}" for p in self.loss.signature.parameters if self.params[p.name] != p.default
+        ]
+        return self.term or (f"{self.loss.name}:{','.join(changed)}" if changed else self.loss.name)
+
+
+def resolve(spec: Spec) -> list[Asked]:
+    """Look up every loss of a spec and give it its inputs.
+
+    Raises: UnknownName, BadParameter, UsageError.
+    """
+    asked = [_term(term, spec) for term in spec.terms] or [_ask(one, spec) for one in _expand(spec)]
+    if spec.options.ignore_index is not None and not any("ignore_index" in one.params for one in asked):
+        message = f"{asked[0].loss.name} has no ignore_index."
+        raise UsageError(message, hint="Leave out --ignore-index, or use --mask.")
+    _check_count(asked, spec)
+    return [replace(one, given=_inputs(one, spec)) for one in asked]
+
+
+def _term(term: Term, spec: Spec) -> Asked:
+    one = _ask(term.loss, spec)
+    return replace(one, term=term.name, weight=term.weight, given={**term.inputs, **one.given})
+
+
+def _expand(spec: Spec) -> Iterable[LossSpec]:
+    """Put in the losses of `@task` that take as many inputs as there are."""
+    count = len(spec.positional) + len(spec.inputs)
+    for one in spec.losses:
+        if not one.name.startswith("@"):
+            yield one
+            continue
+        members = [loss for loss in catalogue().values() if loss.task == one.name[1:]]
+        if not members:
+            message = f"There is no set of losses '{one.name}'."
+            raise UnknownName(message, hint=near(one.name, {f"@{loss.task}" for loss in catalogue().values()}, "sets"))
+        yield from (LossSpec(loss.name) for loss in members if len(loss.signature.inputs) == count)
+
+
+def _ask(one: LossSpec, spec: Spec) -> Asked:
+    """Look up one loss and sort its parameters into scalars and tensors."""
+    if ":" in one.name and not spec.options.allow_code:
+        message = f"'{one.name}' would run code that the spec names."
+        raise UsageError(message, hint="If you trust it, use --allow-code.")
+    loss = look_up(one.name)
+    numbers = {parameter.name for parameter in loss.signature.parameters}
+    tensors = {tensor.name for tensor in loss.signature.tensors}
+    for name in one.params:
+        if name not in numbers | tensors:
+            message = f"{loss.name} has no parameter '{name}'."
+            raise BadParameter(message, hint=near(name, numbers | tensors, "parameters"))
+    given = {name: value for name, value in one.params.items() if name in numbers}
+    if spec.options.ignore_index is not None and "ignore_index" in numbers:
+        given.setdefault("ignore_index", spec.options.ignore_index)
+    return Asked(loss, scalars(loss, given), {name: as_given(name, one.params[name]) for name in tensors & set(one.params)})
+
+
+def as_given(name: str, value: Any) -> Given:
+    """Read a tensor parameter: `1,2,4`, `@weights.npy`, or a list from a spec.
+
+    Raises: BadParameter.
+    """
+    if not isinstance(value, str):
+        return Given(value=value)
+    if value.startswith("@"):
+        return Given(text=value[1:])
+    try:
+        return Given(value=[float(number) for number in value.split(",")])
+    except ValueError:
+        message = f"Parameter '{name}' takes numbers, not '{value}'."
+        raise BadParameter(message, hint=f"Write {name}=1,2,4 or {name}=@FILE.") from None
+
+
+def _check_count(asked: list[Asked], spec: Spec) -> None:
+    """Refuse inputs that no loss would read."""
+    most = max(asked, key=lambda one: len(one.loss.signature.inputs)).loss
+    if len(spec.positional) > len(most.signature.inputs):
+        names = ", ".join(argument.name for argument in most.signature.inputs)
+        message = f"{most.name} takes {len(most.signature.inputs)} inputs ({names}), but {len(spec.positional)} were given."
+        raise UsageError(message, hint="Other arrays are named: -i NAME=SOURCE, -p NAME=@FILE, --weights SOURCE.")
+    known = {argument.name for one in asked for argument in one.loss.signature.arrays}
+    for name in spec.inputs:
+        if name not in known:
+            message = f"No loss here has an input '{name}'."
+            raise BadParameter(message, hint=near(name, known, "inputs"))
+
+
+def _inputs(one: Asked, spec: Spec) -> dict[str, Given]:
+    """Name the positional inputs in the order of the loss's arguments; named ones win."""
+    arguments = {argument.name for argument in one.loss.signature.arrays}
+    named = {name: given for name, given in spec.inputs.items() if name in arguments} | dict(one.given)
+    free = [argument.name for argument in one.loss.signature.inputs if argument.name not in spec.inputs]
+    return dict(zip(free, spec.positional, strict=False)) | named

@@ -1,0 +1,159 @@
+"""`compute`: open the inputs, bind every loss, fold once, and put the answer into a report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossctl import shapes
+from lossctl.backends import BACKENDS
+from lossctl.binding import bind
+from lossctl.block import Selection
+from lossctl.commands.answer import Answer, report
+from lossctl.commands.asked import resolve
+from lossctl.engine import evaluate
+from lossctl.errors import LossctlError, ShapeMismatch, UsageError
+from lossctl.files import Files
+from lossctl.gates import check_coverage, check_gates, verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from lossctl.binding import Bound
+    from lossctl.blocks import Reader
+    from lossctl.commands.asked import Asked
+    from lossctl.report import Report
+    from lossctl.spec import Given, Options, Spec
+
+# Beyond this many pairs the message about shapes that broadcast does without the number that torch would print.
+PAIRS = 10_000_000
+
+
+@dataclass
+class Opened:
+    """Every input of every loss, each opened once."""
+
+    files: Files
+    options: Options
+    readers: dict[tuple[Given, str], Reader]
+    ids: list[str] | None = None
+
+    def open(self, given: Given, role: str) -> Reader:
+        """Open an input in a role, or return it as it was opened before."""
+        key = (replace(given, value=repr(given.value)) if given.inline else given, role)
+        if key not in self.readers:
+            self.readers[key] = self.files.open(given, role)
+        return self.readers[key]
+
+    def join(self, asked: Sequence[Asked]) -> None:
+        """Put every input in the order of the first one's ids."""
+        inputs = {name: given for one in asked for name, given in one.given.items() if _is_input(one, name) and not given.inline}
+        for name, reader in self.files.open_joined(inputs, self.options.on).items():
+            self.readers[inputs[name], name] = reader
+        self.ids = self.files.labels(self.options.on, next(iter(inputs.values())))
+
+
+def _is_input(one: Asked, name: str) -> bool:
+    return any(argument.name == name for argument in one.loss.signature.inputs)
+
+
+def run(spec: Spec, say: Callable[[str], None], *, document: bool) -> tuple[Report, LossctlError | None]:
+    """Compute what `spec` asks for. `document` adds what only machine-readable results hold: the hashes of the inputs.
+
+    Returns the report, and the error to exit with if a gate failed or could not be decided.
+    """
+    asked = resolve(spec)
+    opened = Opened(Files(folder=spec.folder, in_format=spec.options.in_format, say=say), spec.options, {})
+    if spec.options.on:
+        opened.join(asked)
+    readers = [{name: opened.open(given, name) for name, given in one.given.items()} for one in asked]
+    bounds = [_bind(one, own, spec.options) for one, own in zip(asked, readers, strict=True)]
+    selection, groups = _selection(spec, opened, asked, bounds)
+    outcomes = evaluate(bounds, BACKENDS.get(spec.options.backend)(), spec.options, selection)
+    answer = Answer(spec, asked, bounds, outcomes, groups, opened.ids)
+    checks = check_gates(spec.gates, answer.values()) + check_coverage(
+        min(outcome.coverage for outcome in outcomes), spec.options.min_coverage
+    )
+    _say_skipped(answer, say)
+    inputs = _inputs(opened) if document else []
+    return report(answer, checks, inputs), verdict(checks)
+
+
+def _bind(one: Asked, readers: Mapping[str, Reader], options: Options) -> Bound:
+    """Bind one loss; where shapes would merely broadcast, say what both readings give."""
+    try:
+        return bind(one.loss, readers, one.params, options)
+    except ShapeMismatch as error:
+        advice = _both_readings(one, readers, options)
+        if advice is None:
+            raise
+        raise ShapeMismatch(f"{error.message} {advice}", hint="Use --squeeze for the second, --broadcast for the first.") from error
+
+
+def _both_readings(one: Asked, readers: Mapping[str, Reader], options: Options) -> str | None:
+    """Compute what broadcasting gives and what matching rows gives, where both are possible."""
+    given = [readers[argument.name].shape for argument in one.loss.signature.inputs if argument.name in readers]
+    common = shapes.broadcast(*given)
+    if options.broadcast or common is None or prod(common) > PAIRS or len({prod(shape) for shape in given}) > 1:
+        return None
+    try:
+        values = [_value(one, readers, replace(options, **how)) for how in ({"broadcast": True}, {"squeeze": True})]
+    except LossctlError:
+        return None
+    return (
+        f"Broadcasting them would take {prod(common)} pairs and give {values[0]:.6g}; matching them row by row gives {values[1]:.6g}."
+    )
+
+
+def _value(one: Asked, readers: Mapping[str, Reader], options: Options) -> float:
+    plain = replace(options, reduction="mean", per_sample=False, worst=0, best=0, stats=False)
+    bound = bind(one.loss, readers, one.params, plain)
+    return float(evaluate([bound], BACKENDS.get("numpy")(), plain, Selection())[0].value)
+
+
+def _selection(
+    spec: Spec, opened: Opened, asked: Sequence[Asked], bounds: Sequence[Bound]
+) -> tuple[Selection, Sequence[str]]:
+    """Open weights, mask and groups. The groups' names come in sorted order; the selection holds their numbers."""
+    options = spec.options
+    weights = opened.open(options.weights, "weights") if options.weights else None
+    mask = opened.open(options.mask, "mask") if options.mask else None
+    if not options.by:
+        return Selection(weights, mask), ()
+    if any(bound.loss.whole for bound in bounds):
+        name = next(bound.loss.name for bound in bounds if bound.loss.whole)
+        message = f"{name} couples all samples, so that its groups cannot be told apart in one pass."
+        raise UsageError(message, hint="Leave out --by, or give it one group's samples.")
+    beside = next(given for name, given in asked[0].given.items() if _is_input(asked[0], name))
+    names, codes = np.unique(np.asarray(opened.files.labels(options.by, beside)), return_inverse=True)
+    return Selection(weights, mask, codes), names.tolist()
+
+
+def _say_skipped(answer: Answer, say: Callable[[str], None]) -> None:
+    """Skipping always says how many."""
+    for one, outcome in zip(answer.asked, answer.outcomes, strict=True):
+        if answer.spec.options.nan == "skip":
+            total = outcome.n + outcome.skipped
+            say(f"{one.label}: skipped {outcome.skipped} of {total} samples that hold NaN or infinity")
+            return
+
+
+def _inputs(opened: Opened) -> list[dict[str, Any]]:
+    """Describe every input once: role, path, key, shape, type, and the hash of what was read."""
+    return [
+        {"role": role, **_facts(reader)} for (_, role), reader in opened.readers.items()
+    ]
+
+
+def _facts(reader: Reader) -> dict[str, Any]:
+    facts = reader.facts()
+    return {
+        "path": facts["path"],
+        "key": facts["key"],
+        "shape": list(reader.shape),
+        "dtype": reader.dtype.name,
+        "sha256": facts["sha256"],
+    }

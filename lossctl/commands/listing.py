@@ -1,0 +1,119 @@
+"""`list` and `info`: what the catalogue says of itself. Neither computes, so neither imports NumPy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lossctl.errors import UnknownName, near
+from lossctl.loss import Loss
+from lossctl.losses import LOSSES, catalogue
+from lossctl.report import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lossctl.signature import Input
+
+
+def list_losses(task: str = "") -> Report:
+    """One row a loss; `task` narrows it.
+
+    Raises: UnknownName for a task that no loss has.
+    """
+    chosen = [loss for loss in catalogue().values() if task in {"", loss.task}]
+    if not chosen:
+        message = f"No loss has the task '{task}'."
+        raise UnknownName(message, hint=near(task, {loss.task for loss in catalogue().values()}, "tasks"))
+    rows = [
+        {
+            "loss": loss.name,
+            "task": loss.task,
+            "inputs": ", ".join(argument.name for argument in loss.signature.inputs),
+            "summary": loss.doc.summary,
+        }
+        for loss in sorted(chosen, key=lambda loss: (loss.task, loss.name))
+    ]
+    document = {"schema": "lossctl/list/1", "losses": [describe(loss) for loss in chosen]}
+    return Report(("loss", "task", "inputs", "summary"), rows, document, bare="loss")
+
+
+def info(name: str) -> Report:
+    """Everything that a loss's one place of definition says.
+
+    Raises: UnknownName.
+    """
+    loss = look_up(name)
+    rows = [{"what": what, "text": text} for what, text in _lines(loss)]
+    return Report(("what", "text"), rows, {"schema": "lossctl/info/1", **describe(loss)}, bare="text", title=loss.name)
+
+
+def look_up(name: str) -> Loss:
+    """Return the loss that a name or an import path stands for.
+
+    Raises: UnknownName, also for something that is no loss.
+    """
+    loss = LOSSES.get(name)
+    if not isinstance(loss, Loss):
+        message = f"'{name}' is a {type(loss).__name__}, not a loss made with @loss."
+        raise UnknownName(message, hint="Decorate its terms function with lossctl.loss.loss.")
+    return loss
+
+
+def describe(loss: Loss) -> dict[str, Any]:
+    """A loss as plain values."""
+    signature = loss.signature
+    return {
+        "name": loss.name,
+        "task": loss.task,
+        "summary": loss.doc.summary,
+        "formula": loss.doc.formula,
+        "inputs": [_describe_array(argument) for argument in signature.inputs],
+        "tensors": [_describe_array(argument) for argument in signature.tensors],
+        "parameters": [
+            {"name": p.name, "default": p.default, "takes": p.word.says, "doc": loss.doc.parameters.get(p.name, "")}
+            for p in signature.parameters
+        ],
+        "reductions": list(loss.reductions),
+        "merge": loss.merge,
+        "use": loss.doc.use,
+        "pitfalls": list(loss.doc.pitfalls),
+        "examples": list(loss.doc.examples),
+        "source": loss.source,
+        "torch": f"torch.nn.functional.{loss.torch}" if loss.torch else None,
+        "aliases": list(loss.aliases),
+    }
+
+
+def _describe_array(argument: Input) -> dict[str, Any]:
+    word = argument.word
+    return {"name": argument.name, "shape": word.shape, "takes": word.says, "domain": word.domain.says, "needs": word.needs}
+
+
+def _lines(loss: Loss) -> Iterable[tuple[str, str]]:
+    """The page of a loss, line by line."""
+    yield "loss", f"{loss.name}: {loss.doc.summary}"
+    yield "task", loss.task
+    yield "formula", loss.doc.formula
+    for argument in loss.signature.inputs:
+        yield f"input {argument.name}", f"{_shape(argument)} {argument.word.says}, {argument.word.domain.says}"
+    yield "activation", f"{loss.signature.inputs[0].name} must have had {loss.signature.inputs[0].word.needs}"
+    for parameter in loss.signature.parameters:
+        text = f"{parameter.word.says}, default {parameter.default}. {loss.doc.parameters.get(parameter.name, '')}"
+        yield f"param {parameter.name}", text.strip()
+    for tensor in loss.signature.tensors:
+        yield f"param {tensor.name}", f"{_shape(tensor)} {tensor.word.says}, default none. {loss.doc.parameters.get(tensor.name, '')}".strip()
+    yield "reductions", ", ".join(loss.reductions)
+    yield "merge", loss.merge
+    yield "use", loss.doc.use
+    for example in loss.doc.examples:
+        yield "example", example
+    for pitfall in loss.doc.pitfalls:
+        yield "pitfall", pitfall
+    yield "source", loss.source
+    yield "torch", f"torch.nn.functional.{loss.torch}" if loss.torch else "none"
+    yield "aliases", ", ".join(loss.aliases)
+
+
+def _shape(argument: Input) -> str:
+    """`(N, C, *D)` as documentation writes it."""
+    return f"({', '.join(dim.upper() for dim in argument.word.shape.split())})"

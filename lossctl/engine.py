@@ -1,0 +1,161 @@
+"""From sums to answers: reductions, per-sample values, groups, statistics.
+
+The mean is the loss's own `finish` on sums; sum, none and batchmean are the engine's. A result that is not a number
+although every input is one is an error too, unless NaN may propagate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossctl.errors import NoSuchReduction, NotFinite, NothingLeft
+from lossctl.fold import Keep, Tally, fold
+from lossctl.sums import Moments
+
+if TYPE_CHECKING:
+    from lossctl.binding import Bound
+    from lossctl.block import Backend, Selection
+    from lossctl.blocks import NumPyArray
+    from lossctl.spec import Options
+
+QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99, "max": 1.0}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one loss came to.
+
+    `value` is a float, or a nested list under `none`; `samples` are pairs of sample number and value.
+    """
+
+    value: Any
+    n: int
+    skipped: int = 0
+    groups: Mapping[int, tuple[float, int]] = field(default_factory=dict)
+    samples: tuple[NumPyArray, NumPyArray] | None = None
+    stats: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def coverage(self) -> float:
+        """The share of samples that were not skipped."""
+        seen = self.n + self.skipped
+        return self.n / seen if seen else 0.0
+
+
+def evaluate(bounds: Sequence[Bound], backend: Backend, options: Options, selection: Selection) -> list[Outcome]:
+    """Fold all losses in one pass and reduce each.
+
+    Raises: NoSuchReduction, NothingLeft, NotFinite, and what the fold raises.
+    """
+    keep = _keep(options)
+    for bound in bounds:
+        _check_reduction(bound, options.reduction, keep)
+    tallies = fold(bounds, backend, options, selection, keep=keep)
+    outcomes = [_outcome(bound, tally, options) for bound, tally in zip(bounds, tallies, strict=True)]
+    if options.nan != "propagate":
+        for bound, outcome in zip(bounds, outcomes, strict=True):
+            _refuse_non_finite(bound, outcome, backend, options, selection)
+    return outcomes
+
+
+def _keep(options: Options) -> Keep:
+    samples = options.per_sample or options.worst or options.best or options.stats
+    return frozenset({"samples"} if samples else ()) | frozenset({"values"} if options.reduction == "none" else ())
+
+
+def _check_reduction(bound: Bound, reduction: str, keep: Keep) -> None:
+    loss = bound.loss
+    if reduction not in loss.reductions:
+        why = "it is a formula on pooled sums, not a mean of terms" if "sum" not in loss.reductions else "torch has none"
+        message = f"{loss.name} has no reduction '{reduction}': {why}."
+        raise NoSuchReduction(message, hint=f"It has: {', '.join(loss.reductions)}.")
+    if keep and loss.whole and "none" not in loss.reductions:
+        message = f"{loss.name} is a property of all samples together: no sample has a value of its own."
+        raise NoSuchReduction(message, hint="Leave out --per-sample, --worst, --best and --stats.")
+
+
+def reduced(bound: Bound, sums: Mapping[str, Any], n: int, reduction: str) -> NumPyArray:
+    """Reduce sums, which may be scalars or one entry a sample; nothing to average gives NaN."""
+    arrays = {name: np.asarray(value, np.float64) for name, value in sums.items()}
+    with np.errstate(all="ignore"):
+        if reduction == "sum":
+            return arrays["value"]
+        if reduction == "batchmean":
+            return arrays["value"] / np.float64(n)
+        finished: NumPyArray = bound.loss.finish(np, arrays, **bound.params)
+        return np.where(arrays["weight"] == 0, np.nan, finished)
+
+
+def _outcome(bound: Bound, tally: Tally, options: Options) -> Outcome:
+    sums = tally.sums.finish()
+    if options.reduction in {"mean", "batchmean"} and options.nan != "propagate" and (sums["weight"] == 0 or tally.n == 0):
+        raise _nothing_left(bound, tally)
+    value: Any = _unreduced(bound, tally) if options.reduction == "none" else float(reduced(bound, sums, tally.n, options.reduction))
+    groups = {
+        code: (float(reduced(bound, part.finish(), tally.counts[code], _scalar(options))), tally.counts[code])
+        for code, part in sorted(tally.groups.items())
+    }
+    samples = _samples(bound, tally) if tally.rows else None
+    stats = statistics(samples[1]) if samples is not None and options.stats else {}
+    return Outcome(value, tally.n, tally.skipped, groups, samples, stats)
+
+
+def _scalar(options: Options) -> str:
+    return "mean" if options.reduction == "none" else options.reduction
+
+
+def _unreduced(bound: Bound, tally: Tally) -> Any:
+    values = np.concatenate(tally.values) if tally.values else np.zeros(0)
+    return values[0].tolist() if bound.single and len(values) else values.tolist()
+
+
+def _samples(bound: Bound, tally: Tally) -> tuple[NumPyArray, NumPyArray]:
+    """Each sample's own mean, by the same formula as the whole."""
+    names = tally.samples[0]
+    sums = {name: np.concatenate([part[name] for part in tally.samples]) for name in names}
+    return np.concatenate(tally.rows), reduced(bound, sums, 1, "mean")
+
+
+def statistics(values: NumPyArray) -> dict[str, float]:
+    """Spread of per-sample values: std, min, quartiles, tails, max. Samples that count for nothing are left out."""
+    counted = values[~np.isnan(values)]
+    if not counted.size:
+        return dict.fromkeys(("std", *QUANTILES), math.nan)
+    mean = float(counted.mean())
+    moments = Moments(counted.size, mean, float(((counted - mean) ** 2).sum()))
+    levels = np.quantile(counted, list(QUANTILES.values())).tolist()
+    return {"std": moments.std, **dict(zip(QUANTILES, levels, strict=True))}
+
+
+def _nothing_left(bound: Bound, tally: Tally) -> NothingLeft:
+    why = "all are skipped or masked" if tally.n == 0 and tally.skipped else "there are none"
+    if tally.n:
+        why = "every one is ignored, masked, or has weight 0"
+    message = f"{bound.loss.name} has nothing left to average: of {tally.n + tally.skipped} samples, {why}, so that the mean is undefined."
+    return NothingLeft(message, hint="Use --reduction sum for 0, or --nan propagate for nan.")
+
+
+def _refuse_non_finite(bound: Bound, outcome: Outcome, backend: Backend, options: Options, selection: Selection) -> None:
+    """Refuse a result that is not finite although its inputs are, and say where it began."""
+    values = np.asarray(outcome.value, np.float64)
+    if np.isfinite(values).all():
+        return
+    word = "nan" if np.isnan(values).any() else "inf"
+    where = _first_non_finite(bound, backend, options, selection)
+    message = f"{bound.loss.name} is {word}, although every input is finite{where}."
+    raise NotFinite(message, hint="Use --nan propagate to print it all the same.")
+
+
+def _first_non_finite(bound: Bound, backend: Backend, options: Options, selection: Selection) -> str:
+    """Name the first sample whose own value is not finite, by a second pass that only this error costs."""
+    if bound.loss.whole:
+        return ""
+    tally = fold([bound], backend, options, selection, keep=frozenset({"samples"}))[0]
+    rows, values = _samples(bound, tally)
+    bad = ~np.isfinite(values)
+    return f": sample {int(rows[np.argmax(bad)])} is the first of {int(bad.sum())}" if bad.any() else ""

@@ -1,0 +1,206 @@
+"""Large text tables, by pyarrow: only the columns that are asked for, with bounded memory.
+
+Files without quotes are cut at line ends and parsed on several threads; with quotes, which may hold line ends, they are
+read as one stream. Whatever pyarrow does not take goes to the csv module, which knows the line and has the last word.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossctl.files.cells import BLANK
+from lossctl.files.layout import WHITESPACE, Layout, rows
+from lossctl.files.spool import Group, Spool, slowly
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from lossctl.blocks import NumPyArray
+    from lossctl.files.container import Part
+    from lossctl.files.stored import Stored
+
+PIECE = 4 << 20
+# A line longer than this is no row of numbers, and the csv module says so.
+LONGEST_LINE = 1 << 24
+THREADS = 4
+BOM = b"\xef\xbb\xbf"
+
+
+class _Odd(Exception):
+    """A piece that cannot be read on its own. No error: it says which way to go."""
+
+
+class _Quoted(_Odd):
+    """A piece with quotes, which may hold line ends."""
+
+
+def convert(stored: Stored, layout: Layout, groups: Sequence[Group]) -> list[Part]:
+    """Convert columns to float64, to the same bits as cell by cell.
+
+    Raises: UnreadableFile with line, column and cell of the first that is no number.
+    """
+    import pyarrow as pa
+
+    for way in (_by_pieces, _as_stream) if layout.delimiter != WHITESPACE else ():
+        try:
+            return _collected(way(stored, layout, groups), groups, stored)
+        except _Quoted:
+            continue
+        except (_Odd, pa.ArrowInvalid):
+            break
+    return slowly(rows(stored, layout), groups, stored, layout)
+
+
+def _collected(batches: Iterable[dict[int, NumPyArray]], groups: Sequence[Group], stored: Stored) -> list[Part]:
+    spools = [Spool(group, stored.name) for group in groups]
+    for columns in batches:
+        for group, spool in zip(groups, spools, strict=True):
+            spool.add([columns[position] for position in group.positions])
+    return [spool.done() for spool in spools]
+
+
+def _by_pieces(stored: Stored, layout: Layout, groups: Sequence[Group]) -> Iterator[dict[int, NumPyArray]]:
+    """Parse pieces on threads, in order; at most a few of them are in memory."""
+    options = _options(layout, groups, PIECE)
+
+    def parse(piece: bytes) -> dict[int, NumPyArray]:
+        import pyarrow as pa
+        from pyarrow import csv
+
+        _check(piece, layout)
+        if b'"' in piece:
+            raise _Quoted
+        return _arrays(csv.read_csv(pa.BufferReader(piece), **options), piece)
+
+    yield from _ahead(parse, _pieces(_data(stored, layout)), min(THREADS, os.cpu_count() or 1))
+
+
+def _as_stream(stored: Stored, layout: Layout, groups: Sequence[Group]) -> Iterator[dict[int, NumPyArray]]:
+    """Parse the file from front to end on one thread; rows may hold quoted line ends."""
+    from pyarrow import csv
+
+    data = _data(stored, layout)
+    for piece in _pieces(data):
+        _check(piece, layout)
+    options = _options(layout, groups, PIECE)
+    options["parse_options"].newlines_in_values = True
+    with csv.open_csv(data.stream(), **options) as reader:
+        for batch in reader:
+            yield _arrays(batch, b"(")
+
+
+def _data(stored: Stored, layout: Layout) -> Stored:
+    """The bytes below the header. In a single column a blank line is a cell, so those at the end are left out."""
+    stream = stored.stream()
+    head = b"".join(stream.readline() for _ in range(layout.skip))
+    _check(head.removeprefix(BOM), layout)
+    start = len(head) if head else len(BOM) * (stored.head(len(BOM)) == BOM)
+    return stored.part(start, _end(stored, start) - start if len(layout.names) == 1 else stored.size - start)
+
+
+def _end(stored: Stored, start: int) -> int:
+    """Where the white space at the end of the file begins."""
+    stop = stored.size
+    while stop > start:
+        first = max(start, stop - PIECE)
+        left = stored.part(first, stop - first).stream().read().rstrip()
+        if left:
+            return first + len(left)
+        stop = first
+    return start
+
+
+def _pieces(data: Stored) -> Iterator[bytes]:
+    stream = data.stream(PIECE)
+    while piece := stream.read(PIECE):
+        line = stream.readline(LONGEST_LINE)
+        if len(line) == LONGEST_LINE:
+            raise _Odd
+        yield piece + line
+
+
+def _check(piece: bytes, layout: Layout) -> None:
+    """Leave what pyarrow would read in its own way, or not notice in a column it skips, to the csv module."""
+    lone = b"\r" in piece and piece.count(b"\r") != piece.count(b"\r\n")
+    if lone or b"\0" in piece or (layout.comments and b"#" in piece):
+        raise _Odd
+    if not piece.isascii():
+        try:
+            piece.decode()
+        except UnicodeDecodeError as error:
+            raise _Odd from error
+
+
+def count_lines(stored: Stored, layout: Layout) -> int:
+    """Count the lines below the header; -1 where a row may take more or less than a line."""
+    count, last = 0, b"\n"
+    try:
+        for piece in _pieces(_data(stored, layout)):
+            _check(piece, layout)
+            if b'"' in piece:
+                return -1
+            count, last = count + piece.count(b"\n"), piece[-1:]
+    except _Odd:
+        return -1
+    return count + (last != b"\n")
+
+
+def _ahead(parse: Callable[[bytes], Any], pieces: Iterable[bytes], threads: int) -> Iterator[Any]:
+    """Call `parse` on threads, and give its results in order; no more than `threads` pieces wait."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Any] = deque()
+        for piece in pieces:
+            waiting.append(pool.submit(parse, piece))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _options(layout: Layout, groups: Sequence[Group], block: int) -> dict[str, Any]:
+    """Columns are named by their positions, since a header may name two alike."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    wanted = [str(i) for i in sorted({position for group in groups for position in group.positions})]
+    names = [str(i) for i in range(len(layout.names))]
+    blank = ["".join(letters) for word in BLANK for letters in product(*zip(word, word.upper(), strict=True))]
+    return {
+        "read_options": csv.ReadOptions(column_names=names, use_threads=False, block_size=2 * block),
+        "parse_options": csv.ParseOptions(delimiter=layout.delimiter, ignore_empty_lines=len(names) > 1),
+        "convert_options": csv.ConvertOptions(
+            include_columns=wanted, column_types=dict.fromkeys(wanted, pa.float64()), null_values=blank
+        ),
+    }
+
+
+def _arrays(table: Any, piece: bytes) -> dict[int, NumPyArray]:
+    arrays = {int(name): _floats(column) for name, column in zip(table.schema.names, table.columns, strict=True)}
+    # pyarrow takes nan(any word) as a number, which nobody else does.
+    if b"(" in piece and any(np.isnan(array).any() for array in arrays.values()):
+        raise _Odd
+    return arrays
+
+
+def _floats(column: Any) -> NumPyArray:
+    """Return a pyarrow column as float64 with NaN for nulls. Its own conversion imports pandas where that is installed."""
+    chunks = column.chunks if hasattr(column, "chunks") else [column]
+    return np.concatenate([np.empty(0), *(_chunk(chunk) for chunk in chunks)])
+
+
+def _chunk(chunk: Any) -> NumPyArray:
+    valid, values = chunk.buffers()
+    if not len(chunk):
+        return np.empty(0)
+    numbers = np.frombuffer(values, np.float64)[chunk.offset : chunk.offset + len(chunk)]
+    if not chunk.null_count:
+        return numbers
+    bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[chunk.offset : chunk.offset + len(chunk)]
+    return np.where(bits == 1, numbers, np.nan)

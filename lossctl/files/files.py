@@ -1,0 +1,145 @@
+"""The files of one run: each is opened once, whatever is asked of it, and standard input is read once."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lossctl.blocks import Memory, Reader
+from lossctl.errors import LossctlError, ShapeMismatch, UnknownKey, near
+from lossctl.files import joined
+from lossctl.files.container import Container, Found, ordered
+from lossctl.files.formats import opener
+from lossctl.files.keys import Picked, named, pick
+from lossctl.files.source import STDIN, Source, locate
+from lossctl.files.stacked import stacked
+from lossctl.files.stored import Stored, explained, spooled, stored
+from lossctl.files.values import numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from lossctl.spec import Given
+
+
+def ignore(sentence: str) -> None:
+    """Say nothing."""
+    del sentence
+
+
+@dataclass
+class Files:
+    """Opens what a run reads.
+
+    Paths are relative to `folder`; `in_format` overrides suffix and content; `say` is told which column was taken where
+    none was named.
+    """
+
+    folder: str = ""
+    in_format: str = ""
+    say: Callable[[str], None] = ignore
+    _containers: dict[str, Container] = field(default_factory=dict)
+
+    def open(self, given: Given, role: str) -> Reader:
+        """Return the array that was given for `role` (`pred`, `target`, `weight`, …).
+
+        Raises: MissingFile, UnreadableFile, UnknownKey, ShapeMismatch; InputError for a directory.
+        """
+        if given.inline:
+            return Memory(numbers(given.value, f"The inline {role}"), role)
+        return self._open(locate(given.text, self.folder), role)
+
+    def _open(self, source: Source, role: str, spare: str = "") -> Reader:
+        if source.literal is not None:
+            return Memory(numbers(source.literal, f"The inline {role}"), source.text)
+        containers = [self._container(path) for path in source.paths]
+        return stacked([self._reader(one, source, role, spare) for one in containers], source)
+
+    def _reader(self, container: Container, source: Source, role: str, spare: str) -> Found:
+        picked = pick(container, source.key, role, self.say, spare)
+        positions = picked.positions
+        part = container.block(positions) if picked.block else container.part(positions[0])
+        key = picked.key if container.names is not None else None
+        name = source.text if len(source.paths) == 1 else container.stored.name
+        return Found(part, name, container.stored, key)
+
+    def _container(self, path: str) -> Container:
+        if path not in self._containers:
+            content = self._stored(path)
+            self._containers[path] = opener(content, self.in_format)(content)
+        return self._containers[path]
+
+    def _stored(self, path: str) -> Stored:
+        if path != STDIN:
+            return stored(Path(self.folder, path), path)
+        with explained("Standard input"):
+            return spooled(sys.stdin.buffer, STDIN)
+
+    def open_joined(self, givens: Mapping[str, Given], on: str) -> dict[str, Reader]:
+        """Return the array of each role, all in the order of the first one's column `on`.
+
+        Raises: UnknownKey if a file has no such column; ShapeMismatch if ids are doubled or missing on either side.
+        """
+        readers: dict[str, Reader] = {}
+        first: tuple[str, list[str]] | None = None
+        for role, given in givens.items():
+            source = self._tabular(given, role, on)
+            ids = self._ids(source, on)
+            first = first or (source.text, ids)
+            reader = self._open(source, role, spare=on)
+            readers[role] = ordered(reader, joined.order(_fitting(ids, reader), first[1], source.text, first[0]))
+        return readers
+
+    def _tabular(self, given: Given, role: str, on: str) -> Source:
+        source = Source("", literal=given.value) if given.inline else locate(given.text, self.folder)
+        if source.literal is not None:
+            message = f"The inline {role} has no column '{on}' to join on."
+            raise UnknownKey(message, hint=f"With --on every input comes from a file with a column '{on}'.")
+        return source
+
+    def _ids(self, source: Source, on: str) -> list[str]:
+        ids = [text for path in source.paths for text in self._texts(self._container(path), on)]
+        comparable = joined.normal(ids)
+        joined.unique(comparable, source.text, on)
+        return comparable
+
+    def _texts(self, container: Container, column: str) -> list[str]:
+        if container.names is None:
+            message = f"{container.stored.name} has no column '{column}': {container.noun} holds one array."
+            raise UnknownKey(message, hint=f"Use tables that have a column '{column}', or name another.")
+        return container.texts(named(container, container.names, column).positions[0])
+
+    def labels(self, text: str, beside: Given) -> list[str]:
+        """Return groups as text: a column of the table that `beside` comes from, else those of the SOURCE `text`.
+
+        Raises: UnknownKey if it is neither; what `open` raises.
+        """
+        found = [] if beside.inline else [self._container(path) for path in locate(beside.text, self.folder).paths]
+        if found and all(text in (one.names or ()) for one in found):
+            return [label for one in found for label in self._texts(one, text)]
+        try:
+            source = locate(text, self.folder)
+        except LossctlError as error:
+            known = [name for one in found for name in one.names or ()]
+            message = f"'{text}' is neither a column beside '{beside.text}' nor a file."
+            raise UnknownKey(message, hint=near(text, known, "columns")) from error
+        return [label for path in source.paths for label in self._labels(self._container(path), source)]
+
+    def _labels(self, container: Container, source: Source) -> Sequence[str]:
+        names = container.names
+        if names is None:
+            return container.texts(pick(container, source.key, "by", self.say).positions[0])
+        if source.key is None and len(names) != 1:
+            message = f"{container.stored.name} has {len(names)} {container.noun}s, and none is named."
+            raise UnknownKey(message, hint=near("by", names, f"{container.noun}s"))
+        picked = named(container, names, source.key) if source.key is not None else Picked((0,))
+        return container.texts(picked.positions[0])
+
+
+def _fitting(ids: list[str], reader: Reader) -> list[str]:
+    if reader.shape[:1] != (len(ids),):
+        message = f"{reader.name} has shape {reader.shape}, but there are {len(ids)} ids beside it."
+        raise ShapeMismatch(message, hint="With --on the first axis has one element for each id.")
+    return ids

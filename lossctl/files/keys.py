@@ -1,0 +1,109 @@
+"""Which column or array is meant: by exact name, `#3`, a glob, or a name that is well known for the role.
+
+A first column is never taken for want of a better one: a wrong guess is a wrong number that looks right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from lossctl.errors import LISTED, UnknownKey, near
+from lossctl.files.source import GLOB
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lossctl.files.container import Container
+
+PRED = "pred prediction predictions preds y_pred yhat y_hat output outputs logits logit score scores prob probs probability"
+TARGET = "target targets y y_true label labels gt truth ground_truth"
+WELL_KNOWN = {"pred": frozenset(PRED.split()), "target": frozenset(TARGET.split())}
+
+
+@dataclass(frozen=True)
+class Picked:
+    """Positions in a container: one array, or a block of several. `key` is what to report, None where none was needed."""
+
+    positions: tuple[int, ...]
+    block: bool = False
+    key: str | None = None
+
+
+def pick(container: Container, key: str | None, role: str, say: Callable[[str], None], spare: str = "") -> Picked:
+    """Find the positions that `key` names, or those that `role` needs where there is no key; never the column `spare`.
+
+    Raises: UnknownKey with the list of what there is.
+    """
+    names, path = container.names, container.stored.name
+    if names is None:
+        if key is None:
+            return Picked((0,))
+        message = f"{path} has no '{key}': {container.noun} holds one array and takes no key."
+        raise UnknownKey(message, hint=f"Write {path} alone.")
+    if key is not None:
+        return named(container, names, key)
+    return _unnamed(container, names, role, say, spare)
+
+
+def named(container: Container, names: Sequence[str], key: str) -> Picked:
+    """Find a key: an exact name wins over a position, and that over a glob.
+
+    Raises: UnknownKey if there is none such, or several of one name.
+    """
+    where = [i for i, name in enumerate(names) if name == key]
+    if len(where) > 1:
+        places = " or ".join(f"{container.stored.name}:#{i + 1}" for i in where)
+        message = f"{container.stored.name} has {len(where)} {container.noun}s named '{key}'."
+        raise UnknownKey(message, hint=f"Name it by its position: {places}.")
+    if where:
+        return Picked((where[0],), key=key)
+    if key.startswith("#") and key[1:].isdecimal() and 0 < int(key[1:]) <= len(names):
+        return Picked((int(key[1:]) - 1,), key=key)
+    matching = _matching(container, names, key) if GLOB & set(key) else []
+    if matching:
+        return Picked(tuple(matching), block=True, key=key)
+    hint = near(key, (f"{name}" for name in names), f"{container.noun}s")
+    if key.isdecimal():
+        hint = f"For a position write {container.stored.name}:#{key}. {hint}"
+    message = f"{container.stored.name} has no {container.noun} '{key}'."
+    raise UnknownKey(message, hint=hint)
+
+
+def _matching(container: Container, names: Sequence[str], pattern: str) -> list[int]:
+    return container.numeric() if pattern == "*" else [i for i, name in enumerate(names) if fnmatchcase(name, pattern)]
+
+
+def _unnamed(container: Container, names: Sequence[str], role: str, say: Callable[[str], None], spare: str) -> Picked:
+    numeric = [i for i in container.numeric() if names[i] != spare or not spare]
+    if len(numeric) == 1 and (len(names) == 1 or not _of_another_role(names[numeric[0]], role)):
+        return Picked((numeric[0],), key=names[numeric[0]])
+    known = WELL_KNOWN.get(role, frozenset({role.lower()}))
+    fitting = [i for i in numeric if names[i].lower() in known]
+    if len(fitting) == 1:
+        name = names[fitting[0]]
+        say(f"{container.stored.name}: using {container.noun} '{name}' as {role}")
+        return Picked((fitting[0],), key=name)
+    raise _undecided(container, names, numeric, role)
+
+
+def _of_another_role(name: str, role: str) -> bool:
+    """Whether `name` is well known for something else: a lone numeric `pred` beside text columns is no target."""
+    return any(name.lower() in known for other, known in WELL_KNOWN.items() if other != role)
+
+
+def _undecided(container: Container, names: Sequence[str], numeric: list[int], role: str) -> UnknownKey:
+    path, noun = container.stored.name, container.noun
+    if not numeric:
+        listed = f": {_listed(names)}" if names else ""
+        return UnknownKey(f"{path} has no {noun} of numbers to use as {role}{listed}.")
+    counted = "one" if len(numeric) == 1 else str(len(numeric))
+    message = f"{path} has {counted} {noun}{'s' * (len(numeric) > 1)} of numbers ({_listed([names[i] for i in numeric])})"
+    message += f", and none is certain to be {role}."
+    return UnknownKey(message, hint=f"Name one: {path}:{names[numeric[-1]]}; or several as one block: '{path}:*'.")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f", and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(f"'{name}'" for name in names[:LISTED]) + more

@@ -1,0 +1,114 @@
+"""SOURCE strings: PATH, PATH:KEY, PATH::KEY, `-`, a glob of paths, or a JSON number or array written in place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lossctl.errors import MissingFile, UnknownKey, near
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STDIN = "-"
+GLOB = frozenset("*?[")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a SOURCE string means. `paths` are as typed, without the folder; `literal` is set where there is no file."""
+
+    text: str
+    paths: tuple[str, ...] = ()
+    key: str | None = None
+    literal: Any = None
+
+
+def locate(text: str, folder: str = "") -> Source:
+    """Find what a SOURCE means. Paths are relative to `folder`.
+
+    Raises: MissingFile with the nearest name, UnknownKey if nothing stands after the colon.
+    """
+    for path, key in _splits(text):
+        paths = _paths(path, folder)
+        if paths:
+            if key == "":
+                message = f"Nothing stands after the colon of '{text}'."
+                raise UnknownKey(message, hint=f"Write {path}:COLUMN, or {path} alone.")
+            return Source(text, paths, key)
+    literal = _literal(text)
+    if literal is not None:
+        return Source(text, literal=literal)
+    raise _missing(text, folder)
+
+
+def _splits(text: str) -> Iterator[tuple[str, str | None]]:
+    """Yield the ways to read `text`, the likeliest first: a whole path, PATH::KEY, PATH:KEY from the last colon on."""
+    yield text, None
+    if "::" in text:
+        path, _, key = text.partition("::")
+        yield path, key
+    at = text.rfind(":")
+    while at > 0:
+        yield text[:at], text[at + 1 :]
+        at = text.rfind(":", 0, at)
+
+
+def _paths(path: str, folder: str) -> tuple[str, ...]:
+    """Return the path if it exists, else what it matches as a glob, in name order."""
+    if path == STDIN or (path and exists(Path(folder, path))):
+        return (path,)
+    if not GLOB & set(path) or _literal(path) is not None:
+        return ()
+    from glob import glob
+
+    return tuple(sorted(glob(path, root_dir=folder or None)))  # noqa: PTH207 - pathlib takes no absolute pattern
+
+
+def exists(path: Path) -> bool:
+    """Whether there is something at `path`; False for text that cannot be a path at all."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _literal(text: str) -> Any:
+    """Return the JSON number or array that `text` is, else None."""
+    if text[:1] not in "[-+.0123456789NI" or not text:
+        return None
+    import json
+
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, int | float | list) and not isinstance(value, bool) else None
+
+
+def _missing(text: str, folder: str) -> MissingFile:
+    path = _likeliest(text)
+    parent = Path(folder, path).parent
+    if "://" in text:
+        return MissingFile(
+            f"{text} is an address, and lossctl reads files.", hint=f"Pipe it in: curl -s '{text}' | lossctl … -"
+        )
+    if GLOB & set(path):
+        return MissingFile(f"No file matches '{path}'.", hint=f"See what is there: ls '{parent}'.")
+    if not exists(parent):
+        return MissingFile(f"There is no file '{path}': there is no folder '{parent}'.")
+    return MissingFile(f"There is no file '{path}'.", hint=near(Path(path).name, _beside(parent), f"files in '{parent}'"))
+
+
+def _likeliest(text: str) -> str:
+    """Guess which part of a SOURCE was meant as the path: up to the first colon behind a suffix."""
+    head, colon, _ = text.partition("::") if "::" in text else text.rpartition(":")
+    return head if colon and Path(head).suffix else text
+
+
+def _beside(parent: Path) -> list[str]:
+    try:
+        return [path.name for path in parent.iterdir() if path.is_file() and not path.name.startswith(".")]
+    except OSError:
+        return []

@@ -1,0 +1,90 @@
+"""Columns on their way out of a text table: numbers pile up in memory while they are few, in a temporary file once not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lossctl.blocks import Memory
+from lossctl.files import cells
+from lossctl.files.npy import Header, NpyPart
+from lossctl.files.stored import Stored, Temporary, explained
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lossctl.blocks import NumPyArray
+    from lossctl.files.container import Part
+    from lossctl.files.layout import Layout, Row
+
+# Putting the pieces together takes the same again for a moment.
+KEPT = 16 << 20
+CHUNK = 1 << 14
+
+
+@dataclass(frozen=True)
+class Group:
+    """Columns that are wanted together: one as (n,), or a block as (n, k)."""
+
+    positions: tuple[int, ...]
+    block: bool = False
+
+
+class Spool:
+    """Takes float64 arrays one after another and gives them back as one."""
+
+    def __init__(self, group: Group, name: str) -> None:
+        """Begin empty; `name` is the file whose columns these are."""
+        self._tail = (len(group.positions),) if group.block else ()
+        self._name = name
+        self._parts: list[NumPyArray] = []
+        self._rows = 0
+        self._temporary: Temporary | None = None
+
+    def add(self, columns: Sequence[NumPyArray]) -> None:
+        """Add some rows, given as one array for each column."""
+        part = np.stack(columns, axis=1) if self._tail else np.ascontiguousarray(columns[0])
+        self._rows += len(part)
+        self._parts.append(part)
+        if self._temporary or sum(kept.nbytes for kept in self._parts) > KEPT:
+            self._spill()
+
+    def _spill(self) -> None:
+        self._temporary = self._temporary or Temporary()
+        with explained(f"The temporary copy of {self._name}"), self._temporary.writer() as copy:
+            for part in self._parts:
+                copy.write(part.data)
+        self._parts.clear()
+
+    def done(self) -> Part:
+        """Return everything as one array."""
+        shape = (self._rows, *self._tail)
+        if self._temporary is None:
+            return Memory(np.concatenate([np.empty((0, *self._tail)), *self._parts]))
+        header = Header(shape, fortran=False, dtype=np.dtype(np.float64), offset=0)
+        return NpyPart(Stored(self._name, header.size, temporary=self._temporary), header)
+
+
+def slowly(rows: Iterator[Row], groups: Sequence[Group], stored: Stored, layout: Layout) -> list[Part]:
+    """Convert columns cell by cell.
+
+    Raises: UnreadableFile with line, column and cell of the first that is no number.
+    """
+    spools = [Spool(group, stored.name) for group in groups]
+    wanted = sorted({position for group in groups for position in group.positions})
+    while chunk := list(islice(rows, CHUNK)):
+        columns = {position: _column(chunk, position, stored, layout) for position in wanted}
+        for group, spool in zip(groups, spools, strict=True):
+            spool.add([columns[position] for position in group.positions])
+    return [spool.done() for spool in spools]
+
+
+def _column(chunk: list[Row], position: int, stored: Stored, layout: Layout) -> NumPyArray:
+    values = cells.numbers([row[position] for _, row in chunk])
+    if isinstance(values, int):
+        line, row = chunk[values]
+        raise cells.not_a_number(stored.name, line, layout.names[position], row[position])
+    return values

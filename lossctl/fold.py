@@ -1,0 +1,175 @@
+"""One pass over the data: blocks are read once, and every loss adds its terms to its own sums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossctl.block import Block
+from lossctl.blocks import BLOCK, cuts
+from lossctl.errors import NothingLeft, ShapeMismatch, TooLarge
+from lossctl.sums import Sums
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lossctl.binding import Bound
+    from lossctl.block import Backend, Selection
+    from lossctl.blocks import NumPyArray
+    from lossctl.spec import Options
+
+Arrays = dict[str, Any]
+Keep = frozenset[str]
+NOTHING: Keep = frozenset()
+
+
+@dataclass
+class Tally:
+    """What one loss has gathered: sums over all and by group, and per-sample results where they were asked for."""
+
+    sums: Sums = field(default_factory=Sums)
+    groups: dict[int, Sums] = field(default_factory=dict)
+    counts: dict[int, int] = field(default_factory=dict)
+    n: int = 0
+    skipped: int = 0
+    rows: list[NumPyArray] = field(default_factory=list)
+    samples: list[dict[str, NumPyArray]] = field(default_factory=list)
+    values: list[NumPyArray] = field(default_factory=list)
+
+
+def fold(  # noqa: PLR0913 - everything that a pass depends on
+    bounds: Sequence[Bound],
+    backend: Backend,
+    options: Options,
+    selection: Selection,
+    *,
+    keep: Keep = NOTHING,
+    block: int = BLOCK,
+) -> list[Tally]:
+    """Fold every loss over its arrays.
+
+    `keep` may hold "samples" to gather each sample's sums and "values" to gather unreduced losses. Losses that are cut
+    alike share one pass and the same selection of samples.
+
+    Raises: NotFinite, OutOfDomain, NothingLeft, ShapeMismatch, TooLarge.
+    """
+    tallies = [Tally() for _ in bounds]
+    passes: dict[tuple[int, int], list[int]] = {}
+    for number, bound in enumerate(bounds):
+        passes.setdefault((bound.n, _elements(bound, options)), []).append(number)
+    for (n, elements), members in passes.items():
+        selection.check(n)
+        for start, stop in cuts(n, elements, block=block):
+            part = Block(start, stop, options, selection, backend)
+            part.select([bounds[member] for member in members])
+            for member in members:
+                _add(tallies[member], bounds[member], part, keep)
+    return tallies
+
+
+def _elements(bound: Bound, options: Options) -> int:
+    """How many elements a sample counts for when blocks are cut; 0 for a loss that is read whole, which cuts nothing.
+
+    Raises: TooLarge where it would not fit.
+    """
+    if not bound.loss.whole:
+        return max(1, bound.elements)
+    if any(prod(slot.reader.shape) == 0 for slot in bound.slots):
+        message = f"{bound.loss.name} has no samples to work on: an input is empty."
+        raise NothingLeft(message, hint="Give at least one sample.")
+    numbers = 3 * sum(prod(slot.reader.shape) for slot in bound.slots) + (3 * bound.n**2 if bound.loss.pairs else 0)
+    if numbers * 8 > options.max_memory:
+        need, have = numbers / 2**17, options.max_memory / 2**20
+        message = f"{bound.loss.name} couples all {bound.n} samples and needs about {need:,.0f} MiB, more than {have:,.0f} MiB."
+        raise TooLarge(message, hint=f"Allow it with --max-memory {need * 1.1:.0f}, or give fewer samples.")
+    return 0
+
+
+def _add(tally: Tally, bound: Bound, block: Block, keep: Keep) -> None:
+    """Add one block's terms to one loss's tally."""
+    xp = block.backend.xp
+    terms = unreduced(bound, {slot.input.name: block.ready(slot, bound) for slot in bound.slots}, xp)
+    plain = "weight" not in terms
+    detailed = bool(keep) or block.selection.groups is not None
+    if plain and (detailed or block.selection.weights is not None or block.selection.by_element):
+        terms["weight"] = xp.ones_like(next(iter(terms.values())))
+    terms = _masked(_weighted(terms, block), block)
+    tally.n += block.kept
+    tally.skipped += block.stop - block.start - block.kept
+    for name, term in terms.items():
+        tally.sums.add(name, total(xp, term))
+    if "weight" not in terms:
+        tally.sums.add("weight", float(prod(next(iter(terms.values())).shape)))
+    if detailed and not (bound.loss.whole and "value" not in terms):
+        _keep(tally, terms, block, keep)
+
+
+def unreduced(bound: Bound, arrays: Arrays, xp: Any) -> Arrays:
+    """Call the loss's two hooks on one block: its guard, then its terms."""
+    inputs = [arrays[argument.name] for argument in bound.loss.signature.inputs]
+    tensors = {argument.name: arrays.get(argument.name) for argument in bound.loss.signature.tensors}
+    if bound.loss.guard is not None:
+        bound.loss.guard(xp, *inputs, **bound.params)
+    with np.errstate(all="ignore"):
+        result = bound.loss.terms(xp, *inputs, **tensors, **bound.params)
+    return dict(result) if isinstance(result, dict) else {"value": result}
+
+
+def _weighted(terms: Arrays, block: Block) -> Arrays:
+    """Multiply every term by its sample's weight."""
+    weights = block.weights()
+    if weights is None:
+        return terms
+    xp, given = block.backend.xp, block.backend.give(weights)
+    lifted = {name: xp.reshape(given, (-1, *(1,) * (term.ndim - 1))) for name, term in terms.items()}
+    return {name: term * xp.astype(lifted[name], term.dtype) for name, term in terms.items()}
+
+
+def _masked(terms: Arrays, block: Block) -> Arrays:
+    """Put zero where a mask by element says that nothing counts."""
+    if not block.selection.by_element:
+        return terms
+    xp, mask = block.backend.xp, block.backend.give(block.mask())
+    shape = tuple(next(iter(terms.values())).shape)
+    if tuple(mask.shape) != shape:
+        message = f"--mask has shape {tuple(mask.shape)} in this block, but the unreduced loss has shape {shape}."
+        raise ShapeMismatch(message, hint="A mask has one entry a sample, or the shape that --reduction none gives.")
+    return {name: xp.where(mask, term, xp.zeros_like(term)) for name, term in terms.items()}
+
+
+def total(xp: Any, term: Any) -> float:
+    """Sum a term in float64, whatever its type."""
+    with np.errstate(all="ignore"):
+        return float(xp.sum(term, dtype=xp.float64))
+
+
+def _keep(tally: Tally, terms: Arrays, block: Block, keep: Keep) -> None:
+    """Gather per-sample sums, unreduced values, or sums by group."""
+    take = block.backend.take
+    if "values" in keep:
+        tally.values.append(take(terms["value"]))
+    sums = {name: take(_by_sample(block.backend.xp, term)) for name, term in terms.items()}
+    if "samples" in keep:
+        tally.rows.append(block.index)
+        tally.samples.append(sums)
+    if block.selection.groups is not None:
+        _add_groups(tally, sums, block.selection.groups[block.index])
+
+
+def _by_sample(xp: Any, term: Any) -> Any:
+    return xp.sum(xp.reshape(term, (term.shape[0], -1)), axis=1, dtype=xp.float64) if term.ndim > 1 else term
+
+
+def _add_groups(tally: Tally, sums: dict[str, NumPyArray], codes: NumPyArray) -> None:
+    """Add each group's share of a block, summed pairwise over its samples."""
+    order = np.argsort(codes, kind="stable")
+    present, starts = np.unique(codes[order], return_index=True)
+    ends = [*starts[1:], len(codes)]
+    for code, start, stop in zip(present.tolist(), starts, ends, strict=True):
+        group = tally.groups.setdefault(code, Sums())
+        tally.counts[code] = tally.counts.get(code, 0) + int(stop - start)
+        for name, term in sums.items():
+            group.add(name, float(term[order[start:stop]].sum(dtype=np.float64)))

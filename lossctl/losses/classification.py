@@ -1,0 +1,128 @@
+"""Losses of scores against classes."""
+
+from typing import Any
+
+from lossctl.errors import BadParameter
+from lossctl.loss import Terms, loss
+from lossctl.numerics import log_softmax, softplus
+from lossctl.signature import (
+    Array,
+    ClassLogits,
+    ClassTarget,
+    ClassWeight,
+    Fraction,
+    Integer,
+    Logits,
+    Probability,
+    TrailingWeight,
+)
+
+
+def per_class(xp: Any, weight: Array, like: Array) -> Array:
+    """A class weight vector shaped so that it broadcasts along axis 1."""
+    return xp.reshape(weight, (1, -1, *(1,) * (like.ndim - 2)))
+
+
+def refuse_ignored_probabilities(_: Any, pred: Array, target: Array, ignore_index: int, **__: Any) -> None:
+    """Probability targets have no index that could be ignored; torch refuses this too."""
+    if target.ndim == pred.ndim and ignore_index >= 0:
+        message = f"cross_entropy cannot ignore class {ignore_index} in probability targets: there is no index to compare."
+        raise BadParameter(message, hint="Give class indices as the target, or leave out ignore_index.")
+
+
+def soft_cross_entropy(xp: Any, logp: Array, target: Array, weight: Array | None, smoothing: float) -> Terms:
+    """Cross entropy with probability targets: the mean divides by the number of samples, weights or not."""
+    smooth = target * (1 - smoothing) + smoothing / logp.shape[1]
+    share = smooth if weight is None else smooth * per_class(xp, weight, logp)
+    return {"value": -xp.sum(share * logp, axis=1)}
+
+
+@loss(
+    "classification",
+    torch="cross_entropy",
+    source="Good 1952; torch.nn.CrossEntropyLoss; label smoothing: Szegedy 2016, arXiv:1512.00567",
+    aliases=(
+        "ce",
+        "xent",
+        "softmax_ce",
+        "categorical_cross_entropy",
+        "cce",
+        "sparse_categorical_crossentropy",
+        "scce",
+        "softmax_cross_entropy",
+        "weighted_cross_entropy",
+        "weighted_ce",
+        "wce",
+    ),
+    guard=refuse_ignored_probabilities,
+)
+def cross_entropy(
+    xp,
+    pred: ClassLogits,
+    target: ClassTarget,
+    *,
+    weight: ClassWeight = None,
+    ignore_index: Integer = -100,
+    label_smoothing: Fraction = 0.0,
+) -> Terms:
+    """Softmax and negative log-likelihood in one: the default for classes that exclude each other.
+
+    formula: -w[y] log softmax(pred)[y]; the mean divides by the sum of w[y] over what is not ignored
+    example: [[1, 2, 3], [1, 1, 1], [0, -1, 2]], [2, 0, 1] -> 1.558688090889592
+    example: [[1, 2, 3], [1, 1, 1], [0, -1, 2]], [2, 0, 1], weight=[1, 2, 4] -> 1.2955325979368861
+    example: [[1, 2, 3]], [[0.2, 0.3, 0.5]] -> 1.1076059644443805
+    weight: one weight a class.
+    ignore_index: the label of samples that count for nothing.
+    label_smoothing: the share of each target that is spread evenly over the classes.
+    use: classification with one right class; segmentation with scores (N, C, H, W) and labels (N, H, W).
+    pitfall: it applies softmax itself; given probabilities it cannot fall below log(1 + (C-1)/e), 0.5514 for 3 classes.
+    pitfall: with class weights the mean of the unreduced values is another number: the divisor is the sum of w[y].
+    pitfall: with probability targets the mean divides by N, so one-hot targets and class weights give another number too.
+    """
+    logp = log_softmax(xp, pred, axis=1)
+    if target.ndim == pred.ndim:
+        return soft_cross_entropy(xp, logp, target, weight, label_smoothing)
+    kept = target != ignore_index
+    index = xp.where(kept, target, xp.zeros_like(target))
+    ones = xp.astype(kept, logp.dtype)
+    of_class = ones if weight is None else xp.reshape(xp.take(weight, xp.reshape(index, (-1,)), axis=0), index.shape) * ones
+    value = -xp.squeeze(xp.take_along_axis(logp, xp.expand_dims(index, axis=1), axis=1), axis=1)
+    value = value if weight is None else value * of_class
+    if label_smoothing:
+        spread = -xp.sum(logp if weight is None else logp * per_class(xp, weight, logp), axis=1)
+        value = (1 - label_smoothing) * value + label_smoothing / logp.shape[1] * spread
+    return {"value": xp.where(kept, value, xp.zeros_like(value)), "weight": of_class}
+
+
+@loss(
+    "classification",
+    torch="binary_cross_entropy_with_logits",
+    source="torch.nn.BCEWithLogitsLoss",
+    aliases=(
+        "bcel",
+        "bce_logits",
+        "sigmoid_ce",
+        "sigmoid_cross_entropy",
+        "sigmoid_binary_cross_entropy",
+        "binary_crossentropy_from_logits",
+        "binary_cross_entropy_with_logits",
+    ),
+)
+def bce_with_logits(
+    xp, pred: Logits, target: Probability, *, weight: TrailingWeight = None, pos_weight: TrailingWeight = None
+) -> Terms:
+    """Sigmoid and binary cross-entropy in one, stable for any score: two classes, or many labels that may overlap.
+
+    formula: (1 - t) x + (1 + (pos_weight - 1) t) log(1 + e^-x), times weight
+    example: [[0, 2], [-3, 1]], [[1, 0], [0, 1]] -> 0.7954810576737208
+    example: [[0, 2], [-3, 1]], [[1, 0], [0, 1]], pos_weight=[3, 5] -> 1.4553163354719163
+    weight: multiplies each element; the mean still divides by the number of elements.
+    pos_weight: multiplies the positive part; the number of negatives over positives balances the classes.
+    use: binary and multi-label classification; always before sigmoid and bce.
+    pitfall: it applies the sigmoid itself; given probabilities it cannot fall below log(1 + 1/e) = 0.3133 for positives.
+    pitfall: pos_weight broadcasts along the last axis: for scores (N,) it is one weight a sample, and for images
+        (N, C, H, W) it must have shape (C, 1, 1).
+    """
+    positive = 1 if pos_weight is None else 1 + (pos_weight - 1) * target
+    value = (1 - target) * pred + positive * softplus(xp, -pred)
+    return {"value": value if weight is None else value * weight}

@@ -1,0 +1,72 @@
+"""Losses of vectors: what should lie close, and what far apart."""
+
+from typing import Any
+
+from lossctl.loss import Terms, loss
+from lossctl.numerics import log_softmax, norm
+from lossctl.signature import Array, Embedding, Flag, NonNegative, NormDegree, Positive, Vector
+
+
+@loss(
+    "embedding",
+    torch="triplet_margin_loss",
+    source="Balntas 2016, BMVC, doi:10.5244/C.30.119; torch.nn.TripletMarginLoss",
+    aliases=("triplet", "triplet_margin_loss", "triplet_loss"),
+)
+def triplet_margin(
+    xp,
+    anchor: Embedding,
+    positive: Embedding,
+    negative: Embedding,
+    *,
+    margin: Positive = 1.0,
+    p: NormDegree = 2.0,
+    eps: NonNegative = 1e-6,
+    swap: Flag = False,
+) -> Array:
+    """Pulls a positive towards an anchor until it is nearer than a negative by a margin.
+
+    formula: max(0, d(a, p) - d(a, n) + margin), d(u, v) = ||u - v + eps||_p
+    example: [[0, 0]], [[1, 0]], [[1, 0.5]] -> 0.8819663528913022
+    example: [[0, 0]], [[1, 0]], [[1, 0.5]], swap=True -> 1.4999999999995
+    margin: by how much the positive must be nearer.
+    p: the norm's degree.
+    eps: added to each component of a difference, as torch does.
+    swap: measure the negative from the positive where that is nearer.
+    use: learning embeddings from triplets: faces, re-identification, retrieval.
+    pitfall: random triplets soon cost nothing; mine hard negatives.
+    pitfall: a mean close to the margin with tiny distances means that all embeddings have collapsed to a point.
+    """
+    near = norm(xp, anchor - positive + eps, p, axis=-1)
+    far = norm(xp, anchor - negative + eps, p, axis=-1)
+    if swap:
+        far = xp.minimum(far, norm(xp, positive - negative + eps, p, axis=-1))
+    return xp.clip(near - far + margin, 0, None)
+
+
+@loss(
+    "embedding",
+    source="van den Oord 2018, arXiv:1807.03748; one direction of CLIP, arXiv:2103.00020",
+    whole=True,
+    pairs=True,
+    aliases=("infonce", "info_nce_loss"),
+)
+def info_nce(xp, pred: Vector, target: Vector, *, temperature: Positive = 0.07) -> Terms:
+    """Row i of pred must find row i of target among all rows, by cosine similarity.
+
+    formula: -log softmax_j(cos(pred_i, target_j) / temperature)[i]
+    example: [[1, 0], [0, 1]], [[1, 0], [0, 1]], temperature=1 -> 0.31326168751822286
+    temperature: divides the similarities; smaller is sharper.
+    use: contrastive learning from pairs: two views, image and text, query and document.
+    pitfall: the other rows are the negatives, so the value depends on the batch and grows with its size.
+    pitfall: duplicates in the batch are treated as negatives of each other.
+    """
+    scores = _unit(xp, pred) @ xp.matrix_transpose(_unit(xp, target)) / temperature
+    diagonal = xp.eye(scores.shape[0], dtype=scores.dtype, device=scores.device)
+    return {"value": -xp.sum(log_softmax(xp, scores, axis=1) * diagonal, axis=1)}
+
+
+def _unit(xp: Any, vectors: Array) -> Array:
+    """Vectors of length 1; the zero vector stays what it is."""
+    length = norm(xp, vectors, 2, axis=-1)
+    return vectors / xp.expand_dims(xp.where(length == 0, xp.ones_like(length), length), axis=-1)

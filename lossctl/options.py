@@ -1,0 +1,129 @@
+"""The options of the command line as data: one dataclass a command spreads over its signature."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+INPUT, HOW, RESULT, GATES, TALK = "Inputs", "How to compute", "Result", "Gates", "Messages"
+
+Words = list[str]
+Word = str | None
+Count = int | None
+
+
+def _option(*names: str, panel: str, doc: str, **more: Any) -> Any:
+    return typer.Option(*names, help=doc, rich_help_panel=panel, **more)
+
+
+@dataclass(frozen=True)
+class Talk:
+    """What every command takes: how to print, where to, and how much to say."""
+
+    format: Annotated[
+        str,
+        _option(
+            "--format", "-f", panel=RESULT, envvar="LOSSCTL_FORMAT", doc="auto, table, value, tsv, csv, json, jsonl or markdown."
+        ),
+    ] = "auto"
+    bare: Annotated[bool, _option("-b", "--bare", panel=RESULT, doc="The bare number: --format value.")] = False
+    output: Annotated[
+        Words, _option("--output", "-o", panel=RESULT, doc="Also write to a file; its suffix names the format. Repeatable.")
+    ] = field(default_factory=list)
+    sig: Annotated[Count, _option("--sig", panel=RESULT, min=1, doc="Significant digits in tables.")] = None
+    decimals: Annotated[Count, _option("--decimals", panel=RESULT, min=0, doc="Decimals in tables.")] = None
+    quiet: Annotated[
+        int, _option("--quiet", "-q", panel=TALK, count=True, doc="No notes on stderr; -qq also nothing on stdout.")
+    ] = 0
+    debug: Annotated[bool, _option("--debug", panel=TALK, doc="Show the traceback of an error.")] = False
+    color: Annotated[str, _option("--color", panel=TALK, doc="auto, always or never.")] = "auto"
+
+
+@dataclass(frozen=True)
+class Reading(Talk):
+    """What every command takes that reads tensors and computes losses."""
+
+    param: Annotated[
+        Words, _option("--param", "-p", panel=HOW, metavar="NAME=VALUE", doc="A parameter of a single loss. Repeatable.")
+    ] = field(default_factory=list)
+    input: Annotated[
+        Words, _option("--input", "-i", panel=INPUT, metavar="NAME=SOURCE", doc="An input by name. Repeatable.")
+    ] = field(default_factory=list)
+    on: Annotated[str, _option("--on", panel=INPUT, metavar="COLUMN", doc="Join tables on this id, not on row order.")] = ""
+    by: Annotated[str, _option("--by", panel=INPUT, metavar="COLUMN|SOURCE", doc="One result for each group, too.")] = ""
+    weights: Annotated[Word, _option("--weights", panel=INPUT, metavar="SOURCE", doc="One weight a sample.")] = None
+    mask: Annotated[Word, _option("--mask", panel=INPUT, metavar="SOURCE", doc="What counts: by sample or by element.")] = None
+    in_format: Annotated[str, _option("--in-format", panel=INPUT, doc="Read files as this format, whatever their suffix.")] = ""
+    class_dim: Annotated[Count, _option("--class-dim", panel=INPUT, doc="The axis of the classes, if it is not 1.")] = None
+    label_offset: Annotated[int, _option("--label-offset", panel=INPUT, doc="Added to class labels: -1 for labels from 1.")] = 0
+    squeeze: Annotated[bool, _option("--squeeze", panel=INPUT, doc="Drop axes of size 1.")] = False
+    broadcast: Annotated[bool, _option("--broadcast", panel=INPUT, doc="Allow torch's broadcasting.")] = False
+    nan: Annotated[str, _option("--nan", panel=HOW, doc="NaN and infinity: error, skip or propagate.")] = "error"
+    min_coverage: Annotated[
+        float, _option("--min-coverage", panel=GATES, min=0, max=1, doc="Undecided (exit 5) if skipping leaves a smaller share.")
+    ] = 0.0
+    ignore_index: Annotated[Count, _option("--ignore-index", panel=HOW, doc="The label that counts for nothing.")] = None
+    dtype: Annotated[str, _option("--dtype", panel=HOW, doc="Calculate in f64, f32 or native.")] = "f64"
+    backend: Annotated[str, _option("--backend", panel=HOW, envvar="LOSSCTL_BACKEND", doc="auto, numpy or torch.")] = "numpy"
+    max_memory: Annotated[
+        int, _option("--max-memory", panel=HOW, min=1, metavar="MIB", doc="For losses that need all samples at once.")
+    ] = 2048
+    allow_code: Annotated[bool, _option("--allow-code", panel=HOW, doc="Let a spec name code to import.")] = False
+
+
+@dataclass(frozen=True)
+class Computing(Reading):
+    """What `compute` takes."""
+
+    reduction: Annotated[str, _option("--reduction", panel=RESULT, doc="mean, sum, none or batchmean, as in torch.")] = "mean"
+    per_sample: Annotated[bool, _option("--per-sample", panel=RESULT, doc="One row a sample.")] = False
+    worst: Annotated[int, _option("--worst", panel=RESULT, min=0, metavar="N", doc="The N samples with the largest loss.")] = 0
+    best: Annotated[int, _option("--best", panel=RESULT, min=0, metavar="N", doc="The N samples with the smallest loss.")] = 0
+    stats: Annotated[bool, _option("--stats", panel=RESULT, doc="Spread of the per-sample losses.")] = False
+    max: Annotated[Words, _option("--max", panel=GATES, metavar="KEY=V", doc="Fail (exit 1) above V. Repeatable.")] = field(
+        default_factory=list
+    )
+    min: Annotated[Words, _option("--min", panel=GATES, metavar="KEY=V", doc="Fail below V. Repeatable.")] = field(
+        default_factory=list
+    )
+    expect: Annotated[
+        Words, _option("--expect", panel=GATES, metavar="KEY=V", doc="Fail unless close to V. Repeatable.")
+    ] = field(default_factory=list)
+    rtol: Annotated[float, _option("--rtol", panel=GATES, min=0, doc="Relative tolerance of --expect.")] = 1e-9
+    atol: Annotated[float, _option("--atol", panel=GATES, min=0, doc="Absolute tolerance of --expect.")] = 0.0
+
+
+def spread(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give Typer a command whose last parameter, a dataclass of options, is spread over the command line.
+
+    The command also gets `typed`: the names of the options that were given, by flag or environment.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    *own, options, _ = list(inspect.signature(command).parameters)
+    kind = hints[options]
+    words = get_type_hints(kind, include_extras=True)
+
+    def run(ctx: typer.Context, **given: Any) -> Any:
+        typed = {name for name in given if getattr(ctx.get_parameter_source(name), "name", "") != "DEFAULT"}
+        chosen = {name: given.pop(name) for name in words}
+        return command(**given, **{options: kind(**chosen), "typed": typed})
+
+    plain = inspect.signature(command).parameters
+    parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
+    parameters += [plain[name].replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY) for name in own]
+    parameters += [
+        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, annotation=words[f.name], default=_default(f)) for f in fields(kind)
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {}
+    run.__doc__ = command.__doc__
+    run.__name__ = command.__name__
+    return run
+
+
+def _default(option: Any) -> Any:
+    return [] if option.type in {Words, "Words"} or callable(option.default_factory) else option.default

@@ -1,0 +1,17 @@
+"""One JSON object a line, for tools that read results as they come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lossctl.render.json import line
+from lossctl.report import strict
+
+if TYPE_CHECKING:
+    from lossctl.render.style import Style
+    from lossctl.report import Report
+
+
+def render(report: Report, _: Style) -> str:
+    """Return one line for each of the document's results, or for each row where the document has none."""
+    return "".join(f"{line(strict(entry))}\n" for entry in report.document.get("results", report.rows))

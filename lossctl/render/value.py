@@ -1,0 +1,16 @@
+"""The bare number, for `$(lossctl -b …)`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lossctl.render.cells import exact, leaves
+
+if TYPE_CHECKING:
+    from lossctl.render.style import Style
+    from lossctl.report import Report
+
+
+def render(report: Report, _: Style) -> str:
+    """Return the report's bare column, one value a line; a list gives one line for each number, in C order."""
+    return "".join(f"{exact(leaf)}\n" for row in report.rows for leaf in leaves(row.get(report.bare)))

@@ -1,0 +1,43 @@
+"""Specs in YAML: from a file to the request it stands for, or to an error with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lossctl.errors import BadSpec, MissingFile
+
+if TYPE_CHECKING:
+    from lossctl.spec import Spec
+
+
+def read_spec(path: str) -> Spec:
+    """Return the request in the YAML file at `path`; `allow_code` is off in it, and its paths stay relative to `folder`.
+
+    Raises: MissingFile where the file cannot be read, BadSpec with the line for anything in it that is no spec.
+    """
+    from lossctl.specfile.build import build  # noqa: PLC0415 - pydantic takes longer to import than a small run
+    from lossctl.specfile.nodes import parse  # noqa: PLC0415 - yaml likewise
+
+    return build(parse(path, _text(path)), str(Path(path).parent))
+
+
+def spec_schema() -> dict[str, Any]:
+    """Return the JSON Schema of specs, for the completion of editors."""
+    from lossctl.specfile.models import SpecItems  # noqa: PLC0415 - pydantic again
+
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SpecItems.model_json_schema()}
+
+
+def _text(path: str) -> str:
+    try:
+        raw = Path(path).read_bytes()
+    except OSError as error:
+        message = f"The spec '{path}' could not be read: {error.strerror or error}."
+        raise MissingFile(message, hint="Check the path, or write one: lossctl compute … --save-spec FILE.") from error
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        message = f"{path}, line {line}: the byte 0x{raw[error.start]:02x} is not UTF-8."
+        raise BadSpec(message, hint="Save the spec as UTF-8.") from error

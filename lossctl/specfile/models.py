@@ -1,0 +1,162 @@
+"""What a spec may hold, once: the check of a file and the JSON Schema for editors both come from here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    WithJsonSchema,
+)
+
+NUMBERS = {"anyOf": [{"type": ["number", "boolean"]}, {"type": "array", "items": {}}]}
+ONE_LOSS: list[JsonValue] = [{"required": ["loss"]}, {"required": ["losses"]}, {"required": ["terms"]}]
+ONE_BOUND: list[JsonValue] = [{"required": ["max"]}, {"required": ["min"]}, {"required": ["expect"]}]
+
+
+def _numbers(value: Any) -> Any:
+    """Accept a number, or lists of numbers to any depth; labels are integers and stay so."""
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    if isinstance(value, bool | int | float):
+        return value
+    problem = f"should be numbers, a file, or {{file:, column:}}, and holds {'nothing' if value is None else repr(value)}"
+    raise ValueError(problem)
+
+
+def _parameter(value: Any) -> Any:
+    if isinstance(value, dict):
+        problem = "should be a number, a word, a list of numbers, or '@FILE' or '@FILE::KEY' for an array"
+        raise ValueError(problem)  # noqa: TRY004 - pydantic collects ValueErrors only
+    return value if value is None or isinstance(value, str) else _numbers(value)
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, str):
+        return "Source"
+    return "FileInput" if isinstance(value, dict) else "Inline"
+
+
+def _loss_kind(value: Any) -> str:
+    return "LossItem" if isinstance(value, dict) else "Words"
+
+
+class Strict(BaseModel):
+    """YAML gives types already, so nothing is converted and nothing unknown is passed over."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class FileInput(Strict):
+    """An input out of a file."""
+
+    file: str = Field(min_length=1)
+    """The path, relative to the spec."""
+    column: str | None = None
+    """The column of a table."""
+    key: str | None = None
+    """The array of an npz, or the path of keys inside JSON, and so on."""
+
+
+Word = Annotated[str, Field(min_length=1)]
+Inline = Annotated[Any, BeforeValidator(_numbers), WithJsonSchema(NUMBERS)]
+Input = Annotated[
+    Annotated[Word, Tag("Source")] | Annotated[FileInput, Tag("FileInput")] | Annotated[Inline, Tag("Inline")],
+    Discriminator(_kind),
+]
+Params = dict[str, Annotated[Any, AfterValidator(_parameter), WithJsonSchema({"not": {"type": "object"}})]]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class LossItem(Strict):
+    """A loss with its parameters."""
+
+    loss: Word
+    """NAME, or NAME:param=value[,param=value]."""
+    params: Params = {}
+
+
+class TermItem(LossItem):
+    """One part of a weighted sum."""
+
+    name: Word | None = None
+    """What the part is called; the name of its loss unless given."""
+    weight: Finite = 1.0
+    inputs: dict[str, Input] = {}
+
+
+class GateItem(Strict):
+    """A bound on one result; exactly one of max, min and expect."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": ONE_BOUND})
+
+    key: Word
+    """The loss, or the term, that is bounded."""
+    max: Finite | None = None
+    min: Finite | None = None
+    expect: Finite | None = None
+    rtol: Annotated[Finite, Field(ge=0)] = 1e-9
+    atol: Annotated[Finite, Field(ge=0)] = 0.0
+
+
+class OptionItems(Strict):
+    """How to read, check and reduce: the words of the command line."""
+
+    reduction: Literal["mean", "sum", "none", "batchmean"] = "mean"
+    nan: Literal["error", "skip", "propagate"] = "error"
+    """What NaN and infinities in the inputs do."""
+    min_coverage: Annotated[Finite, Field(ge=0, le=1)] = 0.0
+    """The part of the samples that `nan: skip` must leave."""
+    broadcast: bool = False
+    squeeze: bool = False
+    class_dim: int | None = None
+    label_offset: int = 0
+    ignore_index: int | None = None
+    dtype: Literal["f64", "f32", "native"] = "f64"
+    backend: Literal["auto", "numpy", "torch"] = "numpy"
+    on: str = ""
+    """The id column that joins two tables."""
+    by: str = ""
+    """The grouping column, or a file that holds it."""
+    weights: Input | None = None
+    """One weight for each sample."""
+    mask: Input | None = None
+    """Which samples count."""
+    per_sample: bool = False
+    worst: Count = 0
+    best: Count = 0
+    stats: bool = False
+
+
+class SpecItems(OptionItems):
+    """A whole spec; exactly one of loss, losses and terms."""
+
+    model_config = ConfigDict(title="lossctl spec", json_schema_extra={"oneOf": ONE_LOSS})
+
+    loss: Word | None = None
+    """NAME, or NAME:param=value[,param=value]."""
+    losses: Annotated[
+        list[Annotated[Annotated[Word, Tag("Words")] | Annotated[LossItem, Tag("LossItem")], Discriminator(_loss_kind)]],
+        Field(min_length=1),
+    ] = []
+    """Several losses on the same inputs."""
+    terms: Annotated[list[TermItem], Field(min_length=1)] = []
+    """The parts of a weighted sum."""
+    params: Params = {}
+    """The parameters of the one loss."""
+    inputs: dict[str, Input] = {}
+    """What each input of the loss is: numbers, a file, or {file:, column:}."""
+    gates: list[GateItem] = []
+    """Bounds that decide the exit code of `lossctl check`."""
+
+
+# The model whose keys are meant where pydantic says that a key is unknown, by the last word on the way to it.
+PLACES: dict[str, type[Strict]] = {"FileInput": FileInput, "LossItem": LossItem, "terms": TermItem, "gates": GateItem}

@@ -1,0 +1,23 @@
+"""What all tests share."""
+
+import os
+import shutil
+from pathlib import Path
+
+import golden
+import pytest
+
+import lossctl
+
+
+def pytest_configure() -> None:
+    """Under scripts/test, refuse to test the checkout: what users install is what must work."""
+    if os.environ.get("LOSSCTL_TEST_INSTALLED") and "site-packages" not in Path(lossctl.__file__).parts:
+        message = f"scripts/test tests the installed package, but lossctl was imported from {lossctl.__file__}"
+        raise pytest.UsageError(message)
+
+
+@pytest.fixture
+def configs(tmp_path) -> Path:
+    """A copy of configs/ to work in, so that no test leaves anything in the checkout."""
+    return Path(shutil.copytree(golden.ROOT / "configs", tmp_path / "configs"))

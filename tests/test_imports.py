@@ -1,0 +1,58 @@
+"""Start-up is a promise: each command imports what it needs and nothing heavier."""
+
+import subprocess
+import sys
+
+import golden
+import numpy as np
+import pytest
+
+HEAVY = ("torch", "array_api_compat", "scipy", "pandas", "pydantic", "yaml", "rich", "pyarrow", "importlib.metadata")
+
+
+def imported(argv, folder):
+    """The modules that one run imports, as -X importtime reports them."""
+    found = subprocess.run(
+        [sys.executable, "-X", "importtime", *golden.command(argv)[1:]],
+        cwd=folder,
+        env=golden.environment(folder),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=golden.PATIENCE,
+        check=True,
+    )
+    assert found.stdout
+    lines = [line for line in found.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip() for line in lines}
+
+
+def among(banned, modules):
+    return [name for name in modules if any(name == one or name.startswith(f"{one}.") for one in banned)]
+
+
+@pytest.fixture
+def pair(tmp_path):
+    np.save(tmp_path / "a.npy", np.arange(3.0))
+    np.save(tmp_path / "b.npy", np.ones(3))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("argv", "banned"),
+    [
+        ("--help", ("numpy", "torch", "rich")),
+        ("--version", ("numpy", "torch", "rich")),
+        ("list", ("numpy", "torch", "rich")),
+        ("info huber", ("numpy", "torch")),
+        ("compute mse a.npy b.npy --format json", HEAVY),
+        ("compute mse a.npy b.npy", HEAVY),
+    ],
+)
+def test_imports_nothing_heavy(argv, banned, pair):
+    modules = imported(argv, pair)
+    assert "lossctl.cli" in modules
+    assert not among(banned, modules)
+
+
+def test_numpy_would_be_noticed(pair):
+    assert "numpy" in among(("numpy",), imported("compute mse a.npy b.npy", pair))

@@ -1,0 +1,78 @@
+"""The rules of size, names and places that CONTRIBUTING.md gives."""
+
+import ast
+import re
+import statistics
+from fnmatch import fnmatch
+
+import pytest
+from golden import ROOT
+
+TOP = {
+    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "pyproject.toml", "constraints.txt", ".gitignore"),
+    *(".git", ".github", ".ci", "lossctl", "configs", "tests", "scripts", "docs"),
+}
+UNUSED_WORDS = ("criterion", "handler", "manager", "helper", "utils")
+PACKAGE = sorted((ROOT / "lossctl").rglob("*.py"))
+SCRIPTS = sorted(path for path in (ROOT / "scripts").iterdir() if path.is_file())
+PYTHON = [*PACKAGE, *sorted((ROOT / "tests").rglob("*.py")), *(path for path in SCRIPTS if "python" in path.read_text()[:40])]
+
+
+def title(path):
+    return str(path.relative_to(ROOT))
+
+
+def parse(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def definitions(path):
+    """Functions and classes of a file."""
+    return [node for node in ast.walk(parse(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
+
+
+def lines(function):
+    """How many lines a function has from its `def` on, without its docstring."""
+    first = function.body[0]
+    doc = first.end_lineno - first.lineno + 1 if ast.get_docstring(function) else 0
+    return function.end_lineno - function.lineno + 1 - doc
+
+
+def functions(path):
+    return [node for node in definitions(path) if not isinstance(node, ast.ClassDef)]
+
+
+@pytest.mark.parametrize("path", [*PYTHON, *SCRIPTS], ids=title)
+def test_no_file_is_over_250_lines(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 250
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=title)
+def test_no_function_is_over_30_lines(path):
+    assert not [(node.name, lines(node)) for node in functions(path) if lines(node) > 30]
+
+
+def test_median_function_has_at_most_8_lines():
+    assert statistics.median(lines(node) for path in PACKAGE for node in functions(path)) <= 8
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=title)
+def test_module_has_a_docstring(path):
+    assert ast.get_docstring(parse(path))
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=title)
+def test_names_use_the_project_s_words(path):
+    names = [path.stem, *(node.name for node in definitions(path))]
+    assert not [name for name in names if any(word in name.lower() for word in UNUSED_WORDS)]
+
+
+def test_top_level_holds_only_what_belongs_there():
+    ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if not re.match(r"\s*(#|$)", line)]
+    names = [path.name for path in ROOT.iterdir()]
+    assert not [name for name in names if name not in TOP and not any(fnmatch(name, pattern) for pattern in ignored)]
+
+
+def test_lines_counts_code_and_not_the_docstring():
+    node = ast.parse('def f():\n    """Two\n    lines."""\n    return 1\n').body[0]
+    assert lines(node) == 2
