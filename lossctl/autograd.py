@@ -45,7 +45,7 @@ def gradients(loss: Loss, drawn: Drawn) -> Arrays:
     inputs = [arrays.pop(argument.name) for argument in loss.signature.inputs]
     tensors = {tensor.name: arrays.get(tensor.name) for tensor in loss.signature.tensors}
     result = loss.terms(backend.xp, *inputs, **tensors, **drawn.params)
-    terms = dict(result) if isinstance(result, dict) else {"value": result}
+    terms: Arrays = dict(result) if isinstance(result, dict) else {"value": result}
     terms.setdefault("weight", backend.xp.ones_like(next(iter(terms.values()))))
     sums = {name: term.sum() for name, term in terms.items()}
     return _by(loss.finish(backend.xp, sums, **drawn.params), leaves, backend.torch)

@@ -12,8 +12,8 @@ from lossctl.errors import MissingExtra
 from lossctl.plugins import Plugins
 
 if TYPE_CHECKING:
-    from lossctl.blocks import NumPyArray
     from lossctl.block import Backend
+    from lossctl.blocks import NumPyArray
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def numpy_backend() -> Backend:
 
 
 def torch_backend() -> Backend:
-    """torch on the CPU.
+    """Wrap torch on the CPU.
 
     Raises: MissingExtra without torch or array_api_compat.
     """

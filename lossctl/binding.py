@@ -154,7 +154,9 @@ def _mismatch(argument: Input, readers: Mapping[str, Reader], dims: Dims) -> Sha
     reader = readers[argument.name]
     first_name, first = next(iter(readers.items()))
     if first_name == argument.name:
-        message = f"{argument.name} ({reader.name}) has shape {reader.shape}; it must be {shapes.say(argument.word.shape, dims)}."
+        message = (
+            f"{argument.name} ({reader.name}) has shape {reader.shape}; it must be {shapes.say(argument.word.shape, dims)}."
+        )
         return ShapeMismatch(message, hint=f"Wanted: {argument.word.says}.")
     message = (
         f"{first_name} ({first.name}) has shape {first.shape} and {argument.name} ({reader.name}) has shape {reader.shape}, "

@@ -25,14 +25,13 @@ from lossctl.values import cast
 
 if TYPE_CHECKING:
     from lossctl.binding import Bound
-    from lossctl.block import Backend
     from lossctl.loss import Loss
 
 EXACT, CLOSE, NUMERIC = 1e-12, 1e-9, 1e-5
 OPTIONS = Options(nan="propagate")
 
 
-class Skipped(Exception):  # noqa: N818 - it is an outcome, not an error
+class Skipped(Exception):
     """There is nothing to check, for the reason given."""
 
 

@@ -81,7 +81,10 @@ def compute(losses: Losses, sources: Sources = [], *, options: Computing, typed:
 @app.command("list")
 @spread
 def list_(
-    task: Annotated[str, typer.Option("--task", help="Only losses for this task.")] = "", *, options: Talk, typed: set[str]  # noqa: ARG001
+    task: Annotated[str, typer.Option("--task", help="Only losses for this task.")] = "",
+    *,
+    options: Talk,
+    typed: set[str],  # noqa: ARG001
 ) -> Printed:
     """List the losses that lossctl knows."""
     from lossctl.commands.listing import list_losses
@@ -119,7 +122,7 @@ def schema(what: Annotated[str, typer.Argument(metavar="result|spec", help="Whic
 
 def _say(options: Talk) -> Any:
     """Notes go to stderr, and nowhere with -q."""
-    return (lambda text: None) if options.quiet else (lambda text: print(f"lossctl: {text}", file=sys.stderr))
+    return (lambda _: None) if options.quiet else (lambda text: print(f"lossctl: {text}", file=sys.stderr))
 
 
 def _format(options: Talk) -> str:

@@ -95,7 +95,9 @@ def _outcome(bound: Bound, tally: Tally, options: Options) -> Outcome:
     sums = tally.sums.finish()
     if options.reduction in {"mean", "batchmean"} and options.nan != "propagate" and (sums["weight"] == 0 or tally.n == 0):
         raise _nothing_left(bound, tally)
-    value: Any = _unreduced(bound, tally) if options.reduction == "none" else float(reduced(bound, sums, tally.n, options.reduction))
+    value: Any = (
+        _unreduced(bound, tally) if options.reduction == "none" else float(reduced(bound, sums, tally.n, options.reduction))
+    )
     groups = {
         code: (float(reduced(bound, part.finish(), tally.counts[code], _scalar(options))), tally.counts[code])
         for code, part in sorted(tally.groups.items())

@@ -27,12 +27,16 @@ class Talk:
     format: Annotated[
         str,
         _option(
-            "--format", "-f", panel=RESULT, envvar="LOSSCTL_FORMAT", doc="auto, table, value, tsv, csv, json, jsonl or markdown."
+            "--format",
+            "-f",
+            panel=RESULT,
+            envvar="LOSSCTL_FORMAT",
+            doc="auto, table, value, tsv, csv, json, jsonl or markdown.",
         ),
     ] = "auto"
     bare: Annotated[bool, _option("-b", "--bare", panel=RESULT, doc="The bare number: --format value.")] = False
     output: Annotated[
-        Words, _option("--output", "-o", panel=RESULT, doc="Also write to a file; its suffix names the format. Repeatable.")
+        Words, _option("--output", "-o", panel=RESULT, doc="Also write to a file; the suffix names the format. Repeatable.")
     ] = field(default_factory=list)
     sig: Annotated[Count, _option("--sig", panel=RESULT, min=1, doc="Significant digits in tables.")] = None
     decimals: Annotated[Count, _option("--decimals", panel=RESULT, min=0, doc="Decimals in tables.")] = None
@@ -64,7 +68,8 @@ class Reading(Talk):
     broadcast: Annotated[bool, _option("--broadcast", panel=INPUT, doc="Allow torch's broadcasting.")] = False
     nan: Annotated[str, _option("--nan", panel=HOW, doc="NaN and infinity: error, skip or propagate.")] = "error"
     min_coverage: Annotated[
-        float, _option("--min-coverage", panel=GATES, min=0, max=1, doc="Undecided (exit 5) if skipping leaves a smaller share.")
+        float,
+        _option("--min-coverage", panel=GATES, min=0, max=1, doc="Undecided (exit 5) if skipping leaves a smaller share."),
     ] = 0.0
     ignore_index: Annotated[Count, _option("--ignore-index", panel=HOW, doc="The label that counts for nothing.")] = None
     dtype: Annotated[str, _option("--dtype", panel=HOW, doc="Calculate in f64, f32 or native.")] = "f64"
@@ -72,6 +77,7 @@ class Reading(Talk):
     max_memory: Annotated[
         int, _option("--max-memory", panel=HOW, min=1, metavar="MIB", doc="For losses that need all samples at once.")
     ] = 2048
+    jobs: Annotated[int, _option("--jobs", panel=HOW, min=0, doc="Threads; 0 is one a core. No result depends on it.")] = 0
     allow_code: Annotated[bool, _option("--allow-code", panel=HOW, doc="Let a spec name code to import.")] = False
 
 
@@ -90,9 +96,9 @@ class Computing(Reading):
     min: Annotated[Words, _option("--min", panel=GATES, metavar="KEY=V", doc="Fail below V. Repeatable.")] = field(
         default_factory=list
     )
-    expect: Annotated[
-        Words, _option("--expect", panel=GATES, metavar="KEY=V", doc="Fail unless close to V. Repeatable.")
-    ] = field(default_factory=list)
+    expect: Annotated[Words, _option("--expect", panel=GATES, metavar="KEY=V", doc="Fail unless close to V. Repeatable.")] = (
+        field(default_factory=list)
+    )
     rtol: Annotated[float, _option("--rtol", panel=GATES, min=0, doc="Relative tolerance of --expect.")] = 1e-9
     atol: Annotated[float, _option("--atol", panel=GATES, min=0, doc="Absolute tolerance of --expect.")] = 0.0
 
@@ -116,7 +122,8 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
     parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
     parameters += [plain[name].replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY) for name in own]
     parameters += [
-        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, annotation=words[f.name], default=_default(f)) for f in fields(kind)
+        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, annotation=words[f.name], default=_default(f))
+        for f in fields(kind)
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {}

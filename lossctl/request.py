@@ -35,7 +35,9 @@ def compute_spec(words: Sequence[str], options: Computing, typed: set[str]) -> S
         spec = replace(spec, losses=with_params(spec.losses, dict(parse_params(options.param))))
     else:
         losses = with_params(parse_losses(words[0]), dict(parse_params(options.param)))
-        spec = Spec(losses=losses, positional=tuple(Given(text=word.removeprefix("@")) for word in words[1:]), options=Options())
+        spec = Spec(
+            losses=losses, positional=tuple(Given(text=word.removeprefix("@")) for word in words[1:]), options=Options()
+        )
         typed = {field.name for field in fields(Options)}
     named = {name: Given(text=source) for name, source in _pairs(options.input, "-i", "NAME=SOURCE")}
     gates = spec.gates + tuple(_gates(options))
@@ -58,9 +60,7 @@ def _check_choices(options: Computing) -> None:
 
 def _overlay(base: Options, typed_options: Computing, typed: set[str], folder: str) -> Options:
     """What was typed wins over what the spec file says; paths that were typed are relative to where they were typed."""
-    changes: dict[str, Any] = {
-        name: getattr(typed_options, name) for name in typed & {field.name for field in fields(Options)}
-    }
+    changes: dict[str, Any] = {name: getattr(typed_options, name) for name in typed & {field.name for field in fields(Options)}}
     for name in ("weights", "mask"):
         if name in changes:
             source = changes[name]

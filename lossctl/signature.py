@@ -142,9 +142,7 @@ Vector = Annotated[Array, Tensor("n e", "one vector a sample", needs="nothing: a
 SequenceLogProbability = Annotated[
     Array, Tensor("t n c", "log-probabilities, time first", needs="log_softmax over the class axis", logs=True)
 ]
-SequenceLabels = Annotated[
-    Array, Tensor("n s", "label ids (N, S), or all sequences end to end", index=True, rule="sequences")
-]
+SequenceLabels = Annotated[Array, Tensor("n s", "label ids (N, S), or all sequences end to end", index=True, rule="sequences")]
 FrameCount = Annotated[Array, Tensor("n", "frames of each sequence", NON_NEGATIVE, index=True, upto="t")]
 LabelCount = Annotated[Array, Tensor("n", "labels of each sequence", NON_NEGATIVE, index=True, upto="s")]
 

@@ -73,6 +73,7 @@ class Options:
     dtype: str = "f64"
     backend: str = "numpy"
     max_memory: int = 2 << 30
+    jobs: int = 0
     in_format: str = ""
     on: str = ""
     by: str = ""

@@ -9,7 +9,7 @@ cd "$root"
 if [[ ! -x $venv/bin/pip ]]; then
     python=${PYTHON:-python3}
     if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-        echo "lossctl needs Python 3.11 or newer, but '$python' is: $("$python" -V 2>&1 || true)" >&2
+        echo "lossctl needs Python 3.11 or newer, but '$python' is: $("$python" -V 2>/dev/null || echo missing)" >&2
         echo "Name another one, for example: PYTHON=python3.12 bash scripts/$(basename "$0")" >&2
         exit 1
     fi

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lossctl.spec import Spec
 
 # Options that change no value, and those that the signature always names.
-SILENT = {"per_sample", "worst", "best", "stats", "min_coverage", "max_memory", "in_format", "allow_code"}
+SILENT = {"per_sample", "worst", "best", "stats", "min_coverage", "max_memory", "jobs", "in_format", "allow_code"}
 ALWAYS = {"reduction": "red", "nan": "nan", "dtype": "dtype", "backend": "backend"}
 
 
@@ -113,7 +113,9 @@ def results(answer: Answer) -> list[dict[str, Any]]:
         }
         head = {"loss": one.loss.name, "params": params, "reduction": answer.spec.options.reduction}
         whole = {**head, **_value(outcome.value), "n": outcome.n, **_extras(answer, one, outcome)}
-        groups = [{**head, "group": answer.groups[code], **_value(value), "n": n} for code, (value, n) in outcome.groups.items()]
+        groups = [
+            {**head, "group": answer.groups[code], **_value(value), "n": n} for code, (value, n) in outcome.groups.items()
+        ]
         found += [whole, *groups]
     return found
 

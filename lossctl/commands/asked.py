@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lossctl.binding import scalars
-from lossctl.errors import BadParameter, UnknownName, UsageError, near
 from lossctl.commands.listing import look_up
+from lossctl.errors import BadParameter, UnknownName, UsageError, near
 from lossctl.losses import catalogue
 from lossctl.spec import Given, LossSpec
 

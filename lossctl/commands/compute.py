@@ -50,7 +50,8 @@ class Opened:
 
     def join(self, asked: Sequence[Asked]) -> None:
         """Put every input in the order of the first one's ids."""
-        inputs = {name: given for one in asked for name, given in one.given.items() if _is_input(one, name) and not given.inline}
+        named = [(name, given) for one in asked for name, given in one.given.items() if _is_input(one, name)]
+        inputs = {name: given for name, given in named if not given.inline}
         for name, reader in self.files.open_joined(inputs, self.options.on).items():
             self.readers[inputs[name], name] = reader
         self.ids = self.files.labels(self.options.on, next(iter(inputs.values())))
@@ -90,7 +91,8 @@ def _bind(one: Asked, readers: Mapping[str, Reader], options: Options) -> Bound:
         advice = _both_readings(one, readers, options)
         if advice is None:
             raise
-        raise ShapeMismatch(f"{error.message} {advice}", hint="Use --squeeze for the second, --broadcast for the first.") from error
+        message = f"{error.message} {advice}"
+        raise ShapeMismatch(message, hint="Use --squeeze for the second, --broadcast for the first.") from error
 
 
 def _both_readings(one: Asked, readers: Mapping[str, Reader], options: Options) -> str | None:
@@ -100,12 +102,12 @@ def _both_readings(one: Asked, readers: Mapping[str, Reader], options: Options) 
     if options.broadcast or common is None or prod(common) > PAIRS or len({prod(shape) for shape in given}) > 1:
         return None
     try:
-        values = [_value(one, readers, replace(options, **how)) for how in ({"broadcast": True}, {"squeeze": True})]
+        views = (replace(options, broadcast=True), replace(options, squeeze=True))
+        values = [_value(one, readers, view) for view in views]
     except LossctlError:
         return None
-    return (
-        f"Broadcasting them would take {prod(common)} pairs and give {values[0]:.6g}; matching them row by row gives {values[1]:.6g}."
-    )
+    pairs, rows = values
+    return f"Broadcasting them would take {prod(common)} pairs and give {pairs:.6g}; matching them row by row gives {rows:.6g}."
 
 
 def _value(one: Asked, readers: Mapping[str, Reader], options: Options) -> float:
@@ -114,9 +116,7 @@ def _value(one: Asked, readers: Mapping[str, Reader], options: Options) -> float
     return float(evaluate([bound], BACKENDS.get("numpy")(), plain, Selection())[0].value)
 
 
-def _selection(
-    spec: Spec, opened: Opened, asked: Sequence[Asked], bounds: Sequence[Bound]
-) -> tuple[Selection, Sequence[str]]:
+def _selection(spec: Spec, opened: Opened, asked: Sequence[Asked], bounds: Sequence[Bound]) -> tuple[Selection, Sequence[str]]:
     """Open weights, mask and groups. The groups' names come in sorted order; the selection holds their numbers."""
     options = spec.options
     weights = opened.open(options.weights, "weights") if options.weights else None
@@ -143,9 +143,7 @@ def _say_skipped(answer: Answer, say: Callable[[str], None]) -> None:
 
 def _inputs(opened: Opened) -> list[dict[str, Any]]:
     """Describe every input once: role, path, key, shape, type, and the hash of what was read."""
-    return [
-        {"role": role, **_facts(reader)} for (_, role), reader in opened.readers.items()
-    ]
+    return [{"role": role, **_facts(reader)} for (_, role), reader in opened.readers.items()]
 
 
 def _facts(reader: Reader) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def look_up(name: str) -> Loss:
 
     Raises: UnknownName, also for something that is no loss.
     """
-    loss = LOSSES.get(name)
+    loss: object = LOSSES.get(name)
     if not isinstance(loss, Loss):
         message = f"'{name}' is a {type(loss).__name__}, not a loss made with @loss."
         raise UnknownName(message, hint="Decorate its terms function with lossctl.loss.loss.")
@@ -101,7 +101,8 @@ def _lines(loss: Loss) -> Iterable[tuple[str, str]]:
         text = f"{parameter.word.says}, default {parameter.default}. {loss.doc.parameters.get(parameter.name, '')}"
         yield f"param {parameter.name}", text.strip()
     for tensor in loss.signature.tensors:
-        yield f"param {tensor.name}", f"{_shape(tensor)} {tensor.word.says}, default none. {loss.doc.parameters.get(tensor.name, '')}".strip()
+        text = f"{_shape(tensor)} {tensor.word.says}, default none. {loss.doc.parameters.get(tensor.name, '')}"
+        yield f"param {tensor.name}", text.strip()
     yield "reductions", ", ".join(loss.reductions)
     yield "merge", loss.merge
     yield "use", loss.doc.use

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -28,6 +28,8 @@ PIECE = 4 << 20
 # A line longer than this is no row of numbers, and the csv module says so.
 LONGEST_LINE = 1 << 24
 THREADS = 4
+# No number that anybody writes: the row that it fills must come out again as the last one.
+MARK = 1.6180339887e-310
 BOM = b"\xef\xbb\xbf"
 
 
@@ -89,9 +91,38 @@ def _as_stream(stored: Stored, layout: Layout, groups: Sequence[Group]) -> Itera
         _check(piece, layout)
     options = _options(layout, groups, PIECE)
     options["parse_options"].newlines_in_values = True
-    with csv.open_csv(data.stream(), **options) as reader:
-        for batch in reader:
-            yield _arrays(batch, b"(")
+    mark = layout.delimiter.join([str(MARK)] * len(layout.names))
+    with csv.open_csv(_Marked(data.stream(), f"\n{mark}\n".encode()), **options) as reader:
+        yield from _unmarked(_arrays(batch, b"(") for batch in reader if len(batch))
+
+
+class _Marked:
+    """A stream with one more row at its end."""
+
+    closed = False
+
+    def __init__(self, stream: BinaryIO, mark: bytes) -> None:
+        self._stream = stream
+        self._mark = mark
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, the mark after the last of them."""
+        piece = self._stream.read(size)
+        if not piece:
+            piece, self._mark = self._mark, b""
+        return piece
+
+
+def _unmarked(batches: Iterable[dict[int, NumPyArray]]) -> Iterator[dict[int, NumPyArray]]:
+    """Take the mark off again. Where it is missing, a quote that was never closed has taken it in, and rows before it."""
+    last: dict[int, NumPyArray] = {}
+    for batch in batches:
+        if last:
+            yield last
+        last = batch
+    if not last or any(column[-1] != MARK for column in last.values()):
+        raise _Odd
+    yield {position: column[:-1] for position, column in last.items()}
 
 
 def _data(stored: Stored, layout: Layout) -> Stored:

@@ -53,6 +53,9 @@ def named(container: Container, names: Sequence[str], key: str) -> Picked:
     Raises: UnknownKey if there is none such, or several of one name.
     """
     where = [i for i, name in enumerate(names) if name == key]
+    if not where and container.noun == "array":
+        # An archive's members are files, and some type them so.
+        where = [i for i, name in enumerate(names) if f"{name}.npy" == key]
     if len(where) > 1:
         places = " or ".join(f"{container.stored.name}:#{i + 1}" for i in where)
         message = f"{container.stored.name} has {len(where)} {container.noun}s named '{key}'."

@@ -9,11 +9,12 @@ import csv
 import io
 import re
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from lossctl.errors import UnreadableFile
 from lossctl.files.cells import number
+from lossctl.files.stored import BUFFER
 from lossctl.files.values import reason
 
 if TYPE_CHECKING:
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
 
 # The rows that decide which columns hold numbers; the same for small and large tables, so that both decide alike.
 SAMPLE = 100
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
 WHITESPACE = ""
 WIDE = ("\t", ",", ";", WHITESPACE)
+# Refused in data, so it can mark their end.
+END = "\0"
 QUOTED = re.compile(r'"[^"]*"')
 
 Row = tuple[int, list[str]]
@@ -65,12 +69,12 @@ def read_layout(stored: Stored, style: Style) -> Layout:
     if not head:
         message = f"{stored.name} is empty: it has no rows."
         raise UnreadableFile(message, hint="A table has one row a sample, with or without a header.")
-    first_line, first = head[0]
+    first = head[0][1]
     header = any(number(cell) is None for cell in first)
     names = tuple(cell.strip() for cell in first) if header else tuple(f"#{i + 1}" for i in range(len(first)))
     data = head[1:] if header else head[:SAMPLE]
     numeric = tuple(i for i in range(len(names)) if all(number(cells[i]) is not None for _, cells in data))
-    skip = data[0][0] - 1 if data else first_line
+    skip = data[0][0] - 1 if data else sum(1 for _ in Lines(stored))
     return Layout(delimiter, style.comments, names, skip, numeric)
 
 
@@ -110,12 +114,19 @@ def _split(stored: Stored, delimiter: str, *, comments: bool) -> Iterator[Row]:
         for text in lines:
             yield lines.number, text.split()
         return
-    reader = csv.reader(lines, delimiter=delimiter)
+    # The csv module takes an open quote at the end for closed, with all rows in it; a last line of its own tells.
+    reader = csv.reader(chain(lines, [END]), delimiter=delimiter)
     fed = 0
     try:
         for cells in reader:
-            yield lines.number - (reader.line_num - fed) + 1, cells
+            begin = lines.number - (reader.line_num - fed) + 1
             fed = reader.line_num
+            if cells == [END]:
+                return
+            if cells and END in cells[-1]:
+                message = f"{stored.name}, line {begin + 1}, opens a quote that no later line closes."
+                raise UnreadableFile(message, hint='Close it, or write a quote that belongs to the text as "".')
+            yield begin, cells
     except csv.Error as error:
         message = f"{stored.name}, line {lines.number}, is not a row of a table: {reason(error)}."
         raise UnreadableFile(message, hint="A quote that is opened must be closed.") from error
@@ -165,7 +176,9 @@ def _ragged(stored: Stored, line: int, count: int, width: int) -> UnreadableFile
 
 def _undecodable(stored: Stored) -> UnreadableFile:
     """Say on which line the text ends being UTF-8."""
-    if stored.head(2) in {b"\xff\xfe", b"\xfe\xff"}:
+    if b"\0" in stored.head(BUFFER) and stored.head(2) not in UTF16:
+        return UnreadableFile(f"{stored.name} is binary, no text table.", hint="Name its format with --in-format.")
+    if stored.head(2) in UTF16:
         message = f"{stored.name} is UTF-16 text, and tables are read as UTF-8."
         return UnreadableFile(message, hint=f"Convert it: iconv -f UTF-16 -t UTF-8 '{stored.name}'.")
     for count, line in enumerate(stored.stream(), 1):

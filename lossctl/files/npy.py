@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from lossctl.blocks import Memory, place
-from lossctl.errors import ShapeMismatch, UnreadableFile
+from lossctl.errors import LossctlError, ShapeMismatch, UnreadableFile
 from lossctl.files.container import columns
 from lossctl.files.values import NUMERIC, reason
 
@@ -56,7 +56,9 @@ def read_header(stream: IO[bytes], name: str) -> Header:
     try:
         version = npy.read_magic(stream)
         shape, fortran, dtype = _fields(stream, version)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, UnicodeError) as error:
+    except LossctlError:
+        raise
+    except Exception as error:  # whatever NumPy's parser of headers stumbles over
         message = f"{name} is not a readable .npy: {reason(error)}."
         raise UnreadableFile(message, hint=WRITE_AGAIN) from error
     if dtype.hasobject:

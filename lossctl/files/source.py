@@ -91,9 +91,8 @@ def _missing(text: str, folder: str) -> MissingFile:
     path = _likeliest(text)
     parent = Path(folder, path).parent
     if "://" in text:
-        return MissingFile(
-            f"{text} is an address, and lossctl reads files.", hint=f"Pipe it in: curl -s '{text}' | lossctl … -"
-        )
+        message = f"'{text}' is an address, and only files are read."
+        return MissingFile(message, hint=f"Pipe it in as the input '-': curl -s '{text}' | …")
     if GLOB & set(path):
         return MissingFile(f"No file matches '{path}'.", hint=f"See what is there: ls '{parent}'.")
     if not exists(parent):

@@ -29,7 +29,9 @@ def check_lengths(
     wrong = ((target < 0) | (target >= classes) | (target == blank)) & _within(xp, target, target_lengths)
     if xp.any(wrong):
         row, column = divmod(int(xp.argmax(xp.reshape(xp.astype(wrong, xp.int8), (-1,)))), target.shape[1])
-        message = f"targets[{row}, {column}] is {int(target[row, column])}: not a label of 0..{classes - 1} other than blank={blank}."
+        message = (
+            f"targets[{row}, {column}] is {int(target[row, column])}: not a label of 0..{classes - 1} other than blank={blank}."
+        )
         raise OutOfDomain(message, hint="Remove blanks from the targets, or name the right blank with -p blank=K.")
 
 
