@@ -25,7 +25,6 @@ INTERRUPTED, PIPE_CLOSED, BUG = 130, 141, 70
 app = typer.Typer(
     name="lossctl",
     help="Compute, check and compare loss functions on the files that predictions are kept in.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     # Rich draws help on a terminal; into a pipe goes plain text, which does not need to import it.
@@ -166,7 +165,7 @@ def _color(options: Talk) -> bool:
 
 def main() -> NoReturn:
     """Run the command line and exit with the code that its table promises."""
-    arguments = sys.argv[1:]
+    arguments = sys.argv[1:] or ["--help"]
     try:
         code = _run(arguments)
         sys.stdout.flush()

@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 INPUT, HOW, RESULT, GATES, TALK = "Inputs", "How to compute", "Result", "Gates", "Messages"
+PANELS = (INPUT, HOW, RESULT, GATES, TALK)
 
 Words = list[str]
 Word = str | None
@@ -125,11 +126,19 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
         inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, annotation=words[f.name], default=_default(f))
         for f in fields(kind)
     ]
+    order = sorted(range(len(parameters)), key=lambda at: _place(parameters[at]))
+    parameters = [parameters[at] for at in order]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {}
     run.__doc__ = command.__doc__
     run.__name__ = command.__name__
     return run
+
+
+def _place(parameter: inspect.Parameter) -> int:
+    """Where help shows it: arguments first, then the panels in their order."""
+    panels = [getattr(word, "rich_help_panel", None) for word in getattr(parameter.annotation, "__metadata__", ())]
+    return PANELS.index(panels[0]) + 1 if panels and panels[0] in PANELS else 0
 
 
 def _default(option: Any) -> Any:

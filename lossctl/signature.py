@@ -108,11 +108,11 @@ def _flag(given: object, wrong: str) -> bool:
 
 NON_NEGATIVE = Domain(low=0.0)
 UNIT = Domain(low=0.0, high=1.0)
-SOFTMAX_INSIDE = "nothing: raw scores, the softmax is inside the loss"
-SIGMOID_INSIDE = "nothing: raw scores, the sigmoid is inside the loss"
+SOFTMAX_INSIDE = "none: raw scores, the softmax is inside the loss"
+SIGMOID_INSIDE = "none: raw scores, the sigmoid is inside the loss"
 
 # Arrays, one row a sample, any further axes.
-Real = Annotated[Array, Tensor("n *d", "real numbers", needs="nothing: any real number")]
+Real = Annotated[Array, Tensor("n *d", "real numbers", needs="none: any real number")]
 Logits = Annotated[Array, Tensor("n *d", "raw scores", needs=SIGMOID_INSIDE)]
 Probability = Annotated[Array, Tensor("n *d", "probabilities", UNIT, needs="sigmoid: values in [0, 1]")]
 Binary = Annotated[Array, Tensor("n *d", "0 or 1", Domain(0.0, 1.0, values=(0.0, 1.0)))]
@@ -135,8 +135,8 @@ ClassTarget = Annotated[
 ]
 
 # Vectors.
-Embedding = Annotated[Array, Tensor("n *d e", "vectors on the last axis", needs="nothing: any vector")]
-Vector = Annotated[Array, Tensor("n e", "one vector a sample", needs="nothing: any vector")]
+Embedding = Annotated[Array, Tensor("n *d e", "vectors on the last axis", needs="none: any vector")]
+Vector = Annotated[Array, Tensor("n e", "one vector a sample", needs="none: any vector")]
 
 # Sequences, with time first as torch has it.
 SequenceLogProbability = Annotated[
@@ -147,7 +147,7 @@ FrameCount = Annotated[Array, Tensor("n", "frames of each sequence", NON_NEGATIV
 LabelCount = Annotated[Array, Tensor("n", "labels of each sequence", NON_NEGATIVE, index=True, upto="s")]
 
 # Samples of two distributions, which may differ in size.
-Draws = Annotated[Array, Tensor("n", "draws of one distribution", needs="nothing: any real number")]
+Draws = Annotated[Array, Tensor("n", "draws of one distribution", needs="none: any real number")]
 OtherDraws = Annotated[Array, Tensor("m", "draws of another distribution")]
 
 # Tensor parameters. Those without `n` are read once and never cut.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl import __version__
+from lossctl.commands.asked import brief
 from lossctl.report import Report, status
-from lossctl.spec import Given
 from lossctl.sums import exact_sum
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lossctl.commands.asked import Asked
     from lossctl.engine import Outcome
     from lossctl.gates import Check
-    from lossctl.spec import Spec
+    from lossctl.spec import Given, Spec
 
 # Options that change no value, and those that the signature always names.
 SILENT = {"per_sample", "worst", "best", "stats", "min_coverage", "max_memory", "jobs", "in_format", "allow_code"}
@@ -53,7 +53,7 @@ class Answer:
             groups = {f"{one.label}@{self.groups[code]}": value for code, (value, _) in outcome.groups.items()}
             found |= scalar | stats | groups
             if sum(other.loss is one.loss for other in self.asked) == 1 and scalar:
-                found.setdefault(one.loss.name, outcome.value)
+                found = {one.typed: outcome.value, one.loss.name: outcome.value} | found
         return found | ({} if self.total is None else {"total": self.total})
 
 
@@ -62,22 +62,16 @@ def signature(answer: Answer) -> str:
     losses = ",".join(_full_name(one) for one in answer.asked)
     parts = [f"{short}:{getattr(answer.spec.options, name)}" for name, short in ALWAYS.items()]
     parts += [
-        f"{field.name}:{_said(value)}"
+        f"{field.name}:{brief(value)}"
         for field in fields(answer.spec.options)
         if field.name not in SILENT | set(ALWAYS) and (value := getattr(answer.spec.options, field.name)) != field.default
     ]
     return "|".join([losses, *parts, f"v:{__version__}"])
 
 
-def _said(value: Any) -> Any:
-    if isinstance(value, Given):
-        return "inline" if value.inline else value.text
-    return value
-
-
 def _full_name(one: Asked) -> str:
     params = [f"{name}={value}" for name, value in one.params.items()]
-    params += [f"{t.name}={_said(one.given[t.name])}" for t in one.loss.signature.tensors if t.name in one.given]
+    params += [f"{t.name}={brief(one.given[t.name])}" for t in one.loss.signature.tensors if t.name in one.given]
     name = f"{one.loss.name}:{','.join(params)}" if params else one.loss.name
     return f"{one.weight}*{name}" if one.term else name
 
@@ -109,7 +103,7 @@ def results(answer: Answer) -> list[dict[str, Any]]:
     found = []
     for one, outcome in zip(answer.asked, answer.outcomes, strict=True):
         params = dict(one.params) | {
-            tensor.name: _said(one.given[tensor.name]) for tensor in one.loss.signature.tensors if tensor.name in one.given
+            tensor.name: _plain(one.given[tensor.name]) for tensor in one.loss.signature.tensors if tensor.name in one.given
         }
         head = {"loss": one.loss.name, "params": params, "reduction": answer.spec.options.reduction}
         whole = {**head, **_value(outcome.value), "n": outcome.n, **_extras(answer, one, outcome)}
@@ -118,6 +112,10 @@ def results(answer: Answer) -> list[dict[str, Any]]:
         ]
         found += [whole, *groups]
     return found
+
+
+def _plain(given: Given) -> Any:
+    return given.value if given.inline else given.text
 
 
 def _value(value: Any) -> dict[str, Any]:

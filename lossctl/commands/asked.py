@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lossctl.binding import scalars
 from lossctl.commands.listing import look_up
-from lossctl.errors import BadParameter, UnknownName, UsageError, near
+from lossctl.errors import BadParameter, NoSuchReduction, UnknownName, UsageError, near
 from lossctl.losses import catalogue
 from lossctl.spec import Given, LossSpec
 
@@ -20,21 +20,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """One loss to compute: `given` names an input for each argument; `term` and `weight` place it in a weighted sum."""
+    """One loss to compute: `given` names an input for each argument; `term` and `weight` place it in a weighted sum,
+    and `typed` is the name that was typed for it."""
 
     loss: Loss
     params: Mapping[str, Any]
     given: Mapping[str, Given] = field(default_factory=dict)
     term: str = ""
     weight: float = 1.0
+    typed: str = ""
 
     @property
     def label(self) -> str:
         """The loss with what differs from its defaults, as one would type it; a term goes by its own name."""
         changed = [
-            f"{p.name}={self.params[p.name]}" for p in self.loss.signature.parameters if self.params[p.name] != p.default
+            f"{p.name}={brief(self.params[p.name])}" for p in self.loss.signature.parameters if self.params[p.name] != p.default
         ]
+        changed += [f"{t.name}={brief(self.given[t.name])}" for t in self.loss.signature.tensors if t.name in self.given]
         return self.term or (f"{self.loss.name}:{','.join(changed)}" if changed else self.loss.name)
+
+
+def brief(value: Any) -> str:
+    """A parameter as one would type it: `0.5`, `2`, `1,2,4`, `@weights.npy`."""
+    if isinstance(value, Given):
+        return brief(value.value) if value.inline else f"@{value.text}"
+    if isinstance(value, list):
+        return ",".join(brief(item) for item in value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).lower()
 
 
 def resolve(spec: Spec) -> list[Asked]:
@@ -46,6 +58,9 @@ def resolve(spec: Spec) -> list[Asked]:
     if spec.options.ignore_index is not None and not any("ignore_index" in one.params for one in asked):
         message = f"{asked[0].loss.name} has no ignore_index."
         raise UsageError(message, hint="Leave out --ignore-index, or use --mask.")
+    if spec.terms and spec.options.reduction == "none":
+        message = "A weighted sum of terms has no reduction 'none': its parts have different shapes."
+        raise NoSuchReduction(message, hint="It has: mean, sum.")
     _check_count(asked, spec)
     return [replace(one, given=_inputs(one, spec)) for one in asked]
 
@@ -84,7 +99,8 @@ def _ask(one: LossSpec, spec: Spec) -> Asked:
     given = {name: value for name, value in one.params.items() if name in numbers}
     if spec.options.ignore_index is not None and "ignore_index" in numbers:
         given.setdefault("ignore_index", spec.options.ignore_index)
-    return Asked(loss, scalars(loss, given), {name: as_given(name, one.params[name]) for name in tensors & set(one.params)})
+    arrays = {name: as_given(name, one.params[name]) for name in tensors & set(one.params)}
+    return Asked(loss, scalars(loss, given), arrays, typed=one.name)
 
 
 def as_given(name: str, value: Any) -> Given:

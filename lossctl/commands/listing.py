@@ -44,7 +44,7 @@ def info(name: str) -> Report:
     """
     loss = look_up(name)
     rows = [{"what": what, "text": text} for what, text in _lines(loss)]
-    return Report(("what", "text"), rows, {"schema": "lossctl/info/1", **describe(loss)}, bare="text", title=loss.name)
+    return Report(("what", "text"), rows, {"schema": "lossctl/info/1", **describe(loss)}, bare="text")
 
 
 def look_up(name: str) -> Loss:
@@ -96,13 +96,13 @@ def _lines(loss: Loss) -> Iterable[tuple[str, str]]:
     yield "formula", loss.doc.formula
     for argument in loss.signature.inputs:
         yield f"input {argument.name}", f"{_shape(argument)} {argument.word.says}, {argument.word.domain.says}"
-    yield "activation", f"{loss.signature.inputs[0].name} must have had {loss.signature.inputs[0].word.needs}"
+    yield "activation", f"of {loss.signature.inputs[0].name}: {loss.signature.inputs[0].word.needs}"
     for parameter in loss.signature.parameters:
-        text = f"{parameter.word.says}, default {parameter.default}. {loss.doc.parameters.get(parameter.name, '')}"
-        yield f"param {parameter.name}", text.strip()
+        takes = f"{parameter.word.says}, default {parameter.default}"
+        yield f"param {parameter.name}", f"{takes}: {loss.doc.parameters.get(parameter.name, '')}"
     for tensor in loss.signature.tensors:
-        text = f"{_shape(tensor)} {tensor.word.says}, default none. {loss.doc.parameters.get(tensor.name, '')}"
-        yield f"param {tensor.name}", text.strip()
+        takes = f"{_shape(tensor)} {tensor.word.says}, default none"
+        yield f"param {tensor.name}", f"{takes}: {loss.doc.parameters.get(tensor.name, '')}"
     yield "reductions", ", ".join(loss.reductions)
     yield "merge", loss.merge
     yield "use", loss.doc.use

@@ -34,7 +34,7 @@ def _text(path: str) -> str:
         raw = Path(path).read_bytes()
     except OSError as error:
         message = f"The spec '{path}' could not be read: {error.strerror or error}."
-        raise MissingFile(message, hint="Check the path, or write one: lossctl compute … --save-spec FILE.") from error
+        raise MissingFile(message, hint="Check the path.") from error
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
