@@ -100,13 +100,20 @@ class Block:
         return array if self.rows is None else np.compress(self.rows, array, axis=axis)
 
     def raw(self, slot: Slot) -> NumPyArray:
-        """Return the block of one array as it is in the file."""
+        """Return the block of one array as it is in the file.
+
+        It is kept only where it was read to select samples: a buffer that is given back is still in the processor's cache
+        when the next array is read into it.
+        """
         key = (id(slot.reader), slot.axis)
-        if key not in self.raws:
-            length = slot.reader.shape[0] if slot.reader.shape else 1
-            span = (0, length) if slot.axis is None else (self.start, self.stop)
-            self.raws[key] = slot.reader.read(*span, slot.axis or 0)
-        return self.raws[key]
+        if key in self.raws:
+            return self.raws[key]
+        length = slot.reader.shape[0] if slot.reader.shape else 1
+        span = (0, length) if slot.axis is None else (self.start, self.stop)
+        array = slot.reader.read(*span, slot.axis or 0)
+        if self.options.nan == "skip":
+            self.raws[key] = array
+        return array
 
     def ready(self, slot: Slot, bound: Bound) -> Any:
         """Return the block narrowed, checked, cast, and in the backend's hands.

@@ -40,9 +40,16 @@ class Check:
 def check_gates(gates: Iterable[Gate], values: Mapping[str, float]) -> list[Check]:
     """Look at every gate.
 
-    Raises: BadParameter for a key that no result has.
+    Raises: BadParameter for a key that no result has, or a bound that is no number.
     """
-    return [_check(gate, _find(gate.key, values)) for gate in gates]
+    return [_check(_bounded(gate), _find(gate.key, values)) for gate in gates]
+
+
+def _bounded(gate: Gate) -> Gate:
+    if math.isnan(gate.bound):
+        message = f"The gate --{gate.kind} {gate.key}=nan bounds nothing: no number compares with nan."
+        raise BadParameter(message, hint="Give a number, or inf.")
+    return gate
 
 
 def _find(key: str, values: Mapping[str, float]) -> float:
@@ -65,7 +72,7 @@ def _decide(gate: Gate, value: float) -> tuple[str, bool | None]:
         "min": (f">= {gate.bound!r}", value >= gate.bound),
         "expect": (
             f"{gate.bound!r} within rtol {gate.rtol:g}, atol {gate.atol:g}",
-            abs(value - gate.bound) <= gate.atol + gate.rtol * abs(gate.bound),
+            value == gate.bound or abs(value - gate.bound) <= gate.atol + gate.rtol * abs(gate.bound) < math.inf,
         ),
     }
     relation, passed = relations[gate.kind]
@@ -76,7 +83,9 @@ def check_coverage(coverage: float, least: float) -> list[Check]:
     """Look at `--min-coverage`: too few samples decide nothing."""
     if coverage >= least:
         return []
-    message = f"undecided: only {coverage:.1%} of the samples could be used, fewer than --min-coverage {least:.1%}"
+    digits = 1 if f"{coverage:.1%}" != f"{least:.1%}" else 12
+    share, wanted = f"{coverage:.{digits}%}", f"{least:.{digits}%}"
+    message = f"undecided: only {share} of the samples could be used, fewer than --min-coverage {wanted}"
     return [Check("coverage", "min_coverage", least, coverage, None, message)]
 
 

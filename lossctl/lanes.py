@@ -20,8 +20,8 @@ FEW = 8
 
 
 def lanes(jobs: int) -> int:
-    """How many threads `--jobs` means; 0 is one a core."""
-    return jobs or os.cpu_count() or 1
+    """How many threads `--jobs` means; 0 and less are one a core."""
+    return jobs if jobs > 0 else os.cpu_count() or 1
 
 
 def in_lanes(work: Callable[[Item], Result], items: Sequence[Item], jobs: int) -> list[Result]:

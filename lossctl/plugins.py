@@ -1,6 +1,6 @@
 """One table class behind losses, file formats, renderers and backends.
 
-Own rows come first, then `module:attribute`, then entry points: ours always win, so nobody shadows `mse`. Entry points
+A name with a colon is `module:attribute`; of others, own rows come first, then entry points: nobody shadows `mse`. Entry points
 are scanned only after our own rows have failed, because importlib.metadata takes longer to import than a small run.
 """
 
@@ -42,11 +42,11 @@ class Plugins(Generic[T]):
 
         Raises: UnknownName with the nearest known name, or with what went wrong on import.
         """
+        if self.by_path and ":" in name:
+            return resolve(name, name)  # type: ignore[no-any-return]
         row = self.rows().get(self.spelling(name))
         if row is not None:
             return resolve(row, name) if isinstance(row, str) else row
-        if self.by_path and ":" in name:
-            return resolve(name, name)  # type: ignore[no-any-return]
         for entry in self._entries():
             if self.spelling(entry.name) == self.spelling(name):
                 return resolve(entry.value, f"{name} ({entry.value})")  # type: ignore[no-any-return]
@@ -81,7 +81,8 @@ def resolve(path: str, name: str) -> Any:
 def _from_file(path: str) -> Any:
     import importlib.util  # noqa: PLC0415 - only for losses in a file of the user's
 
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    # Known by its path: under its bare name, ./random.py would stand in for the standard library's module.
+    spec = importlib.util.spec_from_file_location(str(Path(path).resolve()), path)
     if spec is None or spec.loader is None:
         raise FileNotFoundError(path)
     module = importlib.util.module_from_spec(spec)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Any array of the array API standard: NumPy's, torch's, the strict one.
 Array = Any
 INF = math.inf
+# The largest whole number that labels, as int64, can be compared with.
+LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,22 @@ class Number:
         wrong = f"Parameter '{name}' takes {self.says}, not {given!r}."
         if self.kind is bool:
             return _flag(given, wrong)
-        try:
-            value = float(str(given))
-        except ValueError:
-            raise BadParameter(wrong) from None
+        value = _number(given, wrong)
         if isinstance(given, bool) or not self.domain.holds(value, value) or (math.isinf(value) and not self.infinite):
             raise BadParameter(wrong)
-        if self.kind is int and not value.is_integer():
+        if self.kind is int and (value != math.floor(value) or abs(value) > LARGEST):
             raise BadParameter(wrong)
         return self.kind(value)  # type: ignore[no-any-return]
+
+
+def _number(given: object, wrong: str) -> float:
+    """Read a number; whole ones stay whole, since a float cannot hold all of them."""
+    for kind in (int, float):
+        try:
+            return kind(str(given))
+        except ValueError:
+            continue
+    raise BadParameter(wrong)
 
 
 def _flag(given: object, wrong: str) -> bool:

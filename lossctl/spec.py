@@ -106,7 +106,7 @@ def parse_losses(text: str) -> tuple[LossSpec, ...]:
     """
     items: list[str] = []
     for piece in text.split(","):
-        goes_on = re.match(r"\w+=", piece) or NUMBER.fullmatch(piece.strip())
+        goes_on = re.match(r"\s*\w+=", piece) or NUMBER.fullmatch(piece.strip())
         if goes_on and items:
             items[-1] += f",{piece}" if "=" in items[-1] else f":{piece}"
         else:
@@ -124,20 +124,26 @@ def _parse_item(item: str) -> LossSpec:
 
 def split_params(text: str) -> list[str]:
     """Split `weight=1,2,4,label_smoothing=.1` before each `word=`."""
-    return re.split(r",(?=\w+=)", text) if text else []
+    return re.split(r",(?=\s*\w+=)", text) if text else []
 
 
 def parse_params(items: Iterable[str]) -> Iterable[tuple[str, str]]:
     """Read each `name=value`.
 
-    Raises: BadParameter for an item without `=`.
+    Raises: BadParameter for an item without `=`, or a name that was given before.
     """
+    seen = set()
     for item in items:
         name, equals, value = item.partition("=")
         if not equals or not name.strip():
             message = f"'{item}' is not a parameter."
             raise BadParameter(message, hint="Write it as name=value.")
-        yield name.strip().replace("-", "_"), value.strip()
+        word = name.strip().replace("-", "_")
+        if word in seen:
+            message = f"Parameter '{word}' is given twice."
+            raise BadParameter(message, hint="Give it once.")
+        seen.add(word)
+        yield word, value.strip()
 
 
 def with_params(losses: tuple[LossSpec, ...], params: Mapping[str, str]) -> tuple[LossSpec, ...]:

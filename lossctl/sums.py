@@ -10,13 +10,18 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+SMALLER = 2.0**-64
+
 
 def exact_sum(totals: list[float]) -> float:
     """Add floats with one rounding; NaN and infinities combine as in IEEE arithmetic."""
     try:
         return math.fsum(totals)
-    except (OverflowError, ValueError):
-        return sum(totals)
+    except OverflowError:
+        # A partial sum is too large although the whole may not be: powers of two change no digit.
+        return math.fsum(total * SMALLER for total in totals) / SMALLER
+    except ValueError:
+        return math.nan
 
 
 @dataclass

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """One loss to compute: `given` names an input for each argument; `term` and `weight` place it in a weighted sum,
-    and `typed` is the name that was typed for it."""
+    """One loss to compute: `given` names an input for each argument.
+
+    `term` and `weight` place it in a weighted sum; `typed` is the name that was typed for it.
+    """
 
     loss: Loss
     params: Mapping[str, Any]
