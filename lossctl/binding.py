@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl import shapes
-from lossctl.blocks import Memory, Moved, Reader, reshaped, stretched, whole
-from lossctl.errors import BadParameter, ShapeMismatch, UsageError
+from lossctl.blocks import Memory, Reader, reshaped, stretched, whole
+from lossctl.errors import BadParameter, ShapeMismatch, UnreadableFile, near
+from lossctl.signature import UNIT
+from lossctl.views import views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from lossctl.spec import Options
 
 Scalars = dict[str, Any]
+SOFT = "probabilities, since its shape is that of the scores"
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,9 @@ def scalars(loss: Loss, given: Mapping[str, Any]) -> Scalars:
     values: Scalars = {parameter.name: parameter.default for parameter in loss.signature.parameters}
     words = {parameter.name: parameter.word for parameter in loss.signature.parameters}
     for name, value in given.items():
+        if name not in words:
+            message = f"{loss.name} has no parameter '{name}'."
+            raise BadParameter(message, hint=near(name, words, "parameters"))
         values[name] = words[name].parse(name, value)
     return values
 
@@ -73,16 +79,34 @@ def bind(loss: Loss, readers: Mapping[str, Reader], params: Mapping[str, Any], o
 
     Raises: ShapeMismatch, with both shapes and a way out, where they do not fit; BadParameter where one is missing.
     """
-    views = _views(loss, _present(loss, readers), options)
+    seen = views(loss, _present(loss, readers), options)
     first = loss.signature.inputs[0]
-    lead = views[first.name].shape
+    lead = seen[first.name].shape
     single = len(lead) == shapes.fixed(first.word.shape) - 1
     dims: Dims = {}
     slots = []
-    for argument in (a for a in loss.signature.arrays if a.name in views):
-        slot, dims = _fit(argument, views, dims, single=single)
+    for argument in (a for a in loss.signature.arrays if a.name in seen):
+        slot, dims = _fit(argument, seen, dims, single=single)
         slots.append(slot)
-    return Bound(loss, params, tuple(slots), dims, dims["n"][0], single, lead)
+    _check_dims(loss, seen[first.name], dims, single=single)
+    return Bound(loss, _shifted(slots, params, options), tuple(slots), dims, dims["n"][0], single, lead)
+
+
+def _check_dims(loss: Loss, first: Reader, dims: Dims, *, single: bool) -> None:
+    """Refuse what fits and still means nothing: no classes, vectors of no components, a single sample to pair with itself."""
+    what = {"c": "classes", "e": "components"}
+    empty = next((what[name] for name, sizes in dims.items() if name in what and sizes == (0,)), None)
+    if empty or (loss.pairs and single):
+        why = f"there are no {empty}" if empty else f"{loss.name} compares samples with one another, and this is a single one"
+        message = f"{loss.signature.inputs[0].name} ({first.name}) has shape {first.shape}: {why}."
+        raise ShapeMismatch(message, hint=f"It must be {shapes.say(loss.signature.inputs[0].word.shape, {})}.")
+
+
+def _shifted(slots: list[Slot], params: Mapping[str, Any], options: Options) -> Mapping[str, Any]:
+    """`--ignore-index` means labels as they are in the file: what is added to labels is added to it."""
+    if not any(slot.input.word.shifts for slot in slots):
+        return params
+    return {**params, "ignore_index": params["ignore_index"] + options.label_offset}
 
 
 def _present(loss: Loss, readers: Mapping[str, Reader]) -> dict[str, Reader]:
@@ -91,42 +115,12 @@ def _present(loss: Loss, readers: Mapping[str, Reader]) -> dict[str, Reader]:
         order = " ".join(argument.name.upper() for argument in loss.signature.inputs)
         message = f"{loss.name} needs {len(loss.signature.inputs)} inputs; missing: {', '.join(missing)}."
         raise BadParameter(message, hint=f"Write: lossctl compute {loss.name} {order}, or -i {missing[0]}=SOURCE.")
-    return {argument.name: readers[argument.name] for argument in loss.signature.arrays if argument.name in readers}
-
-
-def _views(loss: Loss, readers: dict[str, Reader], options: Options) -> dict[str, Reader]:
-    """Apply the options that let shapes be seen another way."""
-    if options.squeeze:
-        readers = {name: reshaped(reader, tuple(s for s in reader.shape if s != 1)) for name, reader in readers.items()}
-    if options.class_dim is not None:
-        readers = _classes_second(loss, readers, options.class_dim)
-    if options.broadcast:
-        readers = _broadcast(loss, readers)
-    return readers
-
-
-def _classes_second(loss: Loss, readers: dict[str, Reader], axis: int) -> dict[str, Reader]:
-    """Move the class axis where torch wants it, in the scores and in targets of their shape."""
-    first = loss.signature.inputs[0]
-    if "c" not in shapes.tokens(first.word.shape) or "t" in shapes.tokens(first.word.shape):
-        message = f"--class-dim has no meaning for {loss.name}: its {first.name} has no class axis that could stand elsewhere."
-        raise UsageError(message, hint="Leave it out.")
-    scores = readers[first.name].shape
-    if not -len(scores) <= axis < len(scores):
-        message = f"--class-dim {axis} is outside of {first.name}, whose shape is {scores}."
-        raise ShapeMismatch(message, hint=f"Give a dim in {-len(scores)}..{len(scores) - 1}.")
-    if len(scores) == 1:
-        return readers
-    return {name: Moved(r, axis % len(scores), 1) if r.shape == scores else r for name, r in readers.items()}
-
-
-def _broadcast(loss: Loss, readers: dict[str, Reader]) -> dict[str, Reader]:
-    """Stretch the elementwise inputs to their common shape, as torch would."""
-    names = [a.name for a in loss.signature.inputs if a.word.shape == "n *d" and a.word.rule == "exact"]
-    common = shapes.broadcast(*(readers[name].shape for name in names))
-    if common is None:
-        return readers
-    return {name: stretched(r, common) if name in names else r for name, r in readers.items()}
+    given = {argument.name: readers[argument.name] for argument in loss.signature.arrays if argument.name in readers}
+    for name, reader in given.items():
+        if reader.dtype.kind not in "biuf":
+            message = f"{name} ({reader.name}) holds {reader.dtype}, not real numbers."
+            raise UnreadableFile(message, hint="Convert it to integers or floats.")
+    return given
 
 
 def _fit(argument: Input, readers: Mapping[str, Reader], dims: Dims, *, single: bool) -> tuple[Slot, Dims]:
@@ -186,7 +180,7 @@ def _target(argument: Input, reader: Reader, readers: Mapping[str, Reader], dims
     scores = next(iter(readers.values())).shape
     if readers[argument.name].shape != scores:
         return argument, reader, "n *d"
-    word = replace(argument.word, index=False, says="probabilities")
+    word = replace(argument.word, shape="n c *d", says=SOFT, domain=UNIT, index=False)
     view = reshaped(readers[argument.name], (1, *scores)) if single else reader
     return replace(argument, word=word), view, "n c *d" if "c" in dims else "n *d"
 

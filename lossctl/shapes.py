@@ -43,6 +43,16 @@ def match(spec: str, shape: Shape, dims: Mapping[str, Shape]) -> Dims | None:
     return bound
 
 
+def squeezed(spec: str, shape: Shape) -> Shape:
+    """Drop the axes of size 1 that no dim of `spec` stands for but `*d`."""
+    head, _, tail = spec.partition("*") if "*" in spec else (spec, "", "")
+    first, last = len(tokens(head)), max(0, len(tokens(tail)) - 1)
+    spare = len(shape) - first - last
+    if spare <= 0:
+        return shape
+    return tuple(size for axis, size in enumerate(shape) if size != 1 or not first <= axis < first + spare)
+
+
 def say(spec: str, dims: Mapping[str, Shape]) -> str:
     """A shape for a person: known sizes as numbers, the rest as capital letters."""
     parts: list[str] = []

@@ -71,6 +71,11 @@ class Tensor:
     logs: bool = False
     upto: str = ""
 
+    @property
+    def shifts(self) -> bool:
+        """Whether these are class labels, which `--label-offset` moves and `--ignore-index` may leave out."""
+        return self.index and self.rule == "target"
+
 
 @dataclass(frozen=True)
 class Number:

@@ -49,23 +49,22 @@ def _classes_second(loss: Loss, readers: Readers, axis: int) -> Readers:
 def _squeezed(loss: Loss, readers: Readers) -> Readers:
     """Drop axes of size 1, but none that the loss gives a meaning to: one class, one sample or one frame stays an axis."""
     lead = readers[loss.signature.inputs[0].name].shape
-    result = {a.name: _squeeze(a, readers[a.name], readers, lead) for a in loss.signature.arrays if a.name in readers}
+    result = {a.name: _squeeze(a, readers[a.name], lead) for a in loss.signature.arrays if a.name in readers}
     alike = _elementwise(loss, result)
     if len({result[name].shape[:1] for name in alike}) > 1:
         result |= {name: reshaped(result[name], shapes.squeezed("*d", result[name].shape)) for name in alike}
     return result
 
 
-def _squeeze(argument: Input, reader: Reader, readers: Readers, lead: Shape) -> Reader:
-    """Squeeze one array. One that is fitted to the first input's axes loses an axis only where that one loses it too."""
-    spec = next(iter(readers)) and argument.word.shape
+def _squeeze(argument: Input, reader: Reader, lead: Shape) -> Reader:
+    """Squeeze one array; one that is fitted to the last axes of the first input loses an axis where that one loses it."""
     if argument.word.rule in {"broadcast", "variance"}:
-        beside = ((0,) * len(reader.shape) + lead)[len(lead) :]
-        kept = tuple(size for axis, size in enumerate(reader.shape) if (size, beside[axis]) != (1, 1))
-        return reshaped(reader, kept)
-    if argument.word.rule == "target" and reader.shape == lead:
-        spec = "n c *d"
-    return reshaped(reader, shapes.squeezed(spec, reader.shape))
+        first = len(reader.shape) - len(lead)
+        lost = [axis for axis, size in enumerate(lead) if axis and size == 1 and axis + first >= 0]
+        lost = [axis + first for axis in lost if reader.shape[axis + first] == 1]
+        return reshaped(reader, tuple(size for axis, size in enumerate(reader.shape) if axis not in lost))
+    soft = argument.word.rule == "target" and reader.shape == lead
+    return reshaped(reader, shapes.squeezed("n c *d" if soft else argument.word.shape, reader.shape))
 
 
 def _elementwise(loss: Loss, readers: Readers) -> list[str]:
