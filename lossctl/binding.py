@@ -180,9 +180,10 @@ def _target(argument: Input, reader: Reader, readers: Mapping[str, Reader], dims
     scores = next(iter(readers.values())).shape
     if readers[argument.name].shape != scores:
         return argument, reader, "n *d"
-    word = replace(argument.word, shape="n c *d", says=SOFT, domain=UNIT, index=False)
+    spec = "n c *d" if "c" in dims else "n *d"
+    word = replace(argument.word, shape=spec, says=SOFT, domain=UNIT, index=False)
     view = reshaped(readers[argument.name], (1, *scores)) if single else reader
-    return replace(argument, word=word), view, "n c *d" if "c" in dims else "n *d"
+    return replace(argument, word=word), view, spec
 
 
 def _variance(argument: Input, reader: Reader, readers: Mapping[str, Reader], dims: Dims, single: bool) -> Fitted:  # noqa: FBT001

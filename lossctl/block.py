@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from lossctl import shapes
 from lossctl.errors import OutOfDomain, ShapeMismatch
-from lossctl.values import cast, check, finite_rows
+from lossctl.values import cast, check, finite_rows, harmless, traits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,14 +48,22 @@ class Selection:
 
         Raises: ShapeMismatch.
         """
-        readers = {"--weights": self.weights, "--mask": self.mask}
-        lengths = {name: reader.shape[0] if reader.shape else 0 for name, reader in readers.items() if reader is not None}
-        if self.groups is not None:
-            lengths["--by"] = len(self.groups)
-        for name, length in lengths.items():
-            if length != n:
-                message = f"{name} has {length} entries, but there are {n} samples."
+        found = {"--weights": self.weights, "--mask": self.mask, "--by": self.groups}
+        for name, given in found.items():
+            if given is not None and given.shape[:1] != (n,):
+                what = f"has {given.shape[0]} entries" if given.shape else "is a single number"
+                message = f"{name} {what}, but there are {n} samples."
                 raise ShapeMismatch(message, hint="It needs one entry a sample, in the same order.")
+        if self.weights is not None and prod(self.weights.shape) != n:
+            message = f"--weights ({self.weights.name}) has shape {self.weights.shape}, but there are {n} samples."
+            raise ShapeMismatch(
+                message, hint="It needs one entry a sample; for one an element some losses have -p weight=@FILE."
+            )
+
+    @property
+    def whole(self) -> bool:
+        """Whether every sample counts, and as much as any other."""
+        return self.weights is None and self.mask is None
 
     @property
     def by_element(self) -> bool:
@@ -77,10 +88,10 @@ class Block:
         """Find the samples that count: those that the mask keeps and, under `skip`, whose numbers are all finite."""
         rows = None
         if self.selection.mask is not None and not self.selection.by_element:
-            rows = self.selection.mask.read(self.start, self.stop).astype(bool)
+            rows = self.marks
         if self.options.nan == "skip":
             for slot in (slot for bound in bounds for slot in bound.slots if slot.axis is not None):
-                finite = finite_rows(self.raw(slot), slot.axis or 0)
+                finite = finite_rows(self.seen(slot), slot.axis or 0)
                 rows = finite if rows is None else rows & finite
         self.rows = rows
 
@@ -120,26 +131,43 @@ class Block:
 
         Raises: NotFinite, OutOfDomain.
         """
-        key = (id(slot.reader), slot.axis, slot.input.word, bound.params.get("ignore_index"), bound.single)
+        key = (id(slot.reader), slot.axis, *traits(slot, bound))
         if key not in self.casts:
-            array = self.raw(slot) if slot.axis is None else self.narrow(self.raw(slot), slot.axis)
-            if slot.axis is not None and self.selection.by_element:
-                array = self._without_masked(array, slot)
+            array = self.seen(slot) if slot.axis is None else self.narrow(self.seen(slot), slot.axis)
             check(array, slot, bound, lambda: self.index, self.options)
-            self.casts[key] = self.backend.give(cast(array, slot, bound, self.options))
+            self.casts[key] = self.backend.give(cast(array, slot, self.options))
         return self.casts[key]
 
     def mask(self) -> NumPyArray:
         """Return the block of a mask by element."""
-        if self.selection.mask is None:
-            return np.ones(0, bool)
-        return self.narrow(self.selection.mask.read(self.start, self.stop)).astype(bool)
+        return self.narrow(self.marks)
 
-    def _without_masked(self, array: NumPyArray, slot: Slot) -> NumPyArray:
-        """Put a harmless value where the mask says that an element does not count."""
-        mask = self.mask()
-        harmless = 0 if slot.input.word.domain.holds(0, 0) else 1
-        return np.where(mask, array, np.asarray(harmless, array.dtype)) if mask.shape == array.shape else array
+    @cached_property
+    def marks(self) -> NumPyArray:
+        """The block of the mask, samples that do not count included.
+
+        Raises: OutOfDomain for anything but 0 and 1, which would be a weight, or a class.
+        """
+        reader = self.selection.mask
+        given = np.ones(0) if reader is None else reader.read(self.start, self.stop)
+        wrong = (given != 0) & (given != 1)
+        if reader is not None and wrong.any():
+            first, *rest = (int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
+            message = f"--mask ({reader.name}) at {reader.place((self.start + first, *rest))} is {given[first, *rest]:g}."
+            raise OutOfDomain(message, hint="A mask holds 1 for what counts and 0 for what does not; for more, use --weights.")
+        return given.astype(bool)
+
+    def seen(self, slot: Slot) -> NumPyArray:
+        """Return the block of one array with a harmless value where a mask by element says that nothing counts."""
+        array = self.raw(slot)
+        spec = slot.input.word.shape
+        if slot.axis is None or not self.selection.by_element or "*d" not in shapes.tokens(spec):
+            return array
+        mask = self.marks
+        lifted = np.reshape(mask, shapes.lifted(spec, mask.shape))
+        if shapes.broadcast(lifted.shape, array.shape) != array.shape:
+            return array
+        return np.where(lifted, array, np.asarray(harmless(slot.input.word.domain), array.dtype))
 
     def weights(self) -> NumPyArray | None:
         """Return the sample weights of the block.
@@ -153,6 +181,7 @@ class Block:
         wrong = ~((given >= 0) & np.isfinite(given))
         if wrong.any():
             at = int(np.argmax(wrong))
-            message = f"--weights ({reader.name}) at {reader.place((int(self.index[at]),))} is {given[at]:g}."
+            where = (int(self.index[at]), *(0 for _ in reader.shape[1:]))
+            message = f"--weights ({reader.name}) at {reader.place(where)} is {given[at]:g}."
             raise OutOfDomain(message, hint="Weights are finite and >= 0; use --mask to leave samples out.")
         return given

@@ -153,7 +153,7 @@ def check_strict(loss: Loss) -> str:
             array.flags.writeable = False
         wanted = value(loss, drawn)
         bound = bound_to(loss, drawn)
-        arrays = {slot.input.name: strict.asarray(cast(whole(slot.reader), slot, bound, OPTIONS)) for slot in bound.slots}
+        arrays = {slot.input.name: strict.asarray(cast(whole(slot.reader), slot, OPTIONS)) for slot in bound.slots}
         terms = unreduced(bound, arrays, strict)
         size = next(iter(terms.values())).size
         sums = {name: float(strict.sum(term)) for name, term in ({"weight": strict.full((), float(size))} | terms).items()}

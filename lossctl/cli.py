@@ -7,6 +7,7 @@ nothing half said.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -14,13 +15,17 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from lossctl import __version__
-from lossctl.errors import LossctlError
+from lossctl.errors import InputError, LossctlError, TooLarge, UsageError
 from lossctl.options import Computing, Talk, spread
+from lossctl.streams import JSON, drop, put, tell, tell_error, terminal
 
 if TYPE_CHECKING:
     from lossctl.report import Report
 
-INTERRUPTED, PIPE_CLOSED, BUG = 130, 141, 70
+INTERRUPTED, PIPE_CLOSED = 130, 141
+COLORS = ("auto", "always", "never")
+# What Typer calls the types of options, in the words of those who type them.
+PLAIN = {"int": "whole number", "float": "number"}
 
 app = typer.Typer(
     name="lossctl",
@@ -28,7 +33,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     # Rich draws help on a terminal; into a pipe goes plain text, which does not need to import it.
-    rich_markup_mode="rich" if sys.stdout.isatty() else None,
+    rich_markup_mode="rich" if terminal() else None,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 
@@ -69,10 +74,11 @@ def compute(losses: Losses, sources: Sources = [], *, options: Computing, typed:
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from lossctl.commands.compute import run
-    from lossctl.request import compute_spec
+    from lossctl.request import check_overwriting, compute_spec
 
     _check_outputs(options)
     spec = compute_spec([losses, *sources], options, typed)
+    check_overwriting(spec, options.output)
     report, error = run(spec, _say(options), document=_wants_document(options))
     return _print(report, options, error)
 
@@ -88,6 +94,7 @@ def list_(
     """List the losses that lossctl knows."""
     from lossctl.commands.listing import list_losses
 
+    _check_outputs(options)
     return _print(list_losses(task), options)
 
 
@@ -97,6 +104,7 @@ def info(loss: LossName, *, options: Talk, typed: set[str]) -> Printed:  # noqa:
     """Say everything about a loss: formula, inputs, parameters, pitfalls, source."""
     from lossctl.commands.listing import info as page
 
+    _check_outputs(options)
     return _print(page(loss), options)
 
 
@@ -107,6 +115,7 @@ def verify(loss: LossName, *, options: Talk, typed: set[str]) -> Printed:  # noq
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from lossctl.commands.verify import run
 
+    _check_outputs(options)
     report, error = run(loss)
     return _print(report, options, error)
 
@@ -121,17 +130,22 @@ def schema(what: Annotated[str, typer.Argument(metavar="result|spec", help="Whic
 
 def _say(options: Talk) -> Any:
     """Notes go to stderr, and nowhere with -q."""
-    return (lambda _: None) if options.quiet else (lambda text: print(f"lossctl: {text}", file=sys.stderr))
+    return (lambda _: None) if options.quiet else (lambda text: tell(f"lossctl: {text}"))
 
 
 def _format(options: Talk) -> str:
     from lossctl.render import choose
 
-    return choose("value" if options.bare else options.format, terminal=sys.stdout.isatty())
+    return choose("value" if options.bare else options.format, terminal=terminal())
 
 
 def _check_outputs(options: Talk) -> None:
-    """Refuse a format or a suffix that nobody writes before anything is computed."""
+    """Refuse a format or a suffix that nobody writes, and options that contradict, before anything is computed."""
+    if options.color not in COLORS:
+        message = f"--color takes {', '.join(COLORS)}, not '{options.color}'."
+        raise UsageError(message, hint=f"Its default is {COLORS[0]}.")
+    if options.sig is not None and options.decimals is not None:
+        raise UsageError("--sig and --decimals both say how to round.", hint="Keep one of them.")
     _format(options)
     if options.output:
         from lossctl.render.output import format_of
@@ -141,7 +155,7 @@ def _check_outputs(options: Talk) -> None:
 
 
 def _wants_document(options: Talk) -> bool:
-    return _format(options) in {"json", "jsonl"} or any(path.lower().endswith((".json", ".jsonl")) for path in options.output)
+    return _format(options) in JSON or any(path.lower().endswith((".json", ".jsonl")) for path in options.output)
 
 
 def _print(report: Report, options: Talk, error: LossctlError | None = None) -> Printed:
@@ -160,7 +174,7 @@ def _print(report: Report, options: Talk, error: LossctlError | None = None) -> 
 def _color(options: Talk) -> bool:
     if options.color != "auto":
         return options.color == "always"
-    return "FORCE_COLOR" in os.environ or (sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+    return not os.environ.get("NO_COLOR") and bool(os.environ.get("FORCE_COLOR") or terminal())
 
 
 def main() -> NoReturn:
@@ -168,9 +182,8 @@ def main() -> NoReturn:
     arguments = sys.argv[1:] or ["--help"]
     try:
         code = _run(arguments)
-        sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop(sys.stdout)
         code = PIPE_CLOSED
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -178,22 +191,19 @@ def main() -> NoReturn:
 
 
 def _run(arguments: list[str]) -> int:
+    """Run a command and print what it returns; whatever goes wrong, a person sees a sentence."""
     try:
         result = app(_protected(arguments), prog_name="lossctl", standalone_mode=False)
-    except LossctlError as error:
-        return _fail(error, arguments)
+        if not isinstance(result, Printed):
+            return int(result or 0)
+        put(result.text)
+        return tell_error(result.error, arguments) if result.error else 0
     except typer.Abort:
         return INTERRUPTED
-    except typer.TyperException as error:
-        return _fail(_usage(error), arguments)
     except (BrokenPipeError, KeyboardInterrupt):
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, a person sees a sentence
-        return _fail(_bug(error), arguments)
-    if not isinstance(result, Printed):
-        return int(result or 0)
-    sys.stdout.write(result.text)
-    return _fail(result.error, arguments) if result.error else 0
+    except Exception as error:  # noqa: BLE001 - a bug, too, is said in a sentence
+        return tell_error(_said(error), arguments)
 
 
 def _protected(arguments: list[str]) -> list[str]:
@@ -201,35 +211,25 @@ def _protected(arguments: list[str]) -> list[str]:
     return [f"@{argument}" if argument.startswith("-:") else argument for argument in arguments]
 
 
-def _usage(error: Any) -> LossctlError:
-    """An error of the command line's own grammar, as one of ours."""
-    from lossctl.errors import UsageError
-
-    command = getattr(getattr(error, "ctx", None), "command_path", "lossctl")
-    return UsageError(" ".join(error.format_message().split()), hint=f"See: {command} --help")
-
-
-def _bug(error: Exception) -> LossctlError:
+def _said(error: Exception) -> LossctlError:
+    """Whatever went wrong, as one of our errors."""
+    if isinstance(error, LossctlError):
+        return error
+    if isinstance(error, typer.TyperException):
+        return _usage(error)
+    if isinstance(error, MemoryError):
+        return TooLarge("There is not enough memory for this.", hint="Give it more, or less at once.")
+    if isinstance(error, OSError):
+        return InputError(f"The system refused: {error.strerror or error}.", hint="--debug shows what it was doing.")
     message = f"This is a bug in lossctl: {type(error).__name__}: {error}."
     return LossctlError(message, hint="Please report it on the project's issue tracker with what --debug prints.")
 
 
-def _fail(error: LossctlError, arguments: list[str]) -> int:
-    """Say an error on stderr, as JSON where JSON was asked for; show where it came from under --debug."""
-    if "--debug" in arguments:
-        import traceback
-
-        traceback.print_exc()
-    if _asked_for_json(arguments):
-        import json
-
-        print(json.dumps({"error": error.as_dict()}, ensure_ascii=False), file=sys.stderr)
-    else:
-        print(f"lossctl: {error.paragraph()}", file=sys.stderr)
-    return error.code
-
-
-def _asked_for_json(arguments: list[str]) -> bool:
-    """Whether JSON was asked for, even on a line that could not be parsed."""
-    joined = " ".join(arguments).replace("=", " ")
-    return any(f"{flag} json" in joined for flag in ("--format", "-f")) or "-fjson" in arguments
+def _usage(error: Any) -> LossctlError:
+    """An error of the command line's own grammar, as one of ours."""
+    command = getattr(getattr(error, "ctx", None), "command_path", "lossctl")
+    message = " ".join(error.format_message().split()).rstrip(".")
+    message = re.sub(r"a valid (int|float)( range)?\b", lambda found: f"a {PLAIN[found[1]]}", message)
+    negative = re.match(r"No such option: -[\d.]", message)
+    hint = "Put -- before inputs that begin with a dash." if negative else f"See: {command} --help"
+    return UsageError(message if message.endswith("?") else f"{message}.", hint=hint)

@@ -7,17 +7,18 @@ although every input is one is an error too, unless NaN may propagate.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from lossctl.errors import NoSuchReduction, NotFinite, NothingLeft
+from lossctl.errors import NoSuchReduction, NotFinite, NothingLeft, UsageError
 from lossctl.fold import Keep, Tally, fold
 from lossctl.sums import Moments
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from lossctl.binding import Bound
     from lossctl.block import Backend, Selection
     from lossctl.blocks import NumPyArray
@@ -55,6 +56,8 @@ def evaluate(bounds: Sequence[Bound], backend: Backend, options: Options, select
     keep = _keep(options)
     for bound in bounds:
         _check_reduction(bound, options.reduction, keep)
+        _check_selection(bound, options.reduction, selection)
+    _check_offset(bounds, options)
     tallies = fold(bounds, backend, options, selection, keep=keep)
     outcomes = [_outcome(bound, tally, options) for bound, tally in zip(bounds, tallies, strict=True)]
     if options.nan != "propagate":
@@ -77,6 +80,23 @@ def _check_reduction(bound: Bound, reduction: str, keep: Keep) -> None:
     if keep and loss.whole and "none" not in loss.reductions:
         message = f"{loss.name} is a property of all samples together: no sample has a value of its own."
         raise NoSuchReduction(message, hint="Leave out --per-sample, --worst, --best and --stats.")
+
+
+def _check_selection(bound: Bound, reduction: str, selection: Selection) -> None:
+    """Refuse weights and masks where it is not clear what they would mean."""
+    if bound.loss.whole and "none" not in bound.loss.reductions and not selection.whole:
+        own = [tensor.name for tensor in bound.loss.signature.tensors]
+        message = f"{bound.loss.name} is a property of all samples together: --weights and --mask do not apply to it."
+        raise UsageError(message, hint=f"It has weights of its own: {', '.join(own)}." if own else "Leave them out.")
+    if reduction == "batchmean" and selection.weights is not None:
+        message = "batchmean divides by the number of samples, and --weights changes what a sample counts for."
+        raise NoSuchReduction(message, hint="Use --reduction mean or sum.")
+
+
+def _check_offset(bounds: Sequence[Bound], options: Options) -> None:
+    if options.label_offset and not any(slot.input.word.shifts for bound in bounds for slot in bound.slots):
+        message = f"--label-offset has no meaning here: {bounds[0].loss.name} is given no class labels."
+        raise UsageError(message, hint="Leave it out.")
 
 
 def reduced(bound: Bound, sums: Mapping[str, Any], n: int, reduction: str) -> NumPyArray:
@@ -128,9 +148,12 @@ def statistics(values: NumPyArray) -> dict[str, float]:
     counted = values[~np.isnan(values)]
     if not counted.size:
         return dict.fromkeys(("std", *QUANTILES), math.nan)
-    mean = float(counted.mean())
-    moments = Moments(counted.size, mean, float(((counted - mean) ** 2).sum()))
-    levels = np.quantile(counted, list(QUANTILES.values())).tolist()
+    with np.errstate(all="ignore"):
+        mean = float(counted.mean())
+        moments = Moments(counted.size, mean, float(((counted - mean) ** 2).sum()))
+        # Between a number and infinity there is no number: next to one the nearest value is taken.
+        method: Literal["linear", "nearest"] = "linear" if np.isfinite(counted).all() else "nearest"
+        levels = np.quantile(counted, list(QUANTILES.values()), method=method).tolist()
     return {"std": moments.std, **dict(zip(QUANTILES, levels, strict=True))}
 
 
@@ -138,7 +161,8 @@ def _nothing_left(bound: Bound, tally: Tally) -> NothingLeft:
     why = "all are skipped or masked" if tally.n == 0 and tally.skipped else "there are none"
     if tally.n:
         why = "every one is ignored, masked, or has weight 0"
-    message = f"{bound.loss.name} has nothing left to average: of {tally.n + tally.skipped} samples, {why}, so that the mean is undefined."
+    seen = tally.n + tally.skipped
+    message = f"{bound.loss.name} has nothing left to average: of {seen} samples, {why}, so that the mean is undefined."
     return NothingLeft(message, hint="Use --reduction sum for 0, or --nan propagate for nan.")
 
 
@@ -159,5 +183,9 @@ def _first_non_finite(bound: Bound, backend: Backend, options: Options, selectio
         return ""
     tally = fold([bound], backend, options, selection, keep=frozenset({"samples"}))[0]
     rows, values = _samples(bound, tally)
-    bad = ~np.isfinite(values)
+    # What counts for nothing has no mean of its own, and is to blame only if one of its sums is not finite.
+    counts = np.concatenate([part["weight"] for part in tally.samples]) != 0
+    finite = [np.all([np.isfinite(term) for term in part.values()], axis=0) for part in tally.samples]
+    spoiled = ~np.concatenate(finite)
+    bad = spoiled | counts & ~np.isfinite(values)
     return f": sample {int(rows[np.argmax(bad)])} is the first of {int(bad.sum())}" if bad.any() else ""

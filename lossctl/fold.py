@@ -66,7 +66,7 @@ def fold(  # noqa: PLR0913 - everything that a pass depends on
     """Fold every loss over its arrays.
 
     `keep` may hold "samples" to gather each sample's sums and "values" to gather unreduced losses. Losses that are cut
-    alike share one pass and the same selection of samples.
+    alike share one pass; all with as many samples share the same selection of them.
 
     Raises: NotFinite, OutOfDomain, NothingLeft, ShapeMismatch, TooLarge.
     """
@@ -78,7 +78,8 @@ def fold(  # noqa: PLR0913 - everything that a pass depends on
     jobs = 1 if options.backend == "torch" else options.jobs
     for (n, elements), members in passes.items():
         selection.check(n)
-        work = partial(_fold_block, [bounds[member] for member in members], backend, options, selection, keep)
+        own, peers = [bounds[member] for member in members], [bound for bound in bounds if bound.n == n]
+        work = partial(_fold_block, own, peers, backend, options, selection, keep)
         for parts in in_lanes(work, list(cuts(n, elements, block=block)), jobs):
             for member, part in zip(members, parts, strict=True):
                 tallies[member].merge(part)
@@ -94,14 +95,21 @@ def _keep_memory() -> None:
 
 
 def _fold_block(  # noqa: PLR0913, PLR0917 - everything that a block depends on
-    bounds: Sequence[Bound], backend: Backend, options: Options, selection: Selection, keep: Keep, span: tuple[int, int]
+    bounds: Sequence[Bound],
+    peers: Sequence[Bound],
+    backend: Backend,
+    options: Options,
+    selection: Selection,
+    keep: Keep,
+    span: tuple[int, int],
 ) -> list[Tally]:
-    """Fold one block for every loss that is cut this way."""
+    """Fold one block for every loss that is cut this way; a sample that one of its peers cannot use counts for none."""
     block = Block(*span, options, selection, backend)
-    block.select(bounds)
+    block.select(peers)
     tallies = [Tally() for _ in bounds]
-    for tally, bound in zip(tallies, bounds, strict=True):
-        _add(tally, bound, block, keep)
+    with np.errstate(all="ignore"):
+        for tally, bound in zip(tallies, bounds, strict=True):
+            _add(tally, bound, block, keep)
     return tallies
 
 
@@ -126,7 +134,10 @@ def _elements(bound: Bound, options: Options) -> int:
 def _add(tally: Tally, bound: Bound, block: Block, keep: Keep) -> None:
     """Add one block's terms to one loss's tally."""
     xp = block.backend.xp
-    terms = unreduced(bound, {slot.input.name: block.ready(slot, bound) for slot in bound.slots}, xp)
+    if bound.loss.whole and not block.kept:
+        message = f"{bound.loss.name} has no samples to work on: all {bound.n} are skipped or masked."
+        raise NothingLeft(message, hint="Leave at least one sample.")
+    terms = unreduced(bound, {slot.input.name: block.ready(slot, bound) for slot in bound.slots}, xp, block.index)
     plain = "weight" not in terms
     detailed = bool(keep) or block.selection.groups is not None
     if plain and (detailed or block.selection.weights is not None or block.selection.by_element):
@@ -142,12 +153,12 @@ def _add(tally: Tally, bound: Bound, block: Block, keep: Keep) -> None:
         _keep(tally, terms, block, keep)
 
 
-def unreduced(bound: Bound, arrays: Arrays, xp: Any) -> Arrays:
-    """Call the loss's two hooks on one block: its guard, then its terms."""
+def unreduced(bound: Bound, arrays: Arrays, xp: Any, index: NumPyArray | None = None) -> Arrays:
+    """Call the loss's two hooks on one block, whose samples have the numbers `index`: its guard, then its terms."""
     inputs = [arrays[argument.name] for argument in bound.loss.signature.inputs]
     tensors = {argument.name: arrays.get(argument.name) for argument in bound.loss.signature.tensors}
     if bound.loss.guard is not None:
-        bound.loss.guard(xp, *inputs, **bound.params)
+        bound.loss.guard(xp, np.arange(bound.n) if index is None else index, *inputs, **bound.params)
     with np.errstate(all="ignore"):
         result = bound.loss.terms(xp, *inputs, **tensors, **bound.params)
     return dict(result) if isinstance(result, dict) else {"value": result}
@@ -177,8 +188,7 @@ def _masked(terms: Arrays, block: Block) -> Arrays:
 
 def total(xp: Any, term: Any) -> float:
     """Sum a term in float64, whatever its type."""
-    with np.errstate(all="ignore"):
-        return float(xp.sum(term, dtype=xp.float64))
+    return float(xp.sum(term, dtype=xp.float64))
 
 
 def _keep(tally: Tally, terms: Arrays, block: Block, keep: Keep) -> None:
@@ -195,7 +205,8 @@ def _keep(tally: Tally, terms: Arrays, block: Block, keep: Keep) -> None:
 
 
 def _by_sample(xp: Any, term: Any) -> Any:
-    return xp.sum(xp.reshape(term, (term.shape[0], -1)), axis=1, dtype=xp.float64) if term.ndim > 1 else term
+    flat = (term.shape[0], prod(term.shape[1:]))
+    return xp.sum(xp.reshape(term, flat), axis=1, dtype=xp.float64) if term.ndim > 1 else term
 
 
 def _add_groups(tally: Tally, sums: dict[str, NumPyArray], codes: NumPyArray) -> None:

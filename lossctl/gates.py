@@ -46,6 +46,9 @@ def check_gates(gates: Iterable[Gate], values: Mapping[str, float]) -> list[Chec
 
 
 def _bounded(gate: Gate) -> Gate:
+    if math.isnan(gate.rtol) or math.isnan(gate.atol):
+        message = f"The gate --expect {gate.key} has a tolerance of nan: no difference compares with nan."
+        raise BadParameter(message, hint="Give --rtol and --atol numbers.")
     if math.isnan(gate.bound):
         message = f"The gate --{gate.kind} {gate.key}=nan bounds nothing: no number compares with nan."
         raise BadParameter(message, hint="Give a number, or inf.")
@@ -53,6 +56,9 @@ def _bounded(gate: Gate) -> Gate:
 
 
 def _find(key: str, values: Mapping[str, float]) -> float:
+    if not values:
+        message = f"A gate bounds one number, and with --reduction none '{key}' has one for each element."
+        raise BadParameter(message, hint="Leave out the gate, or use another reduction.")
     if key not in values:
         message = f"There is no result '{key}' that a gate could bound."
         raise BadParameter(message, hint=near(key, values, "results"))

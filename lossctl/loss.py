@@ -54,7 +54,8 @@ class Loss:
     """A loss as a value. Making one registers nothing.
 
     `whole` couples samples to one another, so that all are read at once; `pairs` needs memory for every pair of them.
-    `guard(xp, *inputs, **params)` raises for values that no word of the vocabulary can refuse.
+    `guard(xp, index, *inputs, **params)` raises for values that no word of the vocabulary can refuse; `index` holds the
+    numbers of the samples in the whole data, for its message.
     """
 
     name: str

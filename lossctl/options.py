@@ -32,6 +32,7 @@ class Talk:
         _option(
             "--format",
             "-f",
+            metavar="FORMAT",
             panel=RESULT,
             envvar="LOSSCTL_FORMAT",
             doc="auto, table, value, tsv, csv, json, jsonl or markdown.",
@@ -39,15 +40,18 @@ class Talk:
     ] = "auto"
     bare: Annotated[bool, _option("-b", "--bare", panel=RESULT, doc="The bare number: --format value.")] = False
     output: Annotated[
-        Words, _option("--output", "-o", panel=RESULT, doc="Also write to a file; the suffix names the format. Repeatable.")
+        Words,
+        _option(
+            "--output", "-o", metavar="FILE", panel=RESULT, doc="Also write to a file; the suffix names the format. Repeatable."
+        ),
     ] = field(default_factory=list)
-    sig: Annotated[Count, _option("--sig", panel=RESULT, min=1, doc="Significant digits in tables.")] = None
-    decimals: Annotated[Count, _option("--decimals", panel=RESULT, min=0, doc="Decimals in tables.")] = None
+    sig: Annotated[Count, _option("--sig", metavar="N", panel=RESULT, min=1, doc="Significant digits in tables.")] = None
+    decimals: Annotated[Count, _option("--decimals", metavar="N", panel=RESULT, min=0, doc="Decimals in tables.")] = None
     quiet: Annotated[
         int, _option("--quiet", "-q", panel=TALK, count=True, doc="No notes on stderr; -qq also nothing on stdout.")
     ] = 0
     debug: Annotated[bool, _option("--debug", panel=TALK, doc="Show the traceback of an error.")] = False
-    color: Annotated[str, _option("--color", panel=TALK, doc="auto, always or never.")] = "auto"
+    color: Annotated[str, _option("--color", metavar="WHEN", panel=TALK, doc="auto, always or never.")] = "auto"
 
 
 @dataclass(frozen=True)
@@ -64,23 +68,42 @@ class Reading(Talk):
     by: Annotated[str, _option("--by", panel=INPUT, metavar="COLUMN|SOURCE", doc="One result for each group, too.")] = ""
     weights: Annotated[Word, _option("--weights", panel=INPUT, metavar="SOURCE", doc="One weight a sample.")] = None
     mask: Annotated[Word, _option("--mask", panel=INPUT, metavar="SOURCE", doc="What counts: by sample or by element.")] = None
-    in_format: Annotated[str, _option("--in-format", panel=INPUT, doc="Read files as this format, whatever their suffix.")] = ""
-    class_dim: Annotated[Count, _option("--class-dim", panel=INPUT, doc="The axis of the classes, if it is not 1.")] = None
-    label_offset: Annotated[int, _option("--label-offset", panel=INPUT, doc="Added to class labels: -1 for labels from 1.")] = 0
+    in_format: Annotated[
+        str, _option("--in-format", metavar="FORMAT", panel=INPUT, doc="Read files as this format, whatever their suffix.")
+    ] = ""
+    class_dim: Annotated[
+        Count, _option("--class-dim", metavar="K", panel=INPUT, doc="The axis of the classes, if it is not 1.")
+    ] = None
+    label_offset: Annotated[
+        int, _option("--label-offset", metavar="K", panel=INPUT, doc="Added to class labels: -1 for labels from 1.")
+    ] = 0
     squeeze: Annotated[bool, _option("--squeeze", panel=INPUT, doc="Drop axes of size 1.")] = False
     broadcast: Annotated[bool, _option("--broadcast", panel=INPUT, doc="Allow torch's broadcasting.")] = False
-    nan: Annotated[str, _option("--nan", panel=HOW, doc="NaN and infinity: error, skip or propagate.")] = "error"
+    nan: Annotated[str, _option("--nan", metavar="HOW", panel=HOW, doc="NaN and infinity: error, skip or propagate.")] = "error"
     min_coverage: Annotated[
         float,
-        _option("--min-coverage", panel=GATES, min=0, max=1, doc="Undecided (exit 5) if skipping leaves a smaller share."),
+        _option(
+            "--min-coverage",
+            metavar="SHARE",
+            panel=GATES,
+            min=0,
+            max=1,
+            doc="Undecided (exit 5) if skipping leaves a smaller share.",
+        ),
     ] = 0.0
-    ignore_index: Annotated[Count, _option("--ignore-index", panel=HOW, doc="The label that counts for nothing.")] = None
-    dtype: Annotated[str, _option("--dtype", panel=HOW, doc="Calculate in f64, f32 or native.")] = "f64"
-    backend: Annotated[str, _option("--backend", panel=HOW, envvar="LOSSCTL_BACKEND", doc="auto, numpy or torch.")] = "numpy"
+    ignore_index: Annotated[
+        Count, _option("--ignore-index", metavar="K", panel=HOW, doc="The label that counts for nothing.")
+    ] = None
+    dtype: Annotated[str, _option("--dtype", metavar="TYPE", panel=HOW, doc="Calculate in f64, f32 or native.")] = "f64"
+    backend: Annotated[
+        str, _option("--backend", metavar="NAME", panel=HOW, envvar="LOSSCTL_BACKEND", doc="auto, numpy or torch.")
+    ] = "numpy"
     max_memory: Annotated[
         int, _option("--max-memory", panel=HOW, min=1, metavar="MIB", doc="For losses that need all samples at once.")
     ] = 2048
-    jobs: Annotated[int, _option("--jobs", panel=HOW, min=0, doc="Threads; 0 is one a core. No result depends on it.")] = 0
+    jobs: Annotated[
+        int, _option("--jobs", metavar="N", panel=HOW, min=0, doc="Threads; 0 is one a core. No result depends on it.")
+    ] = 0
     allow_code: Annotated[bool, _option("--allow-code", panel=HOW, doc="Let a spec name code to import.")] = False
 
 
@@ -88,7 +111,9 @@ class Reading(Talk):
 class Computing(Reading):
     """What `compute` takes."""
 
-    reduction: Annotated[str, _option("--reduction", panel=RESULT, doc="mean, sum, none or batchmean, as in torch.")] = "mean"
+    reduction: Annotated[
+        str, _option("--reduction", metavar="HOW", panel=RESULT, doc="mean, sum, none or batchmean, as in torch.")
+    ] = "mean"
     per_sample: Annotated[bool, _option("--per-sample", panel=RESULT, doc="One row a sample.")] = False
     worst: Annotated[int, _option("--worst", panel=RESULT, min=0, metavar="N", doc="The N samples with the largest loss.")] = 0
     best: Annotated[int, _option("--best", panel=RESULT, min=0, metavar="N", doc="The N samples with the smallest loss.")] = 0
@@ -102,8 +127,8 @@ class Computing(Reading):
     expect: Annotated[Words, _option("--expect", panel=GATES, metavar="KEY=V", doc="Fail unless close to V. Repeatable.")] = (
         field(default_factory=list)
     )
-    rtol: Annotated[float, _option("--rtol", panel=GATES, min=0, doc="Relative tolerance of --expect.")] = 1e-9
-    atol: Annotated[float, _option("--atol", panel=GATES, min=0, doc="Absolute tolerance of --expect.")] = 0.0
+    rtol: Annotated[float, _option("--rtol", metavar="X", panel=GATES, min=0, doc="Relative tolerance of --expect.")] = 1e-9
+    atol: Annotated[float, _option("--atol", metavar="X", panel=GATES, min=0, doc="Absolute tolerance of --expect.")] = 0.0
 
 
 def spread(command: Callable[..., Any]) -> Callable[..., Any]:

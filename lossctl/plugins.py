@@ -51,7 +51,7 @@ class Plugins(Generic[T]):
             if self.spelling(entry.name) == self.spelling(name):
                 return resolve(entry.value, f"{name} ({entry.value})")  # type: ignore[no-any-return]
         message = f"There is no {self.noun} '{name}'."
-        raise UnknownName(message, hint=near(name, self.names(), self.plural or f"{self.noun}s"))
+        raise UnknownName(message, hint=near(self.spelling(name), self.names(), self.plural or f"{self.noun}s"))
 
     def names(self) -> list[str]:
         """All known names: our own, those that are worth listing, then those of installed packages."""

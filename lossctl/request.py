@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lossctl.errors import BadParameter, UsageError
+from lossctl.errors import BadParameter, LossctlError, UsageError
 from lossctl.spec import Gate, Given, Options, Spec, parse_losses, parse_params, with_params
 
 if TYPE_CHECKING:
@@ -18,8 +18,11 @@ CHOICES = {
     "reduction": ("mean", "sum", "none", "batchmean"),
     "nan": ("error", "skip", "propagate"),
     "dtype": ("f64", "f32", "native"),
-    "color": ("auto", "always", "never"),
 }
+# A variable that the shell found unset must not turn into a run without the option.
+FILLED = ("on", "by", "weights", "mask", "in_format")
+# One table of samples has one order.
+ORDERS = ("per_sample", "worst", "best")
 
 
 def compute_spec(words: Sequence[str], options: Computing, typed: set[str]) -> Spec:
@@ -27,35 +30,63 @@ def compute_spec(words: Sequence[str], options: Computing, typed: set[str]) -> S
 
     Raises: UsageError, BadParameter, and what reading a spec file raises.
     """
-    _check_choices(options)
+    _check_choices(options, typed)
     if _is_spec(words):
         from lossctl.specfile import read_spec  # noqa: PLC0415 - pydantic and yaml, only for specs
 
         spec = read_spec(words[0])
-        spec = replace(spec, losses=with_params(spec.losses, dict(parse_params(options.param))))
+        params = {name: _array_from_here(value, spec.folder) for name, value in parse_params(options.param)}
+        spec = replace(spec, losses=with_params(spec.losses, params))
     else:
         losses = with_params(parse_losses(words[0]), dict(parse_params(options.param)))
         spec = Spec(
             losses=losses, positional=tuple(Given(text=word.removeprefix("@")) for word in words[1:]), options=Options()
         )
         typed = {field.name for field in fields(Options)}
-    named = {name: Given(text=source) for name, source in _pairs(options.input, "-i", "NAME=SOURCE")}
+    pairs = _pairs(options.input, "-i", "NAME=SOURCE")
+    named = {name: Given(text=_from_here(source, spec.folder)) for name, source in pairs}
     gates = spec.gates + tuple(_gates(options))
-    return replace(
-        spec, inputs={**spec.inputs, **named}, gates=gates, options=_overlay(spec.options, options, typed, spec.folder)
-    )
+    chosen = _overlay(spec.options, options, typed, spec.folder)
+    _check_order(chosen)
+    return replace(spec, inputs={**spec.inputs, **named}, gates=gates, options=chosen)
 
 
 def _is_spec(words: Sequence[str]) -> bool:
-    return len(words) == 1 and Path(words[0]).suffix.lower() in {".yaml", ".yml"}
+    """Whether the line begins with a spec; a spec names its inputs itself.
+
+    Raises: UsageError for inputs behind it.
+    """
+    if Path(words[0]).suffix.lower() not in {".yaml", ".yml"}:
+        return False
+    if len(words) > 1:
+        message = f"The spec '{words[0]}' names its inputs itself, and '{words[1]}' stands behind it."
+        raise UsageError(message, hint=f"To replace an input, write -i NAME={words[1]}.")
+    return True
 
 
-def _check_choices(options: Computing) -> None:
+def _check_choices(options: Computing, typed: set[str]) -> None:
     for name, known in CHOICES.items():
         value = getattr(options, name)
         if value not in known:
             message = f"--{name} takes {', '.join(known)}, not '{value}'."
             raise UsageError(message, hint=f"Its default is {known[0]}.")
+    if options.min_coverage != options.min_coverage:
+        raise UsageError("--min-coverage is nan, which no share is below.", hint="Give a number from 0 to 1.")
+    for name in FILLED:
+        if name in typed and not getattr(options, name):
+            message = f"--{_dashed(name)} is empty."
+            raise UsageError(message, hint="Give it a value, or leave it out.")
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _check_order(options: Options) -> None:
+    asked = [f"--{_dashed(name)}" for name in ORDERS if getattr(options, name)]
+    if len(asked) > 1:
+        message = f"{' and '.join(asked)} ask for samples in different orders."
+        raise UsageError(message, hint="Keep one of them.")
 
 
 def _overlay(base: Options, typed_options: Computing, typed: set[str], folder: str) -> Options:
@@ -73,16 +104,62 @@ def _overlay(base: Options, typed_options: Computing, typed: set[str], folder: s
 
 
 def _from_here(source: str, folder: str) -> str:
-    return str(Path.cwd() / source) if folder else source
+    """A source that was typed, so that a spec in `folder` means the same by it."""
+    if folder in {"", "."}:
+        return source
+    from lossctl.files.source import STDIN, locate  # noqa: PLC0415 - imports NumPy, which a wrong word should not wait for
+
+    try:
+        found = locate(source)
+    except LossctlError:
+        return str(Path.cwd() / source)
+    return source if found.literal is not None or found.paths == (STDIN,) else str(Path.cwd() / source)
+
+
+def _array_from_here(value: str, folder: str) -> str:
+    return f"@{_from_here(value[1:], folder)}" if value.startswith("@") else value
 
 
 def _pairs(items: Iterable[str], flag: str, form: str) -> Iterable[tuple[str, str]]:
+    seen = set()
     for item in items:
         name, equals, value = item.partition("=")
         if not (name and equals and value):
             message = f"{flag} takes {form}, not '{item}'."
             raise BadParameter(message, hint=f"Write {flag} {form}.")
+        if name in seen:
+            message = f"{flag} {name} is given twice."
+            raise BadParameter(message, hint="Give it once.")
+        seen.add(name)
         yield name, value
+
+
+def check_overwriting(spec: Spec, outputs: Iterable[str]) -> None:
+    """Refuse to write a result over a file that it is computed from.
+
+    Raises: UsageError.
+    """
+    targets = {Path(path).resolve(): path for path in outputs}
+    for path in _read(spec) if targets else ():
+        if path.resolve() in targets:
+            message = f"-o {targets[path.resolve()]} would write over an input."
+            raise UsageError(message, hint="Name another file.")
+
+
+def _read(spec: Spec) -> Iterable[Path]:
+    """Every file that a spec reads and that is there."""
+    from lossctl.files.source import locate  # noqa: PLC0415 - imports NumPy, which a wrong word should not wait for
+
+    options = spec.options
+    given = [*spec.positional, *spec.inputs.values(), options.weights, options.mask]
+    given += [one for term in spec.terms for one in term.inputs.values()]
+    losses = [*spec.losses, *(term.loss for term in spec.terms)]
+    words = [value[1:] for loss in losses for value in loss.params.values() if str(value).startswith("@")]
+    for text in [options.by, *words, *(one.text for one in given if one and not one.inline)]:
+        try:
+            yield from (Path(spec.folder, path) for path in locate(text, spec.folder).paths)
+        except LossctlError:
+            continue
 
 
 def _gates(options: Computing) -> Iterable[Gate]:

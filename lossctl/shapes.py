@@ -53,6 +53,12 @@ def squeezed(spec: str, shape: Shape) -> Shape:
     return tuple(size for axis, size in enumerate(shape) if size != 1 or not first <= axis < first + spare)
 
 
+def lifted(spec: str, shape: Shape) -> Shape:
+    """The shape `(n, *d)` with axes of size 1 where `spec` has other dims, so that it broadcasts to all of `spec`."""
+    sizes = {"n": shape[:1], "*d": shape[1:]}
+    return tuple(size for token in tokens(spec) for size in sizes.get(token, (1,)))
+
+
 def say(spec: str, dims: Mapping[str, Shape]) -> str:
     """A shape for a person: known sizes as numbers, the rest as capital letters."""
     parts: list[str] = []

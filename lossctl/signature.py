@@ -94,22 +94,21 @@ class Number:
         wrong = f"Parameter '{name}' takes {self.says}, not {given!r}."
         if self.kind is bool:
             return _flag(given, wrong)
-        value = _number(given, wrong)
+        try:
+            value = float(str(given))
+        except ValueError:
+            raise BadParameter(wrong) from None
         if isinstance(given, bool) or not self.domain.holds(value, value) or (math.isinf(value) and not self.infinite):
             raise BadParameter(wrong)
-        if self.kind is int and (value != math.floor(value) or abs(value) > LARGEST):
-            raise BadParameter(wrong)
-        return self.kind(value)  # type: ignore[no-any-return]
+        return value if self.kind is float else _whole(str(given), value, wrong)
 
 
-def _number(given: object, wrong: str) -> float:
-    """Read a number; whole ones stay whole, since a float cannot hold all of them."""
-    for kind in (int, float):
-        try:
-            return kind(str(given))
-        except ValueError:
-            continue
-    raise BadParameter(wrong)
+def _whole(text: str, value: float, wrong: str) -> int:
+    """Read a whole number exactly, since a float does not hold all of them; it may also be written as 1e3."""
+    exact = int(text) if text.strip().lstrip("+-").isdecimal() else int(value)
+    if not value.is_integer() or abs(exact) > LARGEST:
+        raise BadParameter(wrong)
+    return exact
 
 
 def _flag(given: object, wrong: str) -> bool:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 # `name:param=value`, where the name may itself be `package.module:Attribute` and a value may be `@file.npz:key`.
-ITEM = re.compile(r"(?P<name>.*?)(?::(?P<params>\w+=.*))?$", re.DOTALL)
+ITEM = re.compile(r"(?P<name>.*?)(?::(?P<params>[\w-]+=.*))?$", re.DOTALL)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf|nan", re.IGNORECASE)
 
 
@@ -106,7 +106,7 @@ def parse_losses(text: str) -> tuple[LossSpec, ...]:
     """
     items: list[str] = []
     for piece in text.split(","):
-        goes_on = re.match(r"\s*\w+=", piece) or NUMBER.fullmatch(piece.strip())
+        goes_on = re.match(r"\s*[\w-]+=", piece) or NUMBER.fullmatch(piece.strip())
         if goes_on and items:
             items[-1] += f",{piece}" if "=" in items[-1] else f":{piece}"
         else:
@@ -124,7 +124,7 @@ def _parse_item(item: str) -> LossSpec:
 
 def split_params(text: str) -> list[str]:
     """Split `weight=1,2,4,label_smoothing=.1` before each `word=`."""
-    return re.split(r",(?=\s*\w+=)", text) if text else []
+    return re.split(r",(?=\s*[\w-]+=)", text) if text else []
 
 
 def parse_params(items: Iterable[str]) -> Iterable[tuple[str, str]]:

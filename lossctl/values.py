@@ -20,12 +20,17 @@ if TYPE_CHECKING:
 
     from lossctl.binding import Bound, Slot
     from lossctl.blocks import NumPyArray
+    from lossctl.signature import Domain
     from lossctl.spec import Options
 
 # The numbers of a block's samples in the whole array, worked out only where a message needs them.
 Numbers = Callable[[], "NumPyArray"]
 
 FLOATS: Mapping[str, Any] = {"f64": np.float64, "f32": np.float32}
+# Beyond this not every whole number is a float64.
+WHOLE = 2**53
+# How far from 1 rounded probabilities may add up.
+NEARLY_ONE = 1e-2
 
 
 def finite_rows(array: NumPyArray, axis: int) -> NumPyArray:
@@ -33,8 +38,7 @@ def finite_rows(array: NumPyArray, axis: int) -> NumPyArray:
     if array.dtype.kind != "f":
         return np.ones(array.shape[axis], bool)
     others = tuple(a for a in range(array.ndim) if a != axis)
-    result: NumPyArray = np.isfinite(array).all(axis=others)
-    return result
+    return np.asarray(np.isfinite(array).all(axis=others))
 
 
 def surely_finite(array: NumPyArray) -> bool:
@@ -43,24 +47,46 @@ def surely_finite(array: NumPyArray) -> bool:
     return fast and math.isfinite(float(np.vdot(array, array)))
 
 
+def traits(slot: Slot, bound: Bound) -> tuple[Any, ...]:
+    """Everything that checking and casting depend on, besides the reader."""
+    word, classes = slot.input.word, bound.dims.get("c") if slot.input.word.shifts else None
+    places = bound.dims.get(word.upto)
+    return word, classes, places, bound.params.get(word.free_if), bound.params.get("ignore_index"), bound.single
+
+
 def check(array: NumPyArray, slot: Slot, bound: Bound, numbers: Numbers, options: Options) -> None:
     """Check one block of one array, whose samples are numbered in the whole array by `numbers()`.
+
+    Under `--nan propagate` an array of numbers may hold any; labels and lengths are always checked, since they are places.
 
     Raises: NotFinite or OutOfDomain, with the first offending place.
     """
     word = slot.input.word
     if array.size == 0 or (word.domain == ANY and not word.index and surely_finite(array)):
         return
-    free = options.nan == "propagate" or (array.dtype.kind == "f" and bound.params.get(word.free_if) is True)
+    free = not word.index and (options.nan == "propagate" or bound.params.get(word.free_if) is True)
     low, high = array.min(), array.max()
     if not (np.isfinite(low) and np.isfinite(high)) and (options.nan != "propagate" or word.index):
         raise _not_finite(array, slot, numbers)
     if not (free or word.domain.holds(low, high)):
-        raise _outside(array, slot, numbers, (array < word.domain.low) | (array > word.domain.high))
+        raise _outside(array, slot, numbers, ~_inside(array, word.domain))
     if word.domain.values and not free:
         _check_listed(array, slot, numbers)
     if word.index:
         check_index(array, slot, bound, numbers, options)
+    elif bound.single and word.rule == "target" and not free:
+        _check_adds_up(array, slot)
+
+
+def harmless(domain: Domain) -> float:
+    """A value that a loss is defined on, to stand where nothing counts."""
+    return next((value for value in (*domain.values, 0.0, 1.0) if domain.holds(value, value)), domain.high)
+
+
+def _inside(array: NumPyArray, domain: Domain) -> NumPyArray:
+    above = np.greater if domain.open_low else np.greater_equal
+    result: NumPyArray = above(array, domain.low) & (array <= domain.high)
+    return result
 
 
 def _check_listed(array: NumPyArray, slot: Slot, numbers: Numbers) -> None:
@@ -69,30 +95,51 @@ def _check_listed(array: NumPyArray, slot: Slot, numbers: Numbers) -> None:
         raise _outside(array, slot, numbers, ~listed)
 
 
+def _check_adds_up(array: NumPyArray, slot: Slot) -> None:
+    """Scores and labels of one shape (N,) would be read as one sample with N classes and its probabilities."""
+    total = float(array.sum(dtype=np.float64))
+    if abs(total - 1) > NEARLY_ONE:
+        what = f"{slot.input.name} ({slot.reader.name}) adds up to {total:g}"
+        why = "it has the scores' shape, which is that of one sample, so that it must hold the probabilities of its classes"
+        message = f"{what}: {why}."
+        raise OutOfDomain(message, hint="For many samples, give scores of shape (N, C) and labels of shape (N,).")
+
+
 def check_index(array: NumPyArray, slot: Slot, bound: Bound, numbers: Numbers, options: Options) -> None:
-    """Check that class labels are whole and, where the classes are known, among them.
+    """Check that labels are whole and, where the classes are known, among them; and lengths no longer than their axis.
 
     Raises: OutOfDomain, with what probably went wrong.
     """
-    if array.dtype.kind == "f" and (array != np.floor(array)).any():
-        raise _outside(array, slot, numbers, array != np.floor(array), "a whole number")
-    if slot.input.word.rule != "target" or "c" not in bound.dims:
-        return
+    word = slot.input.word
+    if array.dtype.kind in "fu":
+        exact = array.astype(np.float64)
+        wrong = (exact != np.floor(exact)) | (np.abs(exact) > WHOLE)
+        if wrong.any():
+            raise _outside(array, slot, numbers, wrong, "what a label may be: a whole number")
+    if word.upto and array.max() > (most := bound.dims[word.upto][0]):
+        raise _outside(array, slot, numbers, array > most, f"0..{most}, the places on that axis")
+    if word.shifts and "c" in bound.dims:
+        _check_classes(array, slot, bound, numbers, options.label_offset)
+
+
+def _check_classes(array: NumPyArray, slot: Slot, bound: Bound, numbers: Numbers, offset: int) -> None:
     classes = bound.dims["c"][0]
-    labels = array.astype(np.int64) + options.label_offset * (array != bound.params["ignore_index"])
+    labels = array.astype(np.int64) + offset
     wrong = ((labels < 0) | (labels >= classes)) & (labels != bound.params["ignore_index"])
     if wrong.any():
         where = _first(wrong)
-        what = f"class {int(labels[where])}, but {classes} classes are 0..{classes - 1}"
-        raise OutOfDomain(f"{_place(slot, where, numbers)} is {what}.", hint=_label_hint(labels, classes))
+        given = int(labels[where]) - offset
+        what = f"{given}, with --label-offset {offset} class {given + offset}" if offset else f"class {given}"
+        message = f"{_place(slot, where, numbers)} is {what}, but {classes} classes are 0..{classes - 1}."
+        raise OutOfDomain(message, hint=_label_hint(labels - offset, classes, offset))
 
 
-def _label_hint(labels: NumPyArray, classes: int) -> str:
+def _label_hint(labels: NumPyArray, classes: int, offset: int) -> str:
     """What labels out of range usually mean."""
     present = np.unique(labels)
-    if present[0] == 1 and present[-1] == classes:
+    if not offset and present[0] == 1 and present[-1] == classes:
         return f"Labels run from 1 to {classes}: use --label-offset -1."
-    stray = [int(label) for label in present if not 0 <= label < classes]
+    stray = [int(label) for label in present if not 0 <= label + offset < classes]
     if len(stray) == 1:
         return f"If {stray[0]} marks what should not count, use --ignore-index {stray[0]}."
     return "The scores need one column a class."
@@ -103,14 +150,15 @@ def _not_finite(array: NumPyArray, slot: Slot, numbers: Numbers) -> NotFinite:
     where = _first(bad)
     count = f", the first of {int(bad.sum())} in this block" if bad.sum() > 1 else ""
     message = f"{_place(slot, where, numbers)} is {array[where]}{count}."
-    return NotFinite(message, hint="Use --nan skip to leave such samples out and say how many, or --nan propagate.")
+    ways = ["--nan skip to leave such samples out and say how many"] if slot.axis is not None else []
+    ways += [] if slot.input.word.index else ["--nan propagate"]
+    return NotFinite(message, hint=f"Use {', or '.join(ways)}." if ways else "Give a whole number.")
 
 
 def _outside(array: NumPyArray, slot: Slot, numbers: Numbers, wrong: NumPyArray, wanted: str = "") -> OutOfDomain:
-    bad = wrong if wrong.any() else ~np.isfinite(array)
-    where = _first(bad) if bad.any() else tuple(0 for _ in array.shape)
+    where = _first(wrong)
     word = slot.input.word
-    message = f"{_place(slot, where, numbers)} is {array[where]:g}, outside of {wanted or word.domain.says}."
+    message = f"{_place(slot, where, numbers)} is {float(array[where]):g}, outside of {wanted or word.domain.says}."
     return OutOfDomain(message, hint=f"Wanted: {word.says}{'; ' + word.needs if word.needs else ''}.")
 
 
@@ -126,12 +174,13 @@ def _place(slot: Slot, where: tuple[int, ...], numbers: Numbers) -> str:
     return f"{slot.input.name} ({slot.reader.name}) at {slot.reader.place(tuple(index))}"
 
 
-def cast(array: NumPyArray, slot: Slot, bound: Bound, options: Options) -> NumPyArray:
-    """Return the block in the type that the loss calculates with: whole labels as int64, numbers in float64 or as asked."""
+def cast(array: NumPyArray, slot: Slot, options: Options) -> NumPyArray:
+    """Return the block in the type that the loss calculates with: labels as int64, numbers in float64 or as asked.
+
+    It lies in C order however it was stored, so that sums are taken in one order and have the same bits.
+    """
     if slot.input.word.index:
-        labels = array.astype(np.int64)
-        if slot.input.word.rule == "target" and options.label_offset:
-            return labels + options.label_offset * (labels != bound.params["ignore_index"])
-        return labels
-    kept = options.dtype == "native" and array.dtype.kind == "f"
-    return array if kept else array.astype(FLOATS.get(options.dtype, np.float64), copy=False)
+        return array.astype(np.int64) + (options.label_offset if slot.input.word.shifts else 0)
+    kept = options.dtype == "native" and array.dtype.kind == "f" and array.dtype.itemsize <= np.dtype(np.float64).itemsize
+    kind = array.dtype.newbyteorder("=") if kept else FLOATS.get(options.dtype, np.float64)
+    return array.astype(kind, order="C", copy=False)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 CASES = ROOT / "tests" / "cases"
 KEYS = ("name", "note", "argv", "files", "stdin", "env", "prelude", "code", "stdout", "stderr", "writes")
 # What the installed script does, with room for a prelude before it.
-BOOT = "import sys\nsys.argv[0] = 'lossctl'\n{prelude}\nfrom lossctl.cli import main\nsys.exit(main())\n"
+BOOT = "import sys\nsys.argv[0] = 'lossctl'\n{prelude}\nfrom lossctl.__main__ import main\nsys.exit(main())\n"
 # Long enough for torch to be imported on a slow machine: it is here to end a hang, not to measure.
 PATIENCE = 300
 
@@ -52,12 +52,16 @@ def every_case() -> list[tuple[str, dict]]:
 
 
 def write_files(files: dict, folder: Path) -> None:
-    """Write a case's files: text as it is, arrays as .npy or .npz."""
+    """Write a case's files: text and bytes as they are, links, arrays as .npy or .npz."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, str):
-            path.write_text(content, encoding="utf-8")
+            path.write_text(content, encoding="utf-8", newline="")
+        elif "bytes" in content:
+            path.write_bytes(content["bytes"].encode("latin-1"))
+        elif "link" in content:
+            path.symlink_to(content["link"])
         elif "npy" in content:
             np.save(path, np.array(content["npy"], dtype=content.get("dtype")))
         else:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lossctl.binding import Bound
+    from lossctl.blocks import NumPyArray
     from lossctl.commands.asked import Asked
     from lossctl.engine import Outcome
     from lossctl.gates import Check
@@ -36,6 +37,13 @@ class Answer:
     outcomes: Sequence[Outcome]
     groups: Sequence[str]
     ids: Sequence[str] | None
+    codes: NumPyArray | None = None
+
+    @property
+    def wants_samples(self) -> bool:
+        """Whether single samples were asked for."""
+        options = self.spec.options
+        return bool(options.per_sample or options.worst or options.best)
 
     @property
     def total(self) -> float | None:
@@ -78,7 +86,6 @@ def _full_name(one: Asked) -> str:
 
 def report(answer: Answer, checks: Sequence[Check], inputs: Sequence[Mapping[str, Any]]) -> Report:
     """Put an answer into a report."""
-    options = answer.spec.options
     document: dict[str, Any] = {
         "schema": "lossctl/result/1",
         "version": __version__,
@@ -91,7 +98,7 @@ def report(answer: Answer, checks: Sequence[Check], inputs: Sequence[Mapping[str
     }
     if answer.total is not None:
         document["total"] = {"value": answer.total, "status": status(answer.total)}
-    if options.per_sample or options.worst or options.best:
+    if answer.wants_samples:
         return _samples_report(answer, document)
     if answer.total is not None:
         return _sum_report(answer, document)
@@ -132,7 +139,7 @@ def _extras(answer: Answer, one: Asked, outcome: Outcome) -> dict[str, Any]:
         extras |= {"skipped": outcome.skipped, "coverage": outcome.coverage}
     if outcome.stats:
         extras["stats"] = dict(outcome.stats)
-    if _wants_samples(answer):
+    if answer.wants_samples:
         extras["samples"] = _samples(answer, outcome)
     return extras
 
@@ -140,11 +147,6 @@ def _extras(answer: Answer, one: Asked, outcome: Outcome) -> dict[str, Any]:
 def _share(answer: Answer, one: Asked, outcome: Outcome) -> float | None:
     """The part's share of the weighted sum."""
     return one.weight * outcome.value / answer.total if answer.total else None
-
-
-def _wants_samples(answer: Answer) -> bool:
-    options = answer.spec.options
-    return bool(options.per_sample or options.worst or options.best)
 
 
 def _samples(answer: Answer, outcome: Outcome) -> list[dict[str, Any]]:
@@ -158,8 +160,13 @@ def _samples(answer: Answer, outcome: Outcome) -> list[dict[str, Any]]:
         ranked = np.argsort(-values if options.worst else values, kind="stable")
         order = ranked[~np.isnan(values[ranked])][: options.worst or options.best]
     chosen = zip(numbers[order].tolist(), values[order].tolist(), strict=True)
-    ids = answer.ids
-    return [{"index": number, **({"id": ids[number]} if ids else {}), "value": value} for number, value in chosen]
+    return [{"index": number, **_named(answer, number), "value": value} for number, value in chosen]
+
+
+def _named(answer: Answer, number: int) -> dict[str, str]:
+    """What a sample is called besides its number: its id and its group."""
+    named = {} if answer.ids is None else {"id": answer.ids[number]}
+    return named if answer.codes is None else {**named, "group": answer.groups[answer.codes[number]]}
 
 
 def _plain_report(answer: Answer, document: Mapping[str, Any]) -> Report:
@@ -198,5 +205,5 @@ def _samples_report(answer: Answer, document: Mapping[str, Any]) -> Report:
         for one, outcome in zip(answer.asked, answer.outcomes, strict=True)
         for sample in _samples(answer, outcome)
     ]
-    named = ("id",) if answer.ids else ()
+    named = (("id",) if answer.ids is not None else ()) + (("group",) if answer.codes is not None else ())
     return Report(("loss", "index", *named, "value"), rows, document)

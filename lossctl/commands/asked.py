@@ -112,7 +112,7 @@ def as_given(name: str, value: Any) -> Given:
     """
     if not isinstance(value, str):
         return Given(value=value)
-    if value.startswith("@"):
+    if value.startswith("@") and len(value) > 1:
         return Given(text=value[1:])
     try:
         return Given(value=[float(number) for number in value.split(",")])
@@ -128,6 +128,12 @@ def _check_count(asked: list[Asked], spec: Spec) -> None:
         names = ", ".join(argument.name for argument in most.signature.inputs)
         message = f"{most.name} takes {len(most.signature.inputs)} inputs ({names}), but {len(spec.positional)} were given."
         raise UsageError(message, hint="Other arrays are named: -i NAME=SOURCE, -p NAME=@FILE, --weights SOURCE.")
+    free = [argument.name for argument in most.signature.inputs if argument.name not in spec.inputs]
+    if len(spec.positional) > len(free):
+        left = f"{len(free)} ({', '.join(free)})" if free else "none"
+        named = ", ".join(name for name in spec.inputs)
+        message = f"{len(spec.positional)} inputs were given without a name, but -i names {named}, which leaves {left}."
+        raise UsageError(message, hint="Give each input once, by its place or by its name.")
     known = {argument.name for one in asked for argument in one.loss.signature.arrays}
     for name in spec.inputs:
         if name not in known:

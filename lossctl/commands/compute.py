@@ -43,18 +43,28 @@ class Opened:
 
     def open(self, given: Given, role: str) -> Reader:
         """Open an input in a role, or return it as it was opened before."""
-        key = (replace(given, value=repr(given.value)) if given.inline else given, role)
+        key = _key(given, role)
         if key not in self.readers:
             self.readers[key] = self.files.open(given, role)
         return self.readers[key]
 
     def join(self, asked: Sequence[Asked]) -> None:
-        """Put every input in the order of the first one's ids."""
-        named = [(name, given) for one in asked for name, given in one.given.items() if _is_input(one, name)]
-        inputs = {name: given for name, given in named if not given.inline}
-        for name, reader in self.files.open_joined(inputs, self.options.on).items():
-            self.readers[inputs[name], name] = reader
-        self.ids = self.files.labels(self.options.on, next(iter(inputs.values())))
+        """Put everything that has one entry a sample in the order of the first input's ids."""
+        named = [(name, given) for one in asked for name, given in one.given.items() if _by_sample(one, name)]
+        named += [(name, given) for name in ("weights", "mask") if (given := getattr(self.options, name))]
+        givens = {_key(given, name): (name, given) for name, given in named}
+        self.readers |= zip(givens, self.files.open_joined(list(givens.values()), self.options.on), strict=True)
+        self.ids = self.files.labels(self.options.on, named[0][1])
+
+
+def _key(given: Given, role: str) -> tuple[Given, str]:
+    return replace(given, value=repr(given.value)) if given.inline else given, role
+
+
+def _by_sample(one: Asked, name: str) -> bool:
+    """Whether an argument has one entry a sample; a weight that broadcasts may be one a class."""
+    arguments = {argument.name: argument.word for argument in one.loss.signature.arrays}
+    return "n" in arguments[name].shape.split() and arguments[name].rule != "broadcast"
 
 
 def _is_input(one: Asked, name: str) -> bool:
@@ -71,16 +81,28 @@ def run(spec: Spec, say: Callable[[str], None], *, document: bool) -> tuple[Repo
     if spec.options.on:
         opened.join(asked)
     readers = [{name: opened.open(given, name) for name, given in one.given.items()} for one in asked]
-    bounds = [_bind(one, own, spec.options) for one, own in zip(asked, readers, strict=True)]
+    bounds = [_bound(one, own, spec.options, alone=len(asked) == 1) for one, own in zip(asked, readers, strict=True)]
     selection, groups = _selection(spec, opened, asked, bounds)
     outcomes = evaluate(bounds, BACKENDS.get(spec.options.backend)(), spec.options, selection)
-    answer = Answer(spec, asked, bounds, outcomes, groups, opened.ids)
+    answer = Answer(spec, asked, bounds, outcomes, groups, opened.ids, selection.groups)
     checks = check_gates(spec.gates, answer.values()) + check_coverage(
         min(outcome.coverage for outcome in outcomes), spec.options.min_coverage
     )
     _say_skipped(answer, say)
+    if answer.wants_samples and spec.options.stats and not document:
+        say("--stats is not shown beside single samples; --format json holds both")
     inputs = _inputs(opened) if document else []
     return report(answer, checks, inputs), verdict(checks)
+
+
+def _bound(one: Asked, readers: Mapping[str, Reader], options: Options, *, alone: bool) -> Bound:
+    """Bind one loss; among several, an error says whose it is."""
+    try:
+        return _bind(one, readers, options)
+    except LossctlError as error:
+        if not alone:
+            error.message = f"{one.label}: {error.message}"
+        raise
 
 
 def _bind(one: Asked, readers: Mapping[str, Reader], options: Options) -> Bound:
@@ -128,17 +150,18 @@ def _selection(spec: Spec, opened: Opened, asked: Sequence[Asked], bounds: Seque
         message = f"{name} couples all samples, so that its groups cannot be told apart in one pass."
         raise UsageError(message, hint="Leave out --by, or give it one group's samples.")
     beside = next(given for name, given in asked[0].given.items() if _is_input(asked[0], name))
-    names, codes = np.unique(np.asarray(opened.files.labels(options.by, beside)), return_inverse=True)
+    names, codes = np.unique(np.asarray(opened.files.labels(options.by, beside, options.on)), return_inverse=True)
     return Selection(weights, mask, codes), names.tolist()
 
 
 def _say_skipped(answer: Answer, say: Callable[[str], None]) -> None:
-    """Skipping always says how many."""
+    """Skipping always says how many; losses on the same inputs skip alike, and say it once."""
+    said = set()
     for one, outcome in zip(answer.asked, answer.outcomes, strict=True):
-        if answer.spec.options.nan == "skip":
-            total = outcome.n + outcome.skipped
-            say(f"{one.label}: skipped {outcome.skipped} of {total} samples that hold NaN or infinity")
-            return
+        count = f"skipped {outcome.skipped} of {outcome.n + outcome.skipped} samples that hold NaN or infinity"
+        if answer.spec.options.nan == "skip" and count not in said:
+            said.add(count)
+            say(f"{one.label}: {count}")
 
 
 def _inputs(opened: Opened) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from lossctl.errors import UnknownName, near
 from lossctl.loss import Loss
 from lossctl.losses import LOSSES, catalogue
 from lossctl.report import Report
+from lossctl.signature import ANY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,10 +96,10 @@ def _lines(loss: Loss) -> Iterable[tuple[str, str]]:
     yield "task", loss.task
     yield "formula", loss.doc.formula
     for argument in loss.signature.inputs:
-        yield f"input {argument.name}", f"{_shape(argument)} {argument.word.says}, {argument.word.domain.says}"
+        yield f"input {argument.name}", ", ".join((f"{_shape(argument)} {argument.word.says}", *_domain(argument)))
     yield "activation", f"of {loss.signature.inputs[0].name}: {loss.signature.inputs[0].word.needs}"
     for parameter in loss.signature.parameters:
-        takes = f"{parameter.word.says}, default {parameter.default}"
+        takes = f"{parameter.word.says}, default {str(parameter.default).lower()}"
         yield f"param {parameter.name}", f"{takes}: {loss.doc.parameters.get(parameter.name, '')}"
     for tensor in loss.signature.tensors:
         takes = f"{_shape(tensor)} {tensor.word.says}, default none"
@@ -113,6 +114,11 @@ def _lines(loss: Loss) -> Iterable[tuple[str, str]]:
     yield "source", loss.source
     yield "torch", f"torch.nn.functional.{loss.torch}" if loss.torch else "none"
     yield "aliases", ", ".join(loss.aliases)
+
+
+def _domain(argument: Input) -> tuple[str, ...]:
+    """The domain, but for labels: what they are says it."""
+    return () if argument.word.index and argument.word.domain == ANY else (argument.word.domain.says,)
 
 
 def _shape(argument: Input) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lossctl.blocks import Memory, Reader
-from lossctl.errors import LossctlError, ShapeMismatch, UnknownKey, near
+from lossctl.errors import LossctlError, MissingFile, ShapeMismatch, UnknownKey, near
 from lossctl.files import joined
 from lossctl.files.container import Container, Found, ordered
 from lossctl.files.formats import opener
@@ -16,10 +16,10 @@ from lossctl.files.keys import Picked, named, pick
 from lossctl.files.source import STDIN, Source, locate
 from lossctl.files.stacked import stacked
 from lossctl.files.stored import Stored, explained, spooled, stored
-from lossctl.files.values import numbers
+from lossctl.files.values import numbers, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from lossctl.spec import Given
 
@@ -47,9 +47,7 @@ class Files:
 
         Raises: MissingFile, UnreadableFile, UnknownKey, ShapeMismatch; InputError for a directory.
         """
-        if given.inline:
-            return Memory(numbers(given.value, f"The inline {role}"), role)
-        return self._open(locate(given.text, self.folder), role)
+        return self._open(self._source(given), role)
 
     def _open(self, source: Source, role: str, spare: str = "") -> Reader:
         if source.literal is not None:
@@ -74,32 +72,36 @@ class Files:
     def _stored(self, path: str) -> Stored:
         if path != STDIN:
             return stored(Path(self.folder, path), path)
+        if sys.stdin is None:
+            raise MissingFile("Standard input is closed.", hint="Pipe a file into it, or name one.")
         with explained("Standard input"):
             return spooled(sys.stdin.buffer, STDIN)
 
-    def open_joined(self, givens: Mapping[str, Given], on: str) -> dict[str, Reader]:
-        """Return the array of each role, all in the order of the first one's column `on`.
+    def open_joined(self, givens: Sequence[tuple[str, Given]], on: str) -> list[Reader]:
+        """Return the array of each role, all in the order of the first one's column `on`; single numbers as they are.
 
         Raises: UnknownKey if a file has no such column; ShapeMismatch if ids are doubled or missing on either side.
         """
-        readers: dict[str, Reader] = {}
+        readers: list[Reader] = []
         first: tuple[str, list[str]] | None = None
-        for role, given in givens.items():
-            source = self._tabular(given, role, on)
+        for role, given in givens:
+            source = self._source(given)
+            if isinstance(source.literal, int | float):
+                readers.append(self._open(source, role))
+                continue
             ids = self._ids(source, on)
             first = first or (source.text, ids)
             reader = self._open(source, role, spare=on)
-            readers[role] = ordered(reader, joined.order(_fitting(ids, reader), first[1], source.text, first[0]))
+            readers.append(ordered(reader, joined.order(_fitting(ids, reader), first[1], source.text, first[0])))
         return readers
 
-    def _tabular(self, given: Given, role: str, on: str) -> Source:
-        source = Source("", literal=given.value) if given.inline else locate(given.text, self.folder)
-        if source.literal is not None:
-            message = f"The inline {role} has no column '{on}' to join on."
-            raise UnknownKey(message, hint=f"With --on every input comes from a file with a column '{on}'.")
-        return source
+    def _source(self, given: Given) -> Source:
+        return Source(shown(given.value), literal=given.value) if given.inline else locate(given.text, self.folder)
 
     def _ids(self, source: Source, on: str) -> list[str]:
+        if source.literal is not None:
+            message = f"{source.text} is written in place and has no column '{on}' to join on."
+            raise UnknownKey(message, hint=f"With --on every array comes from a file with a column '{on}'.")
         ids = [text for path in source.paths for text in self._texts(self._container(path), on)]
         comparable = joined.normal(ids)
         joined.unique(comparable, source.text, on)
@@ -111,8 +113,10 @@ class Files:
             raise UnknownKey(message, hint=f"Use tables that have a column '{column}', or name another.")
         return container.texts(named(container, container.names, column).positions[0])
 
-    def labels(self, text: str, beside: Given) -> list[str]:
+    def labels(self, text: str, beside: Given, on: str = "") -> list[str]:
         """Return groups as text: a column of the table that `beside` comes from, else those of the SOURCE `text`.
+
+        Where inputs are joined on a column, so are the groups.
 
         Raises: UnknownKey if it is neither; what `open` raises.
         """
@@ -125,6 +129,17 @@ class Files:
             known = [name for one in found for name in one.names or ()]
             message = f"'{text}' is neither a column beside '{beside.text}' nor a file."
             raise UnknownKey(message, hint=near(text, known, "columns")) from error
+        labels = self._all_labels(source)
+        if not on:
+            return labels
+        order = joined.order(self._ids(source, on), self._ids(self._source(beside), on), text, beside.text)
+        return [labels[index] for index in order]
+
+    def _all_labels(self, source: Source) -> list[str]:
+        if source.literal is not None:
+            from lossctl.files.tree import texts
+
+            return texts(source.literal, source.text)
         return [label for path in source.paths for label in self._labels(self._container(path), source)]
 
     def _labels(self, container: Container, source: Source) -> Sequence[str]:

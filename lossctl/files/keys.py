@@ -5,12 +5,14 @@ A first column is never taken for want of a better one: a wrong guess is a wrong
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from lossctl.errors import LISTED, UnknownKey, near
 from lossctl.files.source import GLOB
+from lossctl.files.stored import titled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 PRED = "pred prediction predictions preds y_pred yhat y_hat output outputs logits logit score scores prob probs probability"
 TARGET = "target targets y y_true label labels gt truth ground_truth"
 WELL_KNOWN = {"pred": frozenset(PRED.split()), "target": frozenset(TARGET.split())}
+
+# What differs in the names of columns that belong together: `logit_a`, `logit_b`.
+STEM = re.compile(r"[^_.-]*\Z")
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ def pick(container: Container, key: str | None, role: str, say: Callable[[str], 
     if names is None:
         if key is None:
             return Picked((0,))
-        message = f"{path} has no '{key}': {container.noun} holds one array and takes no key."
+        message = f"{titled(path)} has no '{key}': {container.noun} holds one array and takes no key."
         raise UnknownKey(message, hint=f"Write {path} alone.")
     if key is not None:
         return named(container, names, key)
@@ -58,7 +63,7 @@ def named(container: Container, names: Sequence[str], key: str) -> Picked:
         where = [i for i, name in enumerate(names) if f"{name}.npy" == key]
     if len(where) > 1:
         places = " or ".join(f"{container.stored.name}:#{i + 1}" for i in where)
-        message = f"{container.stored.name} has {len(where)} {container.noun}s named '{key}'."
+        message = f"{titled(container.stored.name)} has {len(where)} {container.noun}s named '{key}'."
         raise UnknownKey(message, hint=f"Name it by its position: {places}.")
     if where:
         return Picked((where[0],), key=key)
@@ -70,7 +75,7 @@ def named(container: Container, names: Sequence[str], key: str) -> Picked:
     hint = near(key, (f"{name}" for name in names), f"{container.noun}s")
     if key.isdecimal():
         hint = f"For a position write {container.stored.name}:#{key}. {hint}"
-    message = f"{container.stored.name} has no {container.noun} '{key}'."
+    message = f"{titled(container.stored.name)} has no {container.noun} '{key}'."
     raise UnknownKey(message, hint=hint)
 
 
@@ -86,7 +91,7 @@ def _unnamed(container: Container, names: Sequence[str], role: str, say: Callabl
     fitting = [i for i in numeric if names[i].lower() in known]
     if len(fitting) == 1:
         name = names[fitting[0]]
-        say(f"{container.stored.name}: using {container.noun} '{name}' as {role}")
+        say(f"{titled(container.stored.name)}: using {container.noun} '{name}' as {role}")
         return Picked((fitting[0],), key=name)
     raise _undecided(container, names, numeric, role)
 
@@ -100,11 +105,24 @@ def _undecided(container: Container, names: Sequence[str], numeric: list[int], r
     path, noun = container.stored.name, container.noun
     if not numeric:
         listed = f": {_listed(names)}" if names else ""
-        return UnknownKey(f"{path} has no {noun} of numbers to use as {role}{listed}.")
-    counted = "one" if len(numeric) == 1 else str(len(numeric))
-    message = f"{path} has {counted} {noun}{'s' * (len(numeric) > 1)} of numbers ({_listed([names[i] for i in numeric])})"
-    message += f", and none is certain to be {role}."
-    return UnknownKey(message, hint=f"Name one: {path}:{names[numeric[-1]]}; or several as one block: '{path}:*'.")
+        hint = f"Name another file for {role}, or write numbers into this one."
+        return UnknownKey(f"{titled(path)} has no {noun} of numbers to use as {role}{listed}.", hint=hint)
+    listed = _listed([names[i] for i in numeric])
+    message = f"{titled(path)} has {len(numeric)} {noun}s of numbers ({listed}), and none is certain to be {role}."
+    if len(numeric) == 1:
+        message = f"{titled(path)} has one {noun} of numbers ({listed}), and by its name it is not {role}."
+    likely = [names[i] for i in numeric if not _of_another_role(names[i], role)] or [names[i] for i in numeric]
+    pattern = _pattern(likely, len(numeric))
+    block = f"; or several as one block: '{path}:{pattern}'" if pattern else ""
+    return UnknownKey(message, hint=f"Name one: {path}:{likely[0]}{block}.")
+
+
+def _pattern(likely: Sequence[str], count: int) -> str:
+    """A glob for names that begin alike, such as those of scores; all only if that takes no target into the block."""
+    stems = {STEM.sub("", name) for name in likely}
+    if len(likely) > 1 and len(stems) == 1 and stems != {""}:
+        return f"{stems.pop()}*"
+    return "*" if len(likely) == count > 1 else ""
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 from lossctl.errors import MissingFile, UnknownKey, near
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 STDIN = "-"
 GLOB = frozenset("*?[")
+POINT = re.compile(r"(?<!\d)\.(?=\d)")
+ARRAY = re.compile(r"\[+\s*[-+.\d]")
+END_POINT = re.compile(r"(?<=\d)\.(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,10 @@ def _literal(text: str) -> Any:
         return None
     import json
 
+    # JSON wants a digit on both sides of the point, and people who write .5 for a parameter write it here.
+    plain = END_POINT.sub(".0", POINT.sub("0.", text))
     try:
-        value = json.loads(text)
+        value = json.loads(plain)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, int | float | list) and not isinstance(value, bool) else None
@@ -93,10 +99,15 @@ def _missing(text: str, folder: str) -> MissingFile:
     if "://" in text:
         message = f"'{text}' is an address, and only files are read."
         return MissingFile(message, hint=f"Pipe it in as the input '-': curl -s '{text}' | …")
+    if ARRAY.match(text):
+        message = f"'{text}' is neither a file nor an array of numbers."
+        return MissingFile(message, hint="An array is written as in JSON: '[[1, 2], [3, 4]]', with null for NaN.")
+    if not exists(parent) and not GLOB & set(str(parent)):
+        return MissingFile(f"There is no file '{path}': there is no folder '{parent}'.", hint="Check the path.")
     if GLOB & set(path):
         return MissingFile(f"No file matches '{path}'.", hint=f"See what is there: ls '{parent}'.")
-    if not exists(parent):
-        return MissingFile(f"There is no file '{path}': there is no folder '{parent}'.")
+    if Path(path).name in _beside(parent, Path.is_symlink):
+        return MissingFile(f"'{path}' is a link that leads nowhere.", hint=f"See where it points: ls -l '{path}'.")
     return MissingFile(f"There is no file '{path}'.", hint=near(Path(path).name, _beside(parent), f"files in '{parent}'"))
 
 
@@ -106,8 +117,8 @@ def _likeliest(text: str) -> str:
     return head if colon and Path(head).suffix else text
 
 
-def _beside(parent: Path) -> list[str]:
+def _beside(parent: Path, kind: Callable[[Path], bool] = Path.is_file) -> list[str]:
     try:
-        return [path.name for path in parent.iterdir() if path.is_file() and not path.name.startswith(".")]
+        return [path.name for path in parent.iterdir() if kind(path) and not path.name.startswith(".")]
     except OSError:
         return []

@@ -168,9 +168,29 @@ def stored(path: Path, name: str) -> Stored:
         message = f"{name} is a directory, not a file."
         raise InputError(message, hint=f"Name a file in it, or several of one kind: '{name.rstrip('/')}/*.npy'.")
     if stat.S_ISREG(status.st_mode):
-        return Stored(name, status.st_size, str(path))
+        return filled(Stored(name, status.st_size, str(path)))
+    if not stat.S_ISFIFO(status.st_mode):
+        message = f"{name} is a device, not a file."
+        raise InputError(message, hint="Name a file, or pipe one in as the input '-'.")
     with explained(name), path.open("rb") as pipe:
         return spooled(pipe, name)
+
+
+def filled(content: Stored) -> Stored:
+    """Return `content` if there is any.
+
+    Raises: UnreadableFile.
+    """
+    if not content.size:
+        hint = "Pipe a file into it: lossctl compute mse - target.npy < pred.npy." if content.name == "-" else ""
+        message = f"{titled(content.name)} is empty: it holds no byte."
+        raise UnreadableFile(message, hint=hint or "Write it again, or name another.")
+    return content
+
+
+def titled(name: str) -> str:
+    """The name of an input at the beginning of a sentence."""
+    return "Standard input" if name == "-" else name
 
 
 def spooled(stream: IO[bytes], name: str) -> Stored:
@@ -183,12 +203,7 @@ def spooled(stream: IO[bytes], name: str) -> Stored:
     temporary = Temporary()
     with explained(name), temporary.writer() as copy:
         shutil.copyfileobj(stream, copy, BUFFER)
-    size = os.fstat(temporary.descriptor).st_size
-    if not size:
-        what = "Standard input" if name == "-" else name
-        message = f"{what} is empty: no byte came."
-        raise UnreadableFile(message, hint="Pipe a file into it: lossctl compute mse - target.npy < pred.npy.")
-    return Stored(name, size, temporary=temporary)
+    return filled(Stored(name, os.fstat(temporary.descriptor).st_size, temporary=temporary))
 
 
 @contextmanager

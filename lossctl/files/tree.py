@@ -106,7 +106,13 @@ def texts(value: Any, where: str) -> list[str]:
 
 
 def tree(stored: Stored, value: Any, kind: str) -> Single | Tree:
-    """Return a parsed document as a container."""
+    """Return a parsed document as a container.
+
+    Raises: UnreadableFile if there is nothing in it.
+    """
+    if value is None:
+        message = f"{stored.name} holds nothing: it is a {kind} document without a value."
+        raise UnreadableFile(message, hint="Numbers, and lists and mappings of them, are read.")
     if isinstance(value, dict):
         return Tree(stored, dict(_leaves(value, "")), "array")
     if _is_table(value):

@@ -23,7 +23,7 @@ def per_class(xp: Any, weight: Array, like: Array) -> Array:
     return xp.reshape(weight, (1, -1, *(1,) * (like.ndim - 2)))
 
 
-def refuse_ignored_probabilities(_: Any, pred: Array, target: Array, ignore_index: int, **__: Any) -> None:
+def refuse_ignored_probabilities(_: Any, __: Array, pred: Array, target: Array, ignore_index: int, **___: Any) -> None:
     """Probability targets have no index that could be ignored; torch refuses this too."""
     if target.ndim == pred.ndim and ignore_index >= 0:
         message = f"cross_entropy cannot ignore class {ignore_index} in probability targets: there is no index to compare."

@@ -13,25 +13,17 @@ def share_of_labels(xp: Any, sums: Terms, **_: Any) -> Array:  # noqa: ARG001 - 
     return sums["share"] / sums["weight"]
 
 
-def check_lengths(
-    xp: Any, pred: Array, target: Array, input_lengths: Array, target_lengths: Array, blank: int, **_: Any
-) -> None:
-    """Check what torch reads out of bounds: lengths beyond the arrays, blank or unknown labels within them."""
-    frames, _, classes = pred.shape
+def check_labels(xp: Any, index: Array, pred: Array, target: Array, _: Array, lengths: Array, blank: int, **__: Any) -> None:
+    """Check what torch reads out of bounds: blank or unknown labels within the lengths."""
+    classes = pred.shape[2]
     if blank >= classes:
         message = f"blank={blank}, but the scores have {classes} classes."
         raise BadParameter(message, hint=f"blank must lie in 0..{classes - 1}.")
-    for name, lengths, most in (("input", input_lengths, frames), ("target", target_lengths, target.shape[1])):
-        if xp.any(lengths > most):
-            row = int(xp.argmax(lengths))
-            message = f"{name}_lengths[{row}] is {int(lengths[row])}, but there are only {most} places on that axis."
-            raise OutOfDomain(message, hint="Lengths count the frames or labels of each sequence.")
-    wrong = ((target < 0) | (target >= classes) | (target == blank)) & _within(xp, target, target_lengths)
+    wrong = ((target < 0) | (target >= classes) | (target == blank)) & _within(xp, target, lengths)
     if xp.any(wrong):
         row, column = divmod(int(xp.argmax(xp.reshape(xp.astype(wrong, xp.int8), (-1,)))), target.shape[1])
-        message = (
-            f"targets[{row}, {column}] is {int(target[row, column])}: not a label of 0..{classes - 1} other than blank={blank}."
-        )
+        place, label = f"label {column} of sequence {int(index[row])}", int(target[row, column])
+        message = f"target: {place} is {label}, which is not one of 0..{classes - 1} other than blank={blank}."
         raise OutOfDomain(message, hint="Remove blanks from the targets, or name the right blank with -p blank=K.")
 
 
@@ -46,7 +38,7 @@ def _within(xp: Any, target: Array, lengths: Array) -> Array:
     source="Graves 2006, doi:10.1145/1143844.1143891; torch.nn.CTCLoss",
     finish=share_of_labels,
     aliases=("ctc_loss", "connectionist_temporal_classification"),
-    guard=check_lengths,
+    guard=check_labels,
 )
 def ctc(
     xp,
@@ -84,7 +76,7 @@ def _with_blanks(xp: Any, target: Array, blank: int) -> Array:
     """Labels with a blank before, between and after: (N, 2S + 1)."""
     pairs = xp.stack([xp.full_like(target, blank), target], axis=2)
     last = xp.full_like(target[:, :1], blank) if target.shape[1] else xp.full((target.shape[0], 1), blank, dtype=target.dtype)
-    return xp.concat([xp.reshape(pairs, (target.shape[0], -1)), last], axis=1)
+    return xp.concat([xp.reshape(pairs, (target.shape[0], 2 * target.shape[1])), last], axis=1)
 
 
 def _log_likelihood(xp: Any, pred: Array, labels: Array, frames: Array, lengths: Array, blank: int) -> Array:

@@ -49,7 +49,7 @@ def shown(value: Any, style: Style) -> str:
         return _listed(value, style)
     if isinstance(value, Mapping):
         return ", ".join(f"{key}={shown(item, style)}" for key, item in value.items())
-    return _visible(str(value))
+    return visible(str(value))
 
 
 def leaves(value: Any) -> Iterable[Any]:
@@ -88,6 +88,6 @@ def _listed(values: Sequence[Any], style: Style) -> str:
     return f"[{first}, …] ({count} values)"
 
 
-def _visible(text: str) -> str:
-    # A file name or an id may hold escape sequences, and a terminal would obey them.
+def visible(text: str) -> str:
+    """Return `text` with what is not printable spelt out: an id may hold escape sequences, and a terminal would obey them."""
     return text if text.isprintable() else "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)

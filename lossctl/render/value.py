@@ -12,5 +12,8 @@ if TYPE_CHECKING:
 
 
 def render(report: Report, _: Style) -> str:
-    """Return the report's bare column, one value a line; a list gives one line for each number, in C order."""
-    return "".join(f"{exact(leaf)}\n" for row in report.rows for leaf in leaves(row.get(report.bare)))
+    """Return the report's bare column, one value a line; a list gives one line for each number, in C order.
+
+    Rows without that column say nothing: of a weighted sum only the total is printed.
+    """
+    return "".join(f"{exact(leaf)}\n" for row in report.rows if report.bare in row for leaf in leaves(row[report.bare]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lossctl.errors import BadSpec, MissingFile
+from lossctl.errors import BadSpec, MissingFile, near
 
 if TYPE_CHECKING:
     from lossctl.spec import Spec
@@ -32,6 +32,10 @@ def spec_schema() -> dict[str, Any]:
 def _text(path: str) -> str:
     try:
         raw = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        beside = (one.name for one in Path(path).parent.glob("*.y*ml"))
+        message = f"There is no spec '{path}'."
+        raise MissingFile(message, hint=near(Path(path).name, beside, f"specs in '{Path(path).parent}'")) from error
     except OSError as error:
         message = f"The spec '{path}' could not be read: {error.strerror or error}."
         raise MissingFile(message, hint="Check the path.") from error

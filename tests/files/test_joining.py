@@ -12,7 +12,8 @@ from lossctl.spec import Given
 
 def join(folder, *texts, on="id"):
     roles = ["pred", "target", "weight"]
-    return folder.files.open_joined(dict(zip(roles, map(Given, texts), strict=False)), on)
+    givens = [(role, Given(text)) for role, text in zip(roles, texts, strict=False)]
+    return dict(zip(roles, folder.files.open_joined(givens, on), strict=False))
 
 
 def fault(folder, *texts, on="id"):
@@ -50,6 +51,11 @@ def test_how_ids_are_compared(folder):
     assert "u.csv lacks id '1.50' of p.csv; p.csv lacks id '1.5' of u.csv" in fault(folder, "p.csv", "u.csv")
 
 
+def test_single_numbers_need_no_id(folder):
+    folder.write("p.csv", "id,pred\n2,1\n1,2\n")
+    assert whole(join(folder, "p.csv", "3.5")["target"]).tolist() == 3.5
+
+
 def test_archives_and_several_files_join_too(folder):
     folder.write("p0.csv", "id,pred\n1,1\n")
     folder.write("p1.csv", "id,pred\n2,2\n")
@@ -71,7 +77,7 @@ def test_ids_that_do_not_fit(folder):
     assert fault(folder, "p.csv", "d.csv", on="idx").startswith("UnknownKey: p.csv has no column 'idx'. Did you mean 'id'?")
     folder.save("a.npy", np.zeros(2))
     assert fault(folder, "p.csv", "a.npy").startswith("UnknownKey: a.npy has no column 'id': an .npy file holds one array.")
-    assert "The inline target has no column 'id'" in fault(folder, "p.csv", "[1, 2]")
+    assert "[1, 2] is written in place and has no column 'id'" in fault(folder, "p.csv", "[1, 2]")
     np.savez(folder.path / "t.npz", id=np.array([2, 1]), target=np.array([20, 10, 0]))
     assert "t.npz has shape (3,), but there are 2 ids" in fault(folder, "p.csv", "t.npz")
 
@@ -86,6 +92,8 @@ def test_labels_from_beside_or_from_a_source(table):
     assert labels("city", beside) == ["Bonn", " é ", ""]
     assert labels("g.csv", beside) == ["a", "b", "a"]
     assert labels("two.csv:group", beside) == ["a"]
+    table.write("h.csv", "city,group\n,n\n é ,e\nBonn,b\n")
+    assert labels("h.csv:group", beside, "city") == ["b", "e", "n"]
     assert labels("g.json", Given(value=[1, 2, 3])) == ["x", "1", ""]
     with pytest.raises(InputError, match=r"neither a column beside 'p\.csv:pred' nor a file"):
         labels("citty", beside)

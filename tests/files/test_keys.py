@@ -38,7 +38,7 @@ def test_one_column_of_numbers_needs_no_key_unless_it_is_something_else(folder):
     folder.write("a.csv", "name,value\nx,1\n")
     assert folder.array("a.csv", "target").tolist() == [1]
     folder.write("b.csv", "label,pred\ncat,1\n")
-    assert "has one column of numbers ('pred'), and none is certain to be target" in folder.fault("b.csv", "target")
+    assert "has one column of numbers ('pred'), and by its name it is not target" in folder.fault("b.csv", "target")
     folder.write("c.csv", "pred\n1\n")
     assert folder.array("c.csv", "target").tolist() == [1]
     assert folder.said == []

@@ -136,7 +136,7 @@ def described(shape, descr="'<f8'"):
         (b"\x93NUMPY", "not a readable .npy"),
         (b"\x93NUMPY\x01\x00\xff\xff", "not a readable .npy"),
         (b"not an array", "not a readable .npy"),
-        (b"", "not a readable .npy"),
+        (b"", "is empty: it holds no byte"),
     ],
 )
 def test_files_that_lie(folder, content, said):

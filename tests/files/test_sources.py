@@ -94,19 +94,19 @@ def test_a_file_wins_over_a_literal(folder):
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"),
+    ("value", "expected", "name"),
     [
-        (0.5, 0.5),
-        ([1, "nan", "-inf", None], [1, math.nan, -math.inf, math.nan]),
-        ([], []),
-        ([[1], [2]], [[1], [2]]),
-        (np.ones(2), [1, 1]),
+        (0.5, 0.5, "0.5"),
+        ([1, "nan", "-inf", None], [1, math.nan, -math.inf, math.nan], "[1, 'nan', '-inf', None]"),
+        ([], [], "[]"),
+        ([[1], [2]], [[1], [2]], "[[1], [2]]"),
+        (list(range(100)), range(100), f"{[*range(100)]}"[:39] + "…"),
     ],
 )
-def test_inline_values(value, expected):
+def test_inline_values(value, expected, name):
     reader = Files().open(Given(value=value), "target")
     assert isinstance(reader, Memory)
-    assert reader.name == "target"
+    assert reader.name == name
     np.testing.assert_array_equal(reader.array, expected)
 
 

@@ -33,7 +33,7 @@ def test_one_pipe_serves_several_columns(piped):
     assert folder.array("-:pred").tolist() == [1, 3]
     assert folder.array("-::target", "target").tolist() == [2, 4]
     assert folder.array("-").tolist() == [1, 3]
-    assert folder.said == ["-: using column 'pred' as pred"]
+    assert folder.said == ["Standard input: using column 'pred' as pred"]
     reader = folder.reader("-:pred")
     assert reader.facts() == {"path": "-", "key": "pred", "sha256": hashlib.sha256(TABLE).hexdigest()}
     assert reader.place((1,)) == "line 3, column 'pred'"
@@ -56,7 +56,7 @@ def test_in_format_overrides_the_content(piped, folder):
 
 
 def test_nothing_and_junk(piped):
-    assert "Standard input is empty: no byte came." in piped(b"").fault("-")
+    assert "Standard input is empty: it holds no byte." in piped(b"").fault("-")
     assert "Standard input is in no format" in piped(b"\xff\xfe\0\1junk").fault("-")
     assert "- is not a readable .npy" in piped(b"\x93NUMPY\x01").fault("-")
-    assert "- has no column 'zz'" in piped(TABLE).fault("-:zz")
+    assert "Standard input has no column 'zz'" in piped(TABLE).fault("-:zz")

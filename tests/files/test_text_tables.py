@@ -89,7 +89,7 @@ BAD = {
         "pred,t\n1,2\n".encode("utf-16"),
         "a.csv is UTF-16 text, and tables are read as UTF-8. Convert it: iconv",
     ),
-    "empty": ("a.csv", "", "a.csv is empty: it has no rows."),
+    "empty": ("a.csv", "", "a.csv is empty: it holds no byte."),
     "blank": ("a.csv", "\n \n\n", "a.csv is empty: it has no rows."),
     "binary": ("a.csv", bytes(range(256)) * 10, "is binary, no text table"),
     "open quote": ("a.csv", 'pred,note\n1,"a\n2,b\n3,c\n', "a.csv, line 2, opens a quote that no later line closes."),

@@ -58,7 +58,9 @@ def test_one_numeric_leaf_needs_no_key(folder):
         ('[[1], ["1"]]', "bad.json holds '1' at [1, 0], which is not a number."),
         ("[1" + "0" * 400 + "]", "too large for a float64"),
         ("[" + "9" * 5000 + "]", "bad.json"),
-        ("", "bad.json, line 1, is not valid JSON"),
+        ("", "bad.json is empty: it holds no byte."),
+        (" ", "bad.json, line 1, is not valid JSON"),
+        ("null", "bad.json holds nothing"),
         (b'["\xe9"]', "bad.json, line 1, is not UTF-8 text."),
     ],
 )
