@@ -14,8 +14,8 @@ import numpy as np
 from lossctl import shapes
 from lossctl.blocks import Memory, Reader, reshaped, stretched, whole
 from lossctl.errors import BadParameter, ShapeMismatch, UnreadableFile, near
-from lossctl.signature import UNIT
 from lossctl.views import views
+from lossctl.words import UNIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl import shapes
+from lossctl.signature import Choice
 
 if TYPE_CHECKING:
     from lossctl.blocks import NumPyArray
@@ -44,7 +45,7 @@ def draw(loss: Loss, *, varied: bool, seed: int = 0) -> Drawn:
 def axes(argument: Input) -> tuple[int, ...]:
     """The shape to draw: one size a dim; `*d` stands for one axis; weights that broadcast are drawn along the last."""
     names = [token.lstrip("*") for token in shapes.tokens(argument.word.shape)]
-    shape = tuple(SIZES[name] for name in names)
+    shape = tuple(int(name) if name.isdigit() else SIZES[name] for name in names)
     return shape[-1:] if argument.word.rule == "broadcast" else shape
 
 
@@ -69,9 +70,11 @@ def _draw(rng: np.random.Generator, word: Tensor, shape: tuple[int, ...]) -> Num
 
 def _moved(parameter: Parameter) -> Any:
     """A value that is not the default and still in the domain."""
+    if isinstance(parameter.word, Choice):
+        return parameter.word.options[-1]
     if parameter.word.kind is bool:
         return not parameter.default
-    return parameter.default if parameter.word.kind is int else max(parameter.word.domain.low, 0.5 * parameter.default + 0.1)
+    return parameter.default if parameter.word.kind is int else max(parameter.word.domain.low, 0.5 * float(parameter.default) + 0.1)
 
 
 def edge(loss: Loss, *, high: bool) -> Drawn:

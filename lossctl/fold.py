@@ -16,7 +16,7 @@ from lossctl.lanes import in_lanes
 from lossctl.sums import Sums
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lossctl.binding import Bound
     from lossctl.block import Backend, Selection
@@ -137,7 +137,7 @@ def _add(tally: Tally, bound: Bound, block: Block, keep: Keep) -> None:
     if bound.loss.whole and not block.kept:
         message = f"{bound.loss.name} has no samples to work on: all {bound.n} are skipped or masked."
         raise NothingLeft(message, hint="Leave at least one sample.")
-    terms = unreduced(bound, {slot.input.name: block.ready(slot, bound) for slot in bound.slots}, xp, block.index)
+    terms = unreduced(bound, {slot.input.name: block.ready(slot, bound) for slot in bound.slots}, xp, lambda: block.index)
     plain = "weight" not in terms
     detailed = bool(keep) or block.selection.groups is not None
     if plain and (detailed or block.selection.weights is not None or block.selection.by_element):
@@ -153,12 +153,12 @@ def _add(tally: Tally, bound: Bound, block: Block, keep: Keep) -> None:
         _keep(tally, terms, block, keep)
 
 
-def unreduced(bound: Bound, arrays: Arrays, xp: Any, index: NumPyArray | None = None) -> Arrays:
-    """Call the loss's two hooks on one block, whose samples have the numbers `index`: its guard, then its terms."""
+def unreduced(bound: Bound, arrays: Arrays, xp: Any, index: Callable[[], NumPyArray] | None = None) -> Arrays:
+    """Call the loss's two hooks on one block, whose samples have the numbers `index()`: its guard, then its terms."""
     inputs = [arrays[argument.name] for argument in bound.loss.signature.inputs]
     tensors = {argument.name: arrays.get(argument.name) for argument in bound.loss.signature.tensors}
     if bound.loss.guard is not None:
-        bound.loss.guard(xp, np.arange(bound.n) if index is None else index, *inputs, **bound.params)
+        bound.loss.guard(xp, np.arange(bound.n) if index is None else index(), *inputs, **bound.params)
     with np.errstate(all="ignore"):
         result = bound.loss.terms(xp, *inputs, **tensors, **bound.params)
     return dict(result) if isinstance(result, dict) else {"value": result}

@@ -37,7 +37,8 @@ def match(spec: str, shape: Shape, dims: Mapping[str, Shape]) -> Dims | None:
     start = 0
     for name in names:
         stop = start + (spare if name.startswith("*") else 1)
-        if bound.setdefault(name.lstrip("*"), shape[start:stop]) != shape[start:stop]:
+        wanted = (int(name),) if name.isdigit() else bound.setdefault(name.lstrip("*"), shape[start:stop])
+        if wanted != shape[start:stop]:
             return None
         start = stop
     return bound

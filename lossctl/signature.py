@@ -1,4 +1,4 @@
-"""The closed vocabulary that a loss's inputs and parameters are annotated with.
+"""What a word is that a loss's inputs and parameters are annotated with; `lossctl.words` is the vocabulary.
 
 A word is a shape, a domain and a dtype rule. The same word validates data, casts it, writes `info`, and draws the
 samples that the checks run on. Shapes are written in dims: `n` is the sample axis, `c` the classes, other letters are
@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from lossctl.errors import BadParameter
 
@@ -58,7 +58,8 @@ class Tensor:
     """A word for an array: what shape it has, which values it takes, and what the network must have done to it.
 
     `rule` names how shapes that differ from `shape` are fitted; `free_if` the flag under which the domain does not hold;
-    `logs` says that values are logarithms of probabilities, and `upto` that they count places on that dim.
+    `logs` says that values are logarithms of probabilities, `upto` that they count places on that dim, `classes` that they
+    are labels 0..C-1, and `signs` that 0 stands for -1.
     """
 
     shape: str
@@ -70,11 +71,13 @@ class Tensor:
     needs: str = ""
     logs: bool = False
     upto: str = ""
+    classes: bool = False
+    signs: bool = False
 
     @property
     def shifts(self) -> bool:
         """Whether these are class labels, which `--label-offset` moves and `--ignore-index` may leave out."""
-        return self.index and self.rule == "target"
+        return self.index and self.classes
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,32 @@ class Number:
             raise BadParameter(wrong) from None
         if isinstance(given, bool) or not self.domain.holds(value, value) or (math.isinf(value) and not self.infinite):
             raise BadParameter(wrong)
+        if self.domain.values and value not in self.domain.values:
+            raise BadParameter(wrong)
         return value if self.kind is float else _whole(str(given), value, wrong)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A word for a parameter that is one of a few names."""
+
+    options: tuple[str, ...]
+    kind: type = str
+
+    @property
+    def says(self) -> str:
+        """The names, for messages and `info`."""
+        return f"one of {', '.join(self.options)}"
+
+    def parse(self, name: str, given: object) -> str:
+        """Return the name that was typed.
+
+        Raises: BadParameter, with the names, for any other.
+        """
+        if str(given) not in self.options:
+            message = f"Parameter '{name}' takes {self.says}, not {given!r}."
+            raise BadParameter(message)
+        return str(given)
 
 
 def _whole(text: str, value: float, wrong: str) -> int:
@@ -119,68 +147,6 @@ def _flag(given: object, wrong: str) -> bool:
         raise BadParameter(wrong) from None
 
 
-NON_NEGATIVE = Domain(low=0.0)
-UNIT = Domain(low=0.0, high=1.0)
-SOFTMAX_INSIDE = "none: raw scores, the softmax is inside the loss"
-SIGMOID_INSIDE = "none: raw scores, the sigmoid is inside the loss"
-
-# Arrays, one row a sample, any further axes.
-Real = Annotated[Array, Tensor("n *d", "real numbers", needs="none: any real number")]
-Logits = Annotated[Array, Tensor("n *d", "raw scores", needs=SIGMOID_INSIDE)]
-Probability = Annotated[Array, Tensor("n *d", "probabilities", UNIT, needs="sigmoid: values in [0, 1]")]
-Binary = Annotated[Array, Tensor("n *d", "0 or 1", Domain(0.0, 1.0, values=(0.0, 1.0)))]
-LogProbability = Annotated[
-    Array, Tensor("n *d", "log-probabilities", needs="log_softmax: logarithms of probabilities", logs=True)
-]
-Mass = Annotated[
-    Array,
-    Tensor("n *d", "probabilities, or their logarithms with log_target", NON_NEGATIVE, free_if="log_target"),
-]
-Variance = Annotated[
-    Array,
-    Tensor("n *d", "variances: of pred's shape, one axis short, or of size 1 on one axis", NON_NEGATIVE, rule="variance"),
-]
-
-# Classes.
-ClassLogits = Annotated[Array, Tensor("n c *d", "raw scores, one a class", needs=SOFTMAX_INSIDE)]
-ClassTarget = Annotated[
-    Array, Tensor("n *d", "class indices 0..C-1, or probabilities of pred's shape", index=True, rule="target")
-]
-
-# Vectors.
-Embedding = Annotated[Array, Tensor("n *d e", "vectors on the last axis", needs="none: any vector")]
-Vector = Annotated[Array, Tensor("n e", "one vector a sample", needs="none: any vector")]
-
-# Sequences, with time first as torch has it.
-SequenceLogProbability = Annotated[
-    Array, Tensor("t n c", "log-probabilities, time first", needs="log_softmax over the class axis", logs=True)
-]
-SequenceLabels = Annotated[Array, Tensor("n s", "label ids (N, S), or all sequences end to end", index=True, rule="sequences")]
-FrameCount = Annotated[Array, Tensor("n", "frames of each sequence", NON_NEGATIVE, index=True, upto="t")]
-LabelCount = Annotated[Array, Tensor("n", "labels of each sequence", NON_NEGATIVE, index=True, upto="s")]
-
-# Samples of two distributions, which may differ in size.
-Draws = Annotated[Array, Tensor("n", "draws of one distribution", needs="none: any real number")]
-OtherDraws = Annotated[Array, Tensor("m", "draws of another distribution")]
-
-# Tensor parameters. Those without `n` are read once and never cut.
-ClassWeight = Annotated[Array, Tensor("c", "one weight a class")]
-ElementWeight = Annotated[Array, Tensor("n *d", "one weight an element, of pred's shape", NON_NEGATIVE)]
-TrailingWeight = Annotated[Array, Tensor("n *d", "weights that broadcast against pred's last axes", rule="broadcast")]
-DrawWeight = Annotated[Array, Tensor("n", "one weight a draw", NON_NEGATIVE)]
-OtherDrawWeight = Annotated[Array, Tensor("m", "one weight a draw", NON_NEGATIVE)]
-
-# Scalar parameters.
-Positive = Annotated[float, Number(float, "a number > 0", Domain(low=0.0, open_low=True))]
-NonNegative = Annotated[float, Number(float, "a number >= 0", NON_NEGATIVE)]
-NormDegree = Annotated[float, Number(float, "a norm degree >= 0, or inf", NON_NEGATIVE, infinite=True)]
-AtLeastOne = Annotated[float, Number(float, "a number >= 1", Domain(low=1.0))]
-Fraction = Annotated[float, Number(float, "a number in [0, 1]", UNIT)]
-Integer = Annotated[int, Number(int, "a whole number")]
-Index = Annotated[int, Number(int, "a whole number >= 0", NON_NEGATIVE)]
-Flag = Annotated[bool, Number(bool, "true or false")]
-
-
 @dataclass(frozen=True)
 class Input:
     """A named array of a loss: positional, or a tensor parameter that may be left out."""
@@ -195,8 +161,8 @@ class Parameter:
     """A named scalar of a loss, with the value it has when nobody says otherwise."""
 
     name: str
-    word: Number
-    default: float | int | bool
+    word: Number | Choice
+    default: float | int | bool | str
 
 
 @dataclass(frozen=True)
@@ -221,11 +187,11 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     words = inspect.get_annotations(function, eval_str=True)
     inputs, tensors, numbers = [], [], []
     for argument in list(inspect.signature(function).parameters.values())[1:]:
-        word = next((w for w in get_args(words.get(argument.name))[1:] if isinstance(w, Tensor | Number)), None)
+        word = next((w for w in get_args(words.get(argument.name))[1:] if isinstance(w, Tensor | Number | Choice)), None)
         if word is None:
             message = f"{function.__name__}: argument '{argument.name}' carries no word of the vocabulary"
             raise TypeError(message)
-        if isinstance(word, Number):
+        if isinstance(word, Number | Choice):
             numbers.append(Parameter(argument.name, word, argument.default))
         elif argument.kind is inspect.Parameter.KEYWORD_ONLY:
             tensors.append(Input(argument.name, word, optional=True))

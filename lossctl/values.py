@@ -181,6 +181,8 @@ def cast(array: NumPyArray, slot: Slot, options: Options) -> NumPyArray:
     """
     if slot.input.word.index:
         return array.astype(np.int64) + (options.label_offset if slot.input.word.shifts else 0)
+    if slot.input.word.signs:
+        array = np.where(array == 0, -1, array)
     kept = options.dtype == "native" and array.dtype.kind == "f" and array.dtype.itemsize <= np.dtype(np.float64).itemsize
     kind = array.dtype.newbyteorder("=") if kept else FLOATS.get(options.dtype, np.float64)
     return array.astype(kind, order="C", copy=False)

@@ -7,7 +7,7 @@ import pytest
 from lossctl.checks import CHECKS, run_check
 from lossctl.loss import loss
 from lossctl.losses import LOSSES, catalogue
-from lossctl.signature import Real
+from lossctl.words import Real
 
 
 @pytest.mark.parametrize("name", list(catalogue()))

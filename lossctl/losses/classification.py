@@ -5,7 +5,7 @@ from typing import Any
 from lossctl.errors import BadParameter
 from lossctl.loss import Terms, loss
 from lossctl.numerics import log_softmax, softplus
-from lossctl.signature import (
+from lossctl.words import (
     Array,
     ClassLogits,
     ClassTarget,

@@ -4,7 +4,7 @@ from typing import Any
 
 from lossctl.loss import Terms, loss
 from lossctl.numerics import x_log_y
-from lossctl.signature import (
+from lossctl.words import (
     Array,
     AtLeastOne,
     Draws,

@@ -4,7 +4,7 @@ from typing import Any
 
 from lossctl.loss import Terms, loss
 from lossctl.numerics import log_softmax, norm
-from lossctl.signature import Array, Embedding, Flag, NonNegative, NormDegree, Positive, Vector
+from lossctl.words import Array, Embedding, Flag, NonNegative, NormDegree, Positive, Vector
 
 
 @loss(

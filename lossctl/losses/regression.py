@@ -3,7 +3,7 @@
 from typing import Any
 
 from lossctl.loss import Terms, loss
-from lossctl.signature import Array, ElementWeight, Flag, NonNegative, Positive, Real, Variance
+from lossctl.words import Array, ElementWeight, Flag, NonNegative, Positive, Real, Variance
 
 HALF_LOG_2PI = 0.9189385332046727
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from lossctl.loss import Terms, loss
-from lossctl.signature import Array, Binary, NonNegative, Probability
+from lossctl.words import Array, Binary, NonNegative, Probability
 
 
 def one_minus_overlap(xp: Any, sums: Terms, *, smooth: float, eps: float) -> Array:

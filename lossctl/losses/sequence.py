@@ -5,7 +5,7 @@ from typing import Any
 from lossctl.errors import BadParameter, OutOfDomain
 from lossctl.loss import Terms, loss
 from lossctl.numerics import log_sum_exp
-from lossctl.signature import Array, Flag, FrameCount, Index, LabelCount, SequenceLabels, SequenceLogProbability
+from lossctl.words import Array, Flag, FrameCount, Index, LabelCount, SequenceLabels, SequenceLogProbability
 
 
 def share_of_labels(xp: Any, sums: Terms, **_: Any) -> Array:  # noqa: ARG001 - every finish has this header

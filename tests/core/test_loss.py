@@ -2,7 +2,7 @@ import pytest
 
 from lossctl.loss import Doc, Example, loss, read_doc, read_example, weighted_mean
 from lossctl.losses import catalogue
-from lossctl.signature import NonNegative, Real
+from lossctl.words import NonNegative, Real
 
 TEXT = """Summary over
     two lines.

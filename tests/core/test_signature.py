@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from lossctl.errors import BadParameter
 from lossctl.losses import catalogue
-from lossctl.signature import Domain, Number, Real, read_signature
+from lossctl.signature import Domain, Number, read_signature
+from lossctl.words import Real
 
 WHOLE = Number(int, "a whole number")
 REAL = Number(float, "a number")
