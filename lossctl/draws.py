@@ -74,7 +74,11 @@ def _moved(parameter: Parameter) -> Any:
         return parameter.word.options[-1]
     if parameter.word.kind is bool:
         return not parameter.default
-    return parameter.default if parameter.word.kind is int else max(parameter.word.domain.low, 0.5 * float(parameter.default) + 0.1)
+    return (
+        parameter.default
+        if parameter.word.kind is int
+        else max(parameter.word.domain.low, 0.5 * float(parameter.default) + 0.1)
+    )
 
 
 def edge(loss: Loss, *, high: bool) -> Drawn:

@@ -46,9 +46,9 @@ def check_gates(gates: Iterable[Gate], values: Mapping[str, float]) -> list[Chec
 
 
 def _bounded(gate: Gate) -> Gate:
-    if math.isnan(gate.rtol) or math.isnan(gate.atol):
-        message = f"The gate --expect {gate.key} has a tolerance of nan: no difference compares with nan."
-        raise BadParameter(message, hint="Give --rtol and --atol numbers.")
+    if not math.isfinite(gate.rtol + gate.atol):
+        message = f"The gate --expect {gate.key} has a tolerance of {gate.rtol + gate.atol}, which bounds nothing."
+        raise BadParameter(message, hint="Give --rtol and --atol finite numbers.")
     if math.isnan(gate.bound):
         message = f"The gate --{gate.kind} {gate.key}=nan bounds nothing: no number compares with nan."
         raise BadParameter(message, hint="Give a number, or inf.")

@@ -45,8 +45,12 @@ class Talk:
             "--output", "-o", metavar="FILE", panel=RESULT, doc="Also write to a file; the suffix names the format. Repeatable."
         ),
     ] = field(default_factory=list)
-    sig: Annotated[Count, _option("--sig", metavar="N", panel=RESULT, min=1, doc="Significant digits in tables.")] = None
-    decimals: Annotated[Count, _option("--decimals", metavar="N", panel=RESULT, min=0, doc="Decimals in tables.")] = None
+    sig: Annotated[Count, _option("--sig", metavar="N", panel=RESULT, min=1, max=17, doc="Significant digits in tables.")] = (
+        None
+    )
+    decimals: Annotated[Count, _option("--decimals", metavar="N", panel=RESULT, min=0, max=99, doc="Decimals in tables.")] = (
+        None
+    )
     quiet: Annotated[
         int, _option("--quiet", "-q", panel=TALK, count=True, doc="No notes on stderr; -qq also nothing on stdout.")
     ] = 0

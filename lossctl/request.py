@@ -95,12 +95,19 @@ def _overlay(base: Options, typed_options: Computing, typed: set[str], folder: s
     for name in ("weights", "mask"):
         if name in changes:
             source = changes[name]
-            changes[name] = Given(text=_from_here(source, folder)) if source else None
+            changes[name] = Given(text=_from_here(_unprotected(source), folder)) if source else None
+    if "by" in changes:
+        changes["by"] = _unprotected(changes["by"])
     if "max_memory" in changes:
         changes["max_memory"] = changes["max_memory"] << 20
     if not folder:
         changes["allow_code"] = True
     return replace(base, **changes)
+
+
+def _unprotected(source: str) -> str:
+    """A key of stdin, which the command line's grammar would have taken for an option."""
+    return source.removeprefix("@") if source.startswith("@-:") else source
 
 
 def _from_here(source: str, folder: str) -> str:

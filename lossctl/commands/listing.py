@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lossctl.errors import UnknownName, near
+from lossctl.errors import BadParameter, UnknownName, near
 from lossctl.loss import Loss
-from lossctl.losses import LOSSES, catalogue
+from lossctl.losses import LOSSES, catalogue, rows, spelling
 from lossctl.report import Report
 from lossctl.signature import ANY
 
@@ -51,8 +51,12 @@ def info(name: str) -> Report:
 def look_up(name: str) -> Loss:
     """Return the loss that a name or an import path stands for.
 
-    Raises: UnknownName, also for something that is no loss.
+    Raises: UnknownName, also for something that is no loss; BadParameter for `mse:1`.
     """
+    known, colon, value = name.partition(":")
+    if colon and not value.isidentifier() and spelling(known) in rows():
+        message = f"'{name}' is no loss: '{value}' behind '{known}' is no parameter that can stand here."
+        raise BadParameter(message, hint=f"Write {known} alone; compute also takes {known}:NAME=VALUE.")
     loss: object = LOSSES.get(name)
     if not isinstance(loss, Loss):
         message = f"'{name}' is a {type(loss).__name__}, not a loss made with @loss."
