@@ -165,6 +165,9 @@ def _way_out(given: Shape, lead: Shape, argument: Input) -> str:
         return "Use --squeeze to drop axes of size 1."
     if argument.word.rule == "target" and given and given == lead[:-1]:
         return "If the classes are on the last axis, use --class-dim -1."
+    if argument.word.rule == "exact" and argument.word.shape == "n *d":
+        fits = shapes.broadcast(given, lead) is not None
+        return f"Give both in one shape{', or allow broadcasting with --broadcast' if fits else ''}."
     return f"Wanted: {argument.word.says}."
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from lossctl.blocks import NumPyArray
     from lossctl.spec import Options
 
+# No label is moved farther: whole numbers of 64 bits must not run over.
+FARTHEST = 2**31
 QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
 
@@ -74,7 +76,8 @@ def _keep(options: Options) -> Keep:
 def _check_reduction(bound: Bound, reduction: str, keep: Keep) -> None:
     loss = bound.loss
     if reduction not in loss.reductions:
-        why = "it is a formula on pooled sums, not a mean of terms" if "sum" not in loss.reductions else "torch has none"
+        pooled = "sum" not in loss.reductions
+        why = "it is a formula on pooled sums, not a mean of terms" if pooled else "only some losses have it, as in torch"
         message = f"{loss.name} has no reduction '{reduction}': {why}."
         raise NoSuchReduction(message, hint=f"It has: {', '.join(loss.reductions)}.")
     if keep and loss.whole and "none" not in loss.reductions:
@@ -94,6 +97,9 @@ def _check_selection(bound: Bound, reduction: str, selection: Selection) -> None
 
 
 def _check_offset(bounds: Sequence[Bound], options: Options) -> None:
+    if abs(options.label_offset) > FARTHEST:
+        message = f"--label-offset {options.label_offset} moves labels beyond every class."
+        raise UsageError(message, hint="Labels that begin at 1 need --label-offset -1.")
     if options.label_offset and not any(slot.input.word.shifts for bound in bounds for slot in bound.slots):
         message = f"--label-offset has no meaning here: {bounds[0].loss.name} is given no class labels."
         raise UsageError(message, hint="Leave it out.")
@@ -158,11 +164,13 @@ def statistics(values: NumPyArray) -> dict[str, float]:
 
 
 def _nothing_left(bound: Bound, tally: Tally) -> NothingLeft:
-    why = "all are skipped or masked" if tally.n == 0 and tally.skipped else "there are none"
-    if tally.n:
-        why = "every one is ignored, masked, or has weight 0"
     seen = tally.n + tally.skipped
-    message = f"{bound.loss.name} has nothing left to average: of {seen} samples, {why}, so that the mean is undefined."
+    why = f"all {seen} samples are skipped or masked" if seen else "there are no samples"
+    if tally.n:
+        why = f"every one of the {seen} samples is ignored, masked, or has weight 0"
+    if tally.n and not any(math.prod(slot.reader.shape) for slot in bound.slots):
+        why = f"the {seen} samples have no elements"
+    message = f"{bound.loss.name} has nothing left to average: {why}, so that the mean is undefined."
     return NothingLeft(message, hint="Use --reduction sum for 0, or --nan propagate for nan.")
 
 

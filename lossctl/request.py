@@ -36,9 +36,9 @@ def compute_spec(words: Sequence[str], options: Computing, typed: set[str]) -> S
 
         spec = read_spec(words[0])
         params = {name: _array_from_here(value, spec.folder) for name, value in parse_params(options.param)}
-        spec = replace(spec, losses=with_params(spec.losses, params))
+        spec = replace(spec, losses=with_params(spec.losses, params, instead=True))
     else:
-        losses = with_params(parse_losses(words[0]), dict(parse_params(options.param)))
+        losses = with_params(parse_losses(words[0]), dict(parse_params(options.param)), instead=False)
         spec = Spec(
             losses=losses, positional=tuple(Given(text=word.removeprefix("@")) for word in words[1:]), options=Options()
         )
@@ -102,7 +102,9 @@ def _overlay(base: Options, typed_options: Computing, typed: set[str], folder: s
         changes["max_memory"] = changes["max_memory"] << 20
     if not folder:
         changes["allow_code"] = True
-    return replace(base, **changes)
+    settled = replace(base, **changes)
+    # The signature says which backend computed, not that it was left open.
+    return replace(settled, backend="numpy") if settled.backend == "auto" else settled
 
 
 def _unprotected(source: str) -> str:

@@ -146,10 +146,10 @@ def parse_params(items: Iterable[str]) -> Iterable[tuple[str, str]]:
         yield word, value.strip()
 
 
-def with_params(losses: tuple[LossSpec, ...], params: Mapping[str, str]) -> tuple[LossSpec, ...]:
-    """Give the parameters of `-p` to the one loss there is.
+def with_params(losses: tuple[LossSpec, ...], params: Mapping[str, str], *, instead: bool) -> tuple[LossSpec, ...]:
+    """Give the parameters of `-p` to the one loss there is; `instead` lets them win over those that it has.
 
-    Raises: BadParameter where there are several losses.
+    Raises: BadParameter where there are several losses, or a parameter is given twice.
     """
     if not params:
         return losses
@@ -157,4 +157,8 @@ def with_params(losses: tuple[LossSpec, ...], params: Mapping[str, str]) -> tupl
         names = ", ".join(one.name for one in losses)
         message = f"-p gives a parameter to a single loss, but there are {len(losses)}: {names}."
         raise BadParameter(message, hint=f"Write it behind its loss: {losses[0].name}:{next(iter(params))}=…")
+    twice = set(params) & set(losses[0].params)
+    if twice and not instead:
+        message = f"Parameter '{min(twice)}' of {losses[0].name} is given twice, behind the loss and with -p."
+        raise BadParameter(message, hint="Give it once.")
     return (replace(losses[0], params={**losses[0].params, **params}),)

@@ -171,7 +171,8 @@ def _place(slot: Slot, where: tuple[int, ...], numbers: Numbers) -> str:
     index = list(where)
     if slot.axis is not None and index:
         index[slot.axis] = int(numbers()[index[slot.axis]])
-    return f"{slot.input.name} ({slot.reader.name}) at {slot.reader.place(tuple(index))}"
+    name = f"{slot.input.name} ({slot.reader.name})"
+    return f"{name} at {slot.reader.place(tuple(index))}" if slot.reader.shape else name
 
 
 def cast(array: NumPyArray, slot: Slot, options: Options) -> NumPyArray:

@@ -15,7 +15,7 @@ from lossctl.block import Selection
 from lossctl.commands.answer import Answer, report
 from lossctl.commands.asked import resolve
 from lossctl.engine import evaluate
-from lossctl.errors import LossctlError, ShapeMismatch, UsageError
+from lossctl.errors import LossctlError, ShapeMismatch, TooLarge, UsageError
 from lossctl.files import Files
 from lossctl.gates import check_coverage, check_gates, verdict
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # Beyond this many pairs the message about shapes that broadcast does without the number that torch would print.
 PAIRS = 10_000_000
+# What a row of one sample takes until it is printed, in bytes; measured with a million of them.
+ROW = 900
 
 
 @dataclass
@@ -82,6 +84,7 @@ def run(spec: Spec, say: Callable[[str], None], *, document: bool) -> tuple[Repo
         opened.join(asked)
     readers = [{name: opened.open(given, name) for name, given in one.given.items()} for one in asked]
     bounds = [_bound(one, own, spec.options, alone=len(asked) == 1) for one, own in zip(asked, readers, strict=True)]
+    _check_rows(bounds, spec.options)
     selection, groups = _selection(spec, opened, asked, bounds)
     outcomes = evaluate(bounds, BACKENDS.get(spec.options.backend)(), spec.options, selection)
     answer = Answer(spec, asked, bounds, outcomes, groups, opened.ids, selection.groups)
@@ -152,6 +155,18 @@ def _selection(spec: Spec, opened: Opened, asked: Sequence[Asked], bounds: Seque
     beside = next(given for name, given in asked[0].given.items() if _is_input(asked[0], name))
     names, codes = np.unique(np.asarray(opened.files.labels(options.by, beside, options.on)), return_inverse=True)
     return Selection(weights, mask, codes), names.tolist()
+
+
+def _check_rows(bounds: Sequence[Bound], options: Options) -> None:
+    """Refuse more rows of single samples than there is memory for.
+
+    Raises: TooLarge.
+    """
+    rows = sum(bound.n for bound in bounds) if options.per_sample else 0
+    if rows * ROW > options.max_memory:
+        need = rows * ROW / 2**20
+        message = f"--per-sample would make {rows:,} rows and need about {need:,.0f} MiB."
+        raise TooLarge(message, hint=f"Use --worst 100 or --stats, or allow it with --max-memory {need * 1.1:.0f}.")
 
 
 def _say_skipped(answer: Answer, say: Callable[[str], None]) -> None:

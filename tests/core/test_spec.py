@@ -70,7 +70,12 @@ def test_values_keep_their_equals_signs():
 
 
 def test_params_go_to_the_one_loss():
-    assert with_params((LossSpec("huber", {"a": "1"}),), {"delta": "2"}) == (LossSpec("huber", {"a": "1", "delta": "2"}),)
-    assert with_params((LossSpec("mse"), LossSpec("l1")), {}) == (LossSpec("mse"), LossSpec("l1"))
+    assert with_params((LossSpec("huber", {"a": "1"}),), {"delta": "2"}, instead=False) == (
+        LossSpec("huber", {"a": "1", "delta": "2"}),
+    )
+    assert with_params((LossSpec("mse"), LossSpec("l1")), {}, instead=False) == (LossSpec("mse"), LossSpec("l1"))
     with pytest.raises(BadParameter, match="there are 2: mse, l1"):
-        with_params((LossSpec("mse"), LossSpec("l1")), {"delta": "2"})
+        with_params((LossSpec("mse"), LossSpec("l1")), {"delta": "2"}, instead=False)
+    with pytest.raises(BadParameter, match="given twice"):
+        with_params((LossSpec("huber", {"delta": "1"}),), {"delta": "2"}, instead=False)
+    assert with_params((LossSpec("huber", {"delta": "1"}),), {"delta": "2"}, instead=True)[0].params == {"delta": "2"}

@@ -123,10 +123,3 @@ def test_a_folder_is_no_file(tmp_path):
     (tmp_path / "r.csv").mkdir()
     with pytest.raises(InputError, match="no ordinary file"):
         write(REPORT, str(tmp_path / "r.csv"), STYLE)
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_closed_folder_is_said(tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(InputError, match="Permission denied"):
-        write(REPORT, str(tmp_path / "r.csv"), STYLE)
