@@ -23,12 +23,8 @@ BLOCK = 1 << 18
 NumPyArray = npt.NDArray[Any]
 
 
-class Reader(Protocol):
+class Part(Protocol):
     """An array that is read in ranges."""
-
-    @property
-    def name(self) -> str:
-        """What messages call it: the SOURCE as it was typed."""
 
     @property
     def shape(self) -> Shape:
@@ -43,6 +39,14 @@ class Reader(Protocol):
 
     def place(self, index: tuple[int, ...]) -> str:
         """Say where an element stands: `[2, 0]`, or `line 4, column 'yhat'`."""
+
+
+class Reader(Part, Protocol):
+    """A part that knows what the user called it."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it: the SOURCE as it was typed."""
 
     def facts(self) -> dict[str, Any]:
         """Return path, key and sha256 of what was read, for the result's `inputs`."""

@@ -20,8 +20,7 @@ from lossctl.files.spool import Group, Spool, slowly
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from lossctl.blocks import NumPyArray
-    from lossctl.files.container import Part
+    from lossctl.blocks import NumPyArray, Part
     from lossctl.files.stored import Stored
 
 PIECE = 4 << 20

@@ -13,27 +13,9 @@ from lossctl.errors import ShapeMismatch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lossctl.blocks import NumPyArray, Reader
+    from lossctl.blocks import NumPyArray, Part, Reader
     from lossctl.files.stored import Stored
     from lossctl.shapes import Shape
-
-
-class Part(Protocol):
-    """An array of a file: a Reader that does not know yet how the user called it."""
-
-    @property
-    def shape(self) -> Shape:
-        """The shape of the whole array."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The type that `read` returns."""
-
-    def read(self, start: int, stop: int, axis: int = 0) -> NumPyArray:
-        """Return the range [start, stop) along `axis`, other axes whole."""
-
-    def place(self, index: tuple[int, ...]) -> str:
-        """Say where an element stands."""
 
 
 class Container(Protocol):

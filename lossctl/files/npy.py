@@ -20,8 +20,7 @@ from lossctl.files.values import NUMERIC, reason
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lossctl.blocks import NumPyArray
-    from lossctl.files.container import Part
+    from lossctl.blocks import NumPyArray, Part
     from lossctl.files.stored import Stored
     from lossctl.shapes import Shape
 

@@ -18,7 +18,7 @@ from lossctl.files.values import NUMERIC, reason
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lossctl.files.container import Part
+    from lossctl.blocks import Part
 
 MEMBER = ".npy"
 # The fixed part of a member's own header, and where in it the lengths of name and extra field stand.

@@ -16,8 +16,7 @@ from lossctl.files.stored import Stored, Temporary, explained
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lossctl.blocks import NumPyArray
-    from lossctl.files.container import Part
+    from lossctl.blocks import NumPyArray, Part
     from lossctl.files.layout import Layout, Row
 
 # Putting the pieces together takes the same again for a moment.

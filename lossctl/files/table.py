@@ -19,8 +19,7 @@ from lossctl.files.spool import Group, slowly
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lossctl.blocks import NumPyArray
-    from lossctl.files.container import Part
+    from lossctl.blocks import NumPyArray, Part
     from lossctl.files.stored import Stored
     from lossctl.shapes import Shape
 

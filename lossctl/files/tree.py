@@ -13,7 +13,7 @@ from lossctl.files.values import numbers, reason
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from lossctl.files.container import Part
+    from lossctl.blocks import Part
     from lossctl.files.stored import Stored
 
 # Parsed, a document takes ten times its size; numbers of that amount belong into an array file.
