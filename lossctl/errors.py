@@ -62,6 +62,14 @@ class NoSuchReduction(UsageError):
     """The loss has no such reduction, for a reason that the message gives."""
 
 
+class NoGradient(UsageError):
+    """The loss cannot be differentiated, for a reason that the message gives."""
+
+
+class PluginFailed(UsageError):
+    """Code of somebody else's raised, or returned what is no loss."""
+
+
 class BadSpec(UsageError):
     """A spec with an unknown or doubled key, a wrong type, or words that cannot be parsed."""
 

@@ -96,6 +96,8 @@ def _overlay(base: Options, typed_options: Computing, typed: set[str], folder: s
         if name in changes:
             source = changes[name]
             changes[name] = Given(text=_from_here(source, folder)) if source else None
+    if "ignore" in changes:
+        changes["ignore"] = tuple(code.upper() for code in changes["ignore"])
     if "max_memory" in changes:
         changes["max_memory"] = changes["max_memory"] << 20
     if not folder:
