@@ -20,9 +20,18 @@ STEP = 1e-6
 Arrays = dict[str, Any]
 
 
+def _real(loss: Loss) -> set[str]:
+    """The inputs that there is a gradient by: numbers, not labels, whether they count or are 1 and -1.
+
+    To losses of others a target is a constant: torch's soft_margin_loss refuses to be differentiated by it.
+    """
+    constant = set() if loss.origin == "lossctl" else {"target"}
+    return {a.name for a in loss.signature.inputs if not (a.word.index or a.word.domain.values)} - constant
+
+
 def _leaves(loss: Loss, drawn: Drawn, torch: Any) -> tuple[Arrays, Arrays]:
     """Tensors to differentiate by, and the arrays made of them: log-probabilities are differentiated by their logits."""
-    real = {a.name for a in loss.signature.inputs if not a.word.index}
+    real = _real(loss)
     tensors = {name: torch.from_numpy(np.array(drawn.logits.get(name, array))) for name, array in drawn.arrays.items()}
     for name in real:
         tensors[name].requires_grad_()
@@ -31,7 +40,10 @@ def _leaves(loss: Loss, drawn: Drawn, torch: Any) -> tuple[Arrays, Arrays]:
 
 
 def _by(total: Any, leaves: Arrays, torch: Any) -> Arrays:
-    found = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
+    if not leaves:
+        return {}
+    smooth = total.requires_grad  # not so where only comparisons remain: the gradient of a count is 0
+    found = torch.autograd.grad(total, list(leaves.values()), allow_unused=True) if smooth else (None,) * len(leaves)
     return {
         name: np.zeros(leaf.shape) if gradient is None else gradient.numpy()
         for (name, leaf), gradient in zip(leaves.items(), found, strict=True)
@@ -65,8 +77,7 @@ def twin_gradients(loss: Loss, drawn: Drawn) -> tuple[float, Arrays]:
 
 def numeric_gradients(loss: Loss, drawn: Drawn, value: Callable[[Drawn], float]) -> Arrays:
     """Central differences of the mean by every real input."""
-    real = [a.name for a in loss.signature.inputs if not a.word.index]
-    return {name: _central(drawn, name, value) for name in real}
+    return {name: _central(drawn, name, value) for name in _real(loss)}
 
 
 def _central(drawn: Drawn, name: str, value: Callable[[Drawn], float]) -> Any:

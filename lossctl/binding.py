@@ -14,7 +14,7 @@ import numpy as np
 from lossctl import shapes
 from lossctl.blocks import Memory, Reader, reshaped, stretched, whole
 from lossctl.errors import BadParameter, ShapeMismatch, UnreadableFile, near
-from lossctl.views import views
+from lossctl.views import free, views
 from lossctl.words import UNIT
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from lossctl.signature import Input
     from lossctl.spec import Options
 
-Scalars = dict[str, Any]
 SOFT = "probabilities, since its shape is that of the scores"
 
 
@@ -55,16 +54,17 @@ class Bound:
 
     @property
     def elements(self) -> int:
-        """The largest number of elements that one sample has in any array."""
-        return max(prod(slot.reader.shape) // max(1, self.n) for slot in self.slots if slot.axis is not None)
+        """The largest number of elements that one sample has in any array, or in the scores that are made of it."""
+        scores = prod(self.dims["c"] + self.dims.get("d", ())) if "c" in self.dims else 0
+        return max(scores, *(prod(slot.reader.shape) // max(1, self.n) for slot in self.slots if slot.axis is not None))
 
 
-def scalars(loss: Loss, given: Mapping[str, Any]) -> Scalars:
+def scalars(loss: Loss, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return every scalar parameter of `loss`, as given or as it is by default.
 
     Raises: BadParameter for a name that the loss does not have or a value outside its domain.
     """
-    values: Scalars = {parameter.name: parameter.default for parameter in loss.signature.parameters}
+    values: dict[str, Any] = {parameter.name: parameter.default for parameter in loss.signature.parameters}
     words = {parameter.name: parameter.word for parameter in loss.signature.parameters}
     for name, value in given.items():
         if name not in words:
@@ -82,7 +82,7 @@ def bind(loss: Loss, readers: Mapping[str, Reader], params: Mapping[str, Any], o
     seen = views(loss, _present(loss, readers), options)
     first = loss.signature.inputs[0]
     lead = seen[first.name].shape
-    single = len(lead) == shapes.fixed(first.word.shape) - 1
+    single = len(lead) == shapes.fixed(first.word.shape) - 1 and first.word.rule != "columns"
     dims: Dims = {}
     slots = []
     for argument in (a for a in loss.signature.arrays if a.name in seen):
@@ -104,7 +104,7 @@ def _check_dims(loss: Loss, first: Reader, dims: Dims, *, single: bool) -> None:
 
 def _shifted(slots: list[Slot], params: Mapping[str, Any], options: Options) -> Mapping[str, Any]:
     """`--ignore-index` means labels as they are in the file: what is added to labels is added to it."""
-    if not any(slot.input.word.shifts for slot in slots):
+    if "ignore_index" not in params or not any(slot.input.word.shifts for slot in slots):
         return params
     return {**params, "ignore_index": params["ignore_index"] + options.label_offset}
 
@@ -130,6 +130,9 @@ def _fit(argument: Input, readers: Mapping[str, Reader], dims: Dims, *, single: 
     word = argument.word.shape
     if single and len(reader.shape) < shapes.fixed(word) and "n" in shapes.tokens(word) and argument.word.rule != "broadcast":
         reader = _with_sample_axis(reader, word)
+    if argument.word.index and dims:
+        # Labels have no axes that the scores before them do not have.
+        dims = {"d": (), **dims}
     argument, reader, spec = rule(argument, reader, readers, dims, single)
     bound = shapes.match(spec, reader.shape, dims)
     if bound is None:
@@ -166,8 +169,7 @@ def _way_out(given: Shape, lead: Shape, argument: Input) -> str:
     if argument.word.rule == "target" and given and given == lead[:-1]:
         return "If the classes are on the last axis, use --class-dim -1."
     if argument.word.rule == "exact" and argument.word.shape == "n *d":
-        fits = shapes.broadcast(given, lead) is not None
-        return f"Give both in one shape{', or allow broadcasting with --broadcast' if fits else ''}."
+        return "Give both in one shape" + (", or use --broadcast." if shapes.broadcast(given, lead) else ".")
     return f"Wanted: {argument.word.says}."
 
 
@@ -180,10 +182,10 @@ def _exact(argument: Input, reader: Reader, _: Mapping[str, Reader], __: Dims, _
 
 def _target(argument: Input, reader: Reader, readers: Mapping[str, Reader], dims: Dims, single: bool) -> Fitted:  # noqa: FBT001
     """Class indices, unless the shape is that of the scores: then probabilities, as torch decides it."""
-    scores = next(iter(readers.values())).shape
+    spec = "n c *d" if "c" in dims else "n *d"
+    scores = (*(() if single else dims["n"]), *dims.get("c", ()), *dims["d"])
     if readers[argument.name].shape != scores:
         return argument, reader, "n *d"
-    spec = "n c *d" if "c" in dims else "n *d"
     word = replace(argument.word, shape=spec, says=SOFT, domain=UNIT, index=False)
     view = reshaped(readers[argument.name], (1, *scores)) if single else reader
     return replace(argument, word=word), view, spec
@@ -229,4 +231,20 @@ def _sequences(argument: Input, reader: Reader, readers: Mapping[str, Reader], d
     return argument, Memory(padded, reader.name), argument.word.shape
 
 
-RULES = {"exact": _exact, "target": _target, "variance": _variance, "broadcast": _trailing, "sequences": _sequences}
+def _columns(argument: Input, reader: Reader, _: Mapping[str, Reader], dims: Dims, __: bool) -> Fitted:  # noqa: FBT001
+    """One probability a sample is that of class 1, of two; it is seen as a column."""
+    if not reader.shape or reader.shape[1:] not in {(), (1,)}:
+        return argument, reader, argument.word.shape
+    dims["c"] = (2,)
+    return argument, reshaped(reader, (reader.shape[0], 1)), "n 1"
+
+
+RULES = {
+    "exact": _exact,
+    "target": _target,
+    "variance": _variance,
+    "broadcast": _trailing,
+    "sequences": _sequences,
+    "columns": _columns,
+    "free": free,
+}

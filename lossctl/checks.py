@@ -19,6 +19,7 @@ from lossctl.block import Selection
 from lossctl.blocks import Memory, whole
 from lossctl.draws import Drawn, draw, edge
 from lossctl.engine import evaluate, reduced
+from lossctl.errors import NoGradient, NoSuchReduction
 from lossctl.fold import fold, unreduced
 from lossctl.spec import Options
 from lossctl.values import cast
@@ -90,7 +91,8 @@ def check_example(loss: Loss) -> str:
 
 def both_draws(loss: Loss, compare: Callable[[Drawn], str]) -> str:
     """Run a comparison with default parameters and with all of them moved."""
-    return "; ".join(filter(None, (compare(draw(loss, varied=varied)) for varied in (False, True))))
+    found = (compare(draw(loss, varied=varied)) for varied in (False, True))
+    return "; ".join(dict.fromkeys(filter(None, found)))
 
 
 def check_cuts(loss: Loss) -> str:
@@ -183,7 +185,8 @@ def check_gradient(loss: Loss) -> str:
 
     def compare(drawn: Drawn) -> str:
         exact, numeric = gradients(loss, drawn), numeric_gradients(loss, drawn, lambda moved: float(value(loss, moved)))
-        problems = (differs(f"gradient by {name}", exact[name], numeric[name], NUMERIC) for name in exact)
+        whose = "gradient" if loss.origin == "lossctl" else "its own backward is wrong, the gradient"
+        problems = (differs(f"{whose} by {name}", exact[name], numeric[name], NUMERIC) for name in exact)
         return "; ".join(filter(None, problems))
 
     return both_draws(loss, compare)
@@ -210,10 +213,28 @@ CHECKS: dict[str, Check] = {
 }
 
 
+# What a loss of somebody else's never promised.
+NOT_OF_OTHERS: dict[Check, str] = {
+    check_doc: "others write their own docs",
+    check_example: "others write their own docs",
+    check_cuts: "all samples are read at once",
+    check_backends: "it calculates in its own library",
+    check_strict: "it calculates in its own library",
+    check_twin: "it stands for itself",
+    check_edges: "which values it is meant for is not known",
+}
+
+
 def run_check(check: Check, loss: Loss) -> tuple[str, str]:
     """Run one check: `passed`, `failed` or `skipped`, and why. A loss that raises has failed."""
+    if loss.origin != "lossctl" and check in NOT_OF_OTHERS:
+        return "skipped", NOT_OF_OTHERS[check]
     try:
         problem = check(loss)
+    except NoGradient as reason:
+        return "skipped", reason.message
+    except NoSuchReduction as reason:
+        return "failed" if loss.origin == "lossctl" else "skipped", reason.message
     except Skipped as reason:
         return "skipped", str(reason)
     except Exception as error:  # noqa: BLE001 - a loss under test may raise anything

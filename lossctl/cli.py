@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -87,15 +87,18 @@ def compute(losses: Losses, sources: Sources = [], *, options: Computing, typed:
 @spread
 def list_(
     task: Annotated[str, typer.Option("--task", help="Only losses for this task.")] = "",
+    framework: Annotated[str, typer.Option("--from", help="What this framework calls its losses, and what we do.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,  # noqa: FBT002
     *,
     options: Talk,
     typed: set[str],  # noqa: ARG001
 ) -> Printed:
     """List the losses that lossctl knows."""
-    from lossctl.commands.listing import list_losses
+    from lossctl.commands.listing import list_framework, list_losses
 
     _check_outputs(options)
-    return _print(list_losses(task), options)
+    report = list_framework(framework) if framework else list_losses(task)
+    return _print(report, replace(options, format="json") if json else options)
 
 
 @app.command()

@@ -108,6 +108,8 @@ def _check_offset(bounds: Sequence[Bound], options: Options) -> None:
 def reduced(bound: Bound, sums: Mapping[str, Any], n: int, reduction: str) -> NumPyArray:
     """Reduce sums, which may be scalars or one entry a sample; nothing to average gives NaN."""
     arrays = {name: np.asarray(value, np.float64) for name, value in sums.items()}
+    if "own_mean" in arrays:
+        return _own(bound, arrays, reduction)
     with np.errstate(all="ignore"):
         if reduction == "sum":
             return arrays["value"]
@@ -115,6 +117,16 @@ def reduced(bound: Bound, sums: Mapping[str, Any], n: int, reduction: str) -> Nu
             return arrays["value"] / np.float64(n)
         finished: NumPyArray = bound.loss.finish(np, arrays, **bound.params)
         return np.where(arrays["weight"] == 0, np.nan, finished)
+
+
+def _own(bound: Bound, sums: Mapping[str, NumPyArray], reduction: str) -> NumPyArray:
+    """What somebody else's loss gives under its own reduction; without one, its values still have a sum."""
+    found = sums.get(f"own_{reduction}", sums.get("value") if reduction == "sum" else None)
+    if found is None:
+        message = f"{bound.loss.name} has no reduction '{reduction}' of its own."
+        has = [name.removeprefix("own_") for name in sums if name.startswith("own_")]
+        raise NoSuchReduction(message, hint=f"It has: {', '.join(has)}.")
+    return found
 
 
 def _outcome(bound: Bound, tally: Tally, options: Options) -> Outcome:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # Longer lists of known names are cut in messages: a paragraph, not a page.
-LISTED = 24
+LISTED = 32
 
 
 class LossctlError(Exception):
@@ -60,6 +60,14 @@ class BadParameter(UsageError):
 
 class NoSuchReduction(UsageError):
     """The loss has no such reduction, for a reason that the message gives."""
+
+
+class NoGradient(UsageError):
+    """The loss cannot be differentiated, for a reason that the message gives."""
+
+
+class PluginFailed(UsageError):
+    """Code of somebody else's raised, or returned what is no loss."""
 
 
 class BadSpec(UsageError):
@@ -131,5 +139,7 @@ def near(name: str, known: Iterable[str], noun: str) -> str:
     names = sorted(set(known))
     close = get_close_matches(name, names, n=1, cutoff=0.6)
     meant = f"Did you mean '{close[0]}'? " if close else ""
+    if len(names) > 2 * LISTED:
+        return f"{meant}There are {len(names)} {noun}: lossctl list names them."
     more = f", and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return f"{meant}Known {noun}: {', '.join(names[:LISTED])}{more}." if names else f"{meant}There are no {noun}."

@@ -11,7 +11,7 @@ import numpy as np
 
 from lossctl.block import Block
 from lossctl.blocks import BLOCK, cuts
-from lossctl.errors import NothingLeft, ShapeMismatch, TooLarge
+from lossctl.errors import NoSuchReduction, NothingLeft, ShapeMismatch, TooLarge, UsageError
 from lossctl.lanes import in_lanes
 from lossctl.sums import Sums
 
@@ -138,6 +138,7 @@ def _add(tally: Tally, bound: Bound, block: Block, keep: Keep) -> None:
         message = f"{bound.loss.name} has no samples to work on: all {bound.n} are skipped or masked."
         raise NothingLeft(message, hint="Leave at least one sample.")
     terms = unreduced(bound, {slot.input.name: block.ready(slot, bound) for slot in bound.slots}, xp, lambda: block.index)
+    _check_own(bound, terms, block, keep)
     plain = "weight" not in terms
     detailed = bool(keep) or block.selection.groups is not None
     if plain and (detailed or block.selection.weights is not None or block.selection.by_element):
@@ -151,6 +152,23 @@ def _add(tally: Tally, bound: Bound, block: Block, keep: Keep) -> None:
         tally.sums.add("weight", float(prod(next(iter(terms.values())).shape)))
     if detailed and not (bound.loss.whole and "value" not in terms):
         _keep(tally, terms, block, keep)
+
+
+def _check_own(bound: Bound, terms: Arrays, block: Block, keep: Keep) -> None:
+    """A loss of somebody else's shows only now whether it has values by sample; its own mean knows no weights.
+
+    Raises: UsageError, NoSuchReduction.
+    """
+    if "own_mean" in terms and (block.selection.weights is not None or block.selection.by_element):
+        message = f"{bound.loss.name} makes its own mean, which --weights, or a --mask by element, would not reach."
+        raise UsageError(message, hint="Leave them out; a --mask by sample leaves samples out before it sees them.")
+    if not keep or bound.loss.origin == "lossctl":
+        return
+    shape = tuple(terms["value"].shape) if "value" in terms else ()
+    if not shape or ("samples" in keep and shape[0] != block.kept):
+        found = f"its unreduced result has shape {shape}" if shape else "it gives one number for all samples"
+        message = f"{bound.loss.name} has no value for each of {block.kept} samples: {found}."
+        raise NoSuchReduction(message, hint="Leave out --reduction none, --per-sample, --worst, --best and --stats.")
 
 
 def unreduced(bound: Bound, arrays: Arrays, xp: Any, index: Callable[[], NumPyArray] | None = None) -> Arrays:
@@ -196,7 +214,7 @@ def _keep(tally: Tally, terms: Arrays, block: Block, keep: Keep) -> None:
     take = block.backend.take
     if "values" in keep:
         tally.values.append(take(terms["value"]))
-    sums = {name: take(_by_sample(block.backend.xp, term)) for name, term in terms.items()}
+    sums = {name: take(_by_sample(block.backend.xp, term)) for name, term in terms.items() if term.ndim}
     if "samples" in keep:
         tally.rows.append(block.index)
         tally.samples.append(sums)

@@ -29,9 +29,26 @@ def softplus(xp: Any, x: Array) -> Array:
     return xp.log1p(xp.exp(-xp.abs(x))) + relu(xp, x)
 
 
+def sigmoid(xp: Any, x: Array) -> Array:
+    """1 / (1 + e^-x) without overflow, and exact also where it is tiny."""
+    return xp.exp(-softplus(xp, -x))
+
+
 def relu(xp: Any, x: Array) -> Array:
     """max(x, 0), with torch's derivative 0 at 0."""
     return xp.maximum(x, xp.zeros_like(x))
+
+
+def square_root(xp: Any, x: Array) -> Array:
+    """The square root, with derivative 0 at 0, so that a perfect fit has a gradient."""
+    nothing = x == 0
+    return xp.where(nothing, xp.zeros_like(x), xp.sqrt(xp.where(nothing, xp.ones_like(x), x)))
+
+
+def share(xp: Any, part: Array, whole: Array) -> Array:
+    """Give part / whole, and 0 where both are 0."""
+    nothing = (part == 0) & (whole == 0)
+    return xp.where(nothing, xp.zeros_like(part), part / xp.where(nothing, xp.ones_like(whole), whole))
 
 
 def x_log_y(xp: Any, x: Array, y: Array) -> Array:

@@ -95,6 +95,10 @@ class Reading(Talk):
             doc="Undecided (exit 5) if skipping leaves a smaller share.",
         ),
     ] = 0.0
+    ignore: Annotated[Words, _option("--ignore", metavar="CODE", panel=TALK, doc="Do not warn of this. Repeatable.")] = field(
+        default_factory=list
+    )
+    strict: Annotated[bool, _option("--strict", panel=GATES, doc="Fail (exit 1) where there is a warning.")] = False
     ignore_index: Annotated[
         Count, _option("--ignore-index", metavar="K", panel=HOW, doc="The label that counts for nothing.")
     ] = None

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from lossctl.calls import said
 from lossctl.errors import UnknownName, near
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class Plugins(Generic[T]):
         row = self.rows().get(self.spelling(name))
         if row is not None:
             return resolve(row, name) if isinstance(row, str) else row
-        for entry in self._entries():
+        for entry in self.entries():
             if self.spelling(entry.name) == self.spelling(name):
                 return resolve(entry.value, f"{name} ({entry.value})")  # type: ignore[no-any-return]
         message = f"There is no {self.noun} '{name}'."
@@ -56,9 +58,10 @@ class Plugins(Generic[T]):
     def names(self) -> list[str]:
         """All known names: our own, those that are worth listing, then those of installed packages."""
         own = self.rows() if self.listed is None else self.listed()
-        return [*own, *(entry.name for entry in self._entries())]
+        return [*own, *(entry.name for entry in self.entries())]
 
-    def _entries(self) -> list[Any]:
+    def entries(self) -> list[Any]:
+        """The entry points of installed packages; nothing is imported of them yet."""
         from importlib.metadata import entry_points  # noqa: PLC0415 - 40 ms that only a name of somebody else's costs
 
         return list(entry_points(group=self.group))
@@ -67,14 +70,16 @@ class Plugins(Generic[T]):
 def resolve(path: str, name: str) -> Any:
     """Import `module:attribute`, or `file.py:attribute`.
 
-    Raises: UnknownName if the module or the attribute is not there, or if importing it fails.
+    Raises: UnknownName if the module or the attribute is not there, or if importing it fails or exits.
     """
     module, _, attribute = path.rpartition(":")
     try:
-        found = _from_file(module) if module.endswith(".py") else importlib.import_module(module)
-        return getattr(found, attribute)
-    except Exception as error:
-        message = f"'{name}' could not be imported: {type(error).__name__}: {error}."
+        # stdout is the result's; a module that prints while it is imported does so on stderr.
+        with redirect_stdout(sys.stderr):
+            found = _from_file(module) if module.endswith(".py") else importlib.import_module(module)
+            return getattr(found, attribute)
+    except (Exception, SystemExit) as error:
+        message = f"'{name}' could not be imported: {said(error)}."
         raise UnknownName(message, hint="It is read as package.module:Attribute or ./file.py:Attribute.") from error
 
 
@@ -85,7 +90,17 @@ def _from_file(path: str) -> Any:
     spec = importlib.util.spec_from_file_location(str(Path(path).resolve()), path)
     if spec is None or spec.loader is None:
         raise FileNotFoundError(path)
+    if spec.name in sys.modules:
+        return sys.modules[spec.name]
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    folder = str(Path(path).resolve().parent)
+    if folder not in sys.path:
+        # Last, so that what stands beside it can be imported and shadows nothing.
+        sys.path.append(folder)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[spec.name]
+        raise
     return module

@@ -98,6 +98,8 @@ def _overlay(base: Options, typed_options: Computing, typed: set[str], folder: s
             changes[name] = Given(text=_from_here(_unprotected(source), folder)) if source else None
     if "by" in changes:
         changes["by"] = _unprotected(changes["by"])
+    if "ignore" in changes:
+        changes["ignore"] = tuple(code.upper() for code in changes["ignore"])
     if "max_memory" in changes:
         changes["max_memory"] = changes["max_memory"] << 20
     if not folder:

@@ -7,6 +7,7 @@ sizes that must agree wherever they recur, and `*d` is any number of further axe
 
 from __future__ import annotations
 
+import ast
 import inspect
 import math
 from dataclasses import dataclass, field
@@ -59,7 +60,7 @@ class Tensor:
 
     `rule` names how shapes that differ from `shape` are fitted; `free_if` the flag under which the domain does not hold;
     `logs` says that values are logarithms of probabilities, `upto` that they count places on that dim, `classes` that they
-    are labels 0..C-1, and `signs` that 0 stands for -1.
+    are labels 0..C-1, `signs` that 0 stands for -1, and `corners` that they are boxes.
     """
 
     shape: str
@@ -73,6 +74,7 @@ class Tensor:
     upto: str = ""
     classes: bool = False
     signs: bool = False
+    corners: bool = False
 
     @property
     def shifts(self) -> bool:
@@ -82,12 +84,13 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Number:
-    """A word for a scalar parameter."""
+    """A word for a scalar parameter; `other` is what checks try besides the default where not any number will do."""
 
     kind: type
     says: str
     domain: Domain = ANY
     infinite: bool = False
+    other: float | None = None
 
     def parse(self, name: str, given: object) -> float | int | bool:
         """Turn what was typed into a value inside the domain.
@@ -131,6 +134,28 @@ class Choice:
         return str(given)
 
 
+@dataclass(frozen=True)
+class Anything:
+    """A word for a parameter of a loss of somebody else's: whatever Python value was typed."""
+
+    says: str = "a Python value"
+
+    def parse(self, _: str, given: object) -> Any:
+        """Read numbers, true, false, none and other Python literals; what is none of them is a string."""
+        text = str(given).strip()
+        words = {"true": True, "false": False, "none": None, "null": None, "inf": INF, "-inf": -INF, "nan": math.nan}
+        if not isinstance(given, str) or text.lower() in words:
+            return words[text.lower()] if isinstance(given, str) else given
+        try:
+            found = ast.literal_eval(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return text
+        return found if isinstance(found, int | float | str | list | tuple | dict) else text
+
+
+SCALARS = Number | Choice | Anything
+
+
 def _whole(text: str, value: float, wrong: str) -> int:
     """Read a whole number exactly, since a float does not hold all of them; it may also be written as 1e3."""
     exact = int(text) if text.strip().lstrip("+-").isdecimal() else int(value)
@@ -161,8 +186,8 @@ class Parameter:
     """A named scalar of a loss, with the value it has when nobody says otherwise."""
 
     name: str
-    word: Number | Choice
-    default: float | int | bool | str
+    word: Number | Choice | Anything
+    default: float | int | bool | str | None
 
 
 @dataclass(frozen=True)
@@ -187,11 +212,11 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     words = inspect.get_annotations(function, eval_str=True)
     inputs, tensors, numbers = [], [], []
     for argument in list(inspect.signature(function).parameters.values())[1:]:
-        word = next((w for w in get_args(words.get(argument.name))[1:] if isinstance(w, Tensor | Number | Choice)), None)
+        word = next((w for w in get_args(words.get(argument.name))[1:] if isinstance(w, Tensor | SCALARS)), None)
         if word is None:
             message = f"{function.__name__}: argument '{argument.name}' carries no word of the vocabulary"
             raise TypeError(message)
-        if isinstance(word, Number | Choice):
+        if isinstance(word, SCALARS):
             numbers.append(Parameter(argument.name, word, argument.default))
         elif argument.kind is inspect.Parameter.KEYWORD_ONLY:
             tensors.append(Input(argument.name, word, optional=True))

@@ -31,20 +31,26 @@ class Given:
 
 @dataclass(frozen=True)
 class LossSpec:
-    """A loss as it was asked for: a name and parameters, still text."""
+    """A loss as it was asked for: a name and parameters, still text; `of` names the set that it comes from."""
 
     name: str
     params: Mapping[str, Any] = field(default_factory=dict)
+    of: str = ""
 
 
 @dataclass(frozen=True)
 class Term:
-    """One part of a weighted sum, with inputs of its own where it has them."""
+    """One part of a weighted sum, with inputs of its own where it has them.
+
+    `log_var` is a learned log-variance s in place of a weight (Kendall 2018, arXiv:1705.07115): the part counts as
+    e^-s L + s/2, and half of e^-s for a regression.
+    """
 
     name: str
     loss: LossSpec
     weight: float = 1.0
     inputs: Mapping[str, Given] = field(default_factory=dict)
+    log_var: float | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,8 @@ class Options:
     class_dim: int | None = None
     label_offset: int = 0
     ignore_index: int | None = None
+    ignore: tuple[str, ...] = ()
+    strict: bool = False
     dtype: str = "f64"
     backend: str = "numpy"
     max_memory: int = 2 << 30

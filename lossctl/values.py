@@ -125,7 +125,9 @@ def check_index(array: NumPyArray, slot: Slot, bound: Bound, numbers: Numbers, o
 def _check_classes(array: NumPyArray, slot: Slot, bound: Bound, numbers: Numbers, offset: int) -> None:
     classes = bound.dims["c"][0]
     labels = array.astype(np.int64) + offset
-    wrong = ((labels < 0) | (labels >= classes)) & (labels != bound.params["ignore_index"])
+    wrong = (labels < 0) | (labels >= classes)
+    if "ignore_index" in bound.params:
+        wrong &= labels != bound.params["ignore_index"]
     if wrong.any():
         where = _first(wrong)
         given = int(labels[where]) - offset
@@ -178,10 +180,14 @@ def _place(slot: Slot, where: tuple[int, ...], numbers: Numbers) -> str:
 def cast(array: NumPyArray, slot: Slot, options: Options) -> NumPyArray:
     """Return the block in the type that the loss calculates with: labels as int64, numbers in float64 or as asked.
 
+    Whole numbers stay whole for a loss of somebody else's, which alone knows whether they are labels.
+
     It lies in C order however it was stored, so that sums are taken in one order and have the same bits.
     """
     if slot.input.word.index:
-        return array.astype(np.int64) + (options.label_offset if slot.input.word.shifts else 0)
+        return array.astype(np.int64, order="C") + (options.label_offset if slot.input.word.shifts else 0)
+    if slot.input.word.rule == "free" and array.dtype.kind in "biu":
+        return array.astype(np.int64, order="C")
     if slot.input.word.signs:
         array = np.where(array == 0, -1, array)
     kept = options.dtype == "native" and array.dtype.kind == "f" and array.dtype.itemsize <= np.dtype(np.float64).itemsize

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING
 
 from lossctl import shapes
@@ -9,8 +12,10 @@ from lossctl.blocks import Moved, Reader, reshaped, stretched
 from lossctl.errors import ShapeMismatch, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lossctl.loss import Loss
-    from lossctl.shapes import Shape
+    from lossctl.shapes import Dims, Shape
     from lossctl.signature import Input
     from lossctl.spec import Options
 
@@ -69,7 +74,8 @@ def _squeeze(argument: Input, reader: Reader, lead: Shape) -> Reader:
 
 def _elementwise(loss: Loss, readers: Readers) -> list[str]:
     """The arrays that must have one shape."""
-    return [a.name for a in loss.signature.arrays if a.name in readers and a.word.shape == "n *d" and a.word.rule == "exact"]
+    rules = {"exact", "free"}
+    return [a.name for a in loss.signature.arrays if a.name in readers and a.word.shape == "n *d" and a.word.rule in rules]
 
 
 def _broadcast(loss: Loss, readers: Readers) -> Readers:
@@ -80,3 +86,19 @@ def _broadcast(loss: Loss, readers: Readers) -> Readers:
     if common is None:
         return readers
     return {name: stretched(r, common) if name in names else r for name, r in readers.items()}
+
+
+def free(argument: Input, reader: Reader, readers: Mapping[str, Reader], _: Dims, single: bool) -> tuple[Input, Reader, str]:  # noqa: FBT001
+    """An input whose shape only the loss itself knows: the samples are along the first axis, as far as inputs agree on it.
+
+    torch's CTC has time first in one input and the samples in the others; that one is not cut. Arrays that are the same but
+    for axes of size 1 would broadcast to all pairs, and must have the first one's shape.
+    """
+    name, first = next(iter(readers.items()))
+    lead, given = first.shape, reader.shape
+    if given != lead and prod(given) > 1 and shapes.squeezed("*d", given) == shapes.squeezed("*d", lead):
+        spec = f"n *_{name}"
+        return replace(argument, word=replace(argument.word, shape=spec)), reader, spec
+    counts = Counter(other.shape[0] for other in readers.values() if other.shape)
+    n = 1 if single else counts.most_common(1)[0][0]
+    return argument, reader, f"n *_{argument.name}" if given[:1] == (n,) else f"*_{argument.name}"

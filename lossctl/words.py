@@ -64,15 +64,25 @@ ClassLogProbability = Annotated[
 ]
 ClassProbability = Annotated[Array, Tensor("n c *d", "probabilities, one a class", UNIT, needs="softmax over the class axis")]
 ClassScores = Annotated[Array, Tensor("n c", "scores, one a class", needs="none: the largest score decides")]
+Chances = Annotated[
+    Array,
+    Tensor(
+        "n c",
+        "probabilities: one a class, or that of class 1 alone",
+        UNIT,
+        needs="softmax over the class axis, or sigmoid for two classes",
+        rule="columns",
+    ),
+]
 LabelLogits = Annotated[Array, Tensor("n c", "raw scores, one a label", needs=SIGMOID_INSIDE)]
 LabelScores = Annotated[Array, Tensor("n c", "scores, one a label", needs="none: larger scores for labels that apply")]
 MultiHot = Annotated[Array, Tensor("n c", "0 or 1 for each label", Domain(0.0, 1.0, values=(0.0, 1.0)))]
 SoftMultiHot = Annotated[Array, Tensor("n c", "numbers in [0, 1] for each label", UNIT)]
 LabelList = Annotated[Array, Tensor("n c", "labels that apply, ended by -1", Domain(low=-1.0), index=True)]
-ClassMatrix = Annotated[Array, Tensor("c e", "one vector a class: the last layer's weights")]
+ClassMatrix = Annotated[Array, Tensor("c *d e", "one vector a class: the last layer's weights")]
 
 # Boxes.
-Box = Annotated[Array, Tensor("n 4", "boxes x1, y1, x2, y2", needs="none: corners with x1 < x2 and y1 < y2")]
+Box = Annotated[Array, Tensor("n 4", "boxes x1, y1, x2, y2", needs="none: corners, x1 < x2 and y1 < y2", corners=True)]
 
 # Vectors.
 Embedding = Annotated[Array, Tensor("n *d e", "vectors on the last axis", needs="none: any vector")]
@@ -94,13 +104,22 @@ Draws = Annotated[Array, Tensor("n", "draws of one distribution", needs="none: a
 Series = Annotated[Array, Tensor("m", "a series that the model was trained on, in order of time")]
 OtherDraws = Annotated[Array, Tensor("m", "draws of another distribution")]
 
+# Several quantiles of one number.
+QuantileColumns = Annotated[Array, Tensor("n q", "one predicted quantile a column", needs="none: any real number")]
+OneReal = Annotated[Array, Tensor("n", "one real number a sample")]
+
 # Tensor parameters. Those without `n` are read once and never cut.
 ClassWeight = Annotated[Array, Tensor("c", "one weight a class")]
-ClassBias = Annotated[Array, Tensor("c", "one number a class")]
+ClassBias = Annotated[Array, Tensor("c *d", "one number a class")]
+ClassCount = Annotated[Array, Tensor("c", "how many samples each class has", ABOVE_ZERO)]
 ElementWeight = Annotated[Array, Tensor("n *d", "one weight an element, of pred's shape", NON_NEGATIVE)]
 TrailingWeight = Annotated[Array, Tensor("n *d", "weights that broadcast against pred's last axes", rule="broadcast")]
 DrawWeight = Annotated[Array, Tensor("n", "one weight a draw", NON_NEGATIVE)]
 OtherDrawWeight = Annotated[Array, Tensor("m", "one weight a draw", NON_NEGATIVE)]
+Quantiles = Annotated[Array, Tensor("q", "one quantile in [0, 1] a column", UNIT)]
+
+# What only a loss of somebody else's knows: its inputs keep their shapes, and whole numbers stay whole.
+Unknown = Annotated[Array, Tensor("n *d", "what the loss takes", rule="free", needs="whatever the loss expects")]
 
 # Scalar parameters.
 Positive = Annotated[float, Number(float, "a number > 0", Domain(low=0.0, open_low=True))]
@@ -110,8 +129,15 @@ AtLeastOne = Annotated[float, Number(float, "a number >= 1", Domain(low=1.0))]
 Fraction = Annotated[float, Number(float, "a number in [0, 1]", UNIT)]
 Integer = Annotated[int, Number(int, "a whole number")]
 Index = Annotated[int, Number(int, "a whole number >= 0", NON_NEGATIVE)]
+PositiveFraction = Annotated[float, Number(float, "a number in (0, 1]", Domain(low=0.0, high=1.0, open_low=True))]
 Scalar = Annotated[float, Number(float, "a number")]
+Extended = Annotated[float, Number(float, "a number, inf or -inf", infinite=True)]
+VariancePower = Annotated[float, Number(float, "a number <= 0 or >= 1", other=0.0)]
 OneOrTwo = Annotated[int, Number(int, "1 or 2", Domain(1.0, 2.0, values=(1.0, 2.0)))]
+ZeroOrOne = Annotated[int, Number(int, "0 or 1", Domain(0.0, 1.0, values=(0.0, 1.0)))]
 Count = Annotated[int, Number(int, "a whole number >= 1", Domain(low=1.0))]
 Flag = Annotated[bool, Number(bool, "true or false")]
+Scale = Annotated[str, Choice(("auto", "half", "full"))]
 Mode = Annotated[str, Choice(("binary", "multiclass", "multilabel"))]
+ClassesCounted = Annotated[str, Choice(("present", "all"))]
+Spread = Annotated[str, Choice(("range", "std", "mean"))]

@@ -15,6 +15,7 @@ from lossctl.sums import exact_sum
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lossctl.advice import Warned
     from lossctl.binding import Bound
     from lossctl.blocks import NumPyArray
     from lossctl.commands.asked import Asked
@@ -23,7 +24,19 @@ if TYPE_CHECKING:
     from lossctl.spec import Given, Spec
 
 # Options that change no value, and those that the signature always names.
-SILENT = {"per_sample", "worst", "best", "stats", "min_coverage", "max_memory", "jobs", "in_format", "allow_code"}
+SILENT = {
+    "per_sample",
+    "worst",
+    "best",
+    "stats",
+    "min_coverage",
+    "max_memory",
+    "jobs",
+    "in_format",
+    "allow_code",
+    "ignore",
+    "strict",
+}
 ALWAYS = {"reduction": "red", "nan": "nan", "dtype": "dtype", "backend": "backend"}
 
 
@@ -50,7 +63,11 @@ class Answer:
         """The weighted sum, where the spec asks for one."""
         if not self.spec.terms:
             return None
-        return exact_sum([one.weight * float(outcome.value) for one, outcome in zip(self.asked, self.outcomes, strict=True)])
+        return exact_sum([_weighted(one, outcome) for one, outcome in zip(self.asked, self.outcomes, strict=True)])
+
+    def shares(self) -> dict[str, float | None]:
+        """Each term's share of the weighted sum."""
+        return {one.term: _share(self, one, outcome) for one, outcome in zip(self.asked, self.outcomes, strict=True)}
 
     def values(self) -> dict[str, float]:
         """Every number that a gate may bound: `loss`, `loss.stat`, `loss@group`, `total`."""
@@ -81,10 +98,12 @@ def _full_name(one: Asked) -> str:
     params = [f"{name}={value}" for name, value in one.params.items()]
     params += [f"{t.name}={brief(one.given[t.name])}" for t in one.loss.signature.tensors if t.name in one.given]
     name = f"{one.loss.name}:{','.join(params)}" if params else one.loss.name
-    return f"{one.weight}*{name}" if one.term else name
+    return f"{one.weight}*{name}{f'+{one.offset}' if one.offset else ''}" if one.term else name
 
 
-def report(answer: Answer, checks: Sequence[Check], inputs: Sequence[Mapping[str, Any]]) -> Report:
+def report(
+    answer: Answer, checks: Sequence[Check], inputs: Sequence[Mapping[str, Any]], warnings: Sequence[Warned] = ()
+) -> Report:
     """Put an answer into a report."""
     document: dict[str, Any] = {
         "schema": "lossctl/result/1",
@@ -94,7 +113,7 @@ def report(answer: Answer, checks: Sequence[Check], inputs: Sequence[Mapping[str
         "inputs": list(inputs),
         "results": results(answer),
         "checks": [check.as_dict() for check in checks],
-        "warnings": [],
+        "warnings": [warned.as_dict() for warned in warnings],
     }
     if answer.total is not None:
         document["total"] = {"value": answer.total, "status": status(answer.total)}
@@ -135,6 +154,8 @@ def _extras(answer: Answer, one: Asked, outcome: Outcome) -> dict[str, Any]:
     extras: dict[str, Any] = {}
     if one.term:
         extras |= {"name": one.term, "weight": one.weight, "share": _share(answer, one, outcome)}
+    if one.offset:
+        extras["offset"] = one.offset
     if answer.spec.options.nan == "skip":
         extras |= {"skipped": outcome.skipped, "coverage": outcome.coverage}
     if outcome.stats:
@@ -146,7 +167,12 @@ def _extras(answer: Answer, one: Asked, outcome: Outcome) -> dict[str, Any]:
 
 def _share(answer: Answer, one: Asked, outcome: Outcome) -> float | None:
     """The part's share of the weighted sum."""
-    return one.weight * outcome.value / answer.total if answer.total else None
+    return _weighted(one, outcome) / answer.total if answer.total else None
+
+
+def _weighted(one: Asked, outcome: Outcome) -> float:
+    """What a part adds to the weighted sum."""
+    return one.weight * float(outcome.value) + one.offset
 
 
 def _samples(answer: Answer, outcome: Outcome) -> list[dict[str, Any]]:
@@ -189,7 +215,7 @@ def _sum_report(answer: Answer, document: Mapping[str, Any]) -> Report:
             "loss": one.loss.name,
             "value": outcome.value,
             "weight": one.weight,
-            "weighted": one.weight * outcome.value,
+            "weighted": _weighted(one, outcome),
             "share": _share(answer, one, outcome),
         }
         for one, outcome in zip(answer.asked, answer.outcomes, strict=True)

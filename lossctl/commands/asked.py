@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossctl.binding import scalars
-from lossctl.commands.listing import look_up
+from lossctl.commands.listing import look_up, understand
 from lossctl.errors import BadParameter, NoSuchReduction, UnknownName, UsageError, near
-from lossctl.losses import catalogue
+from lossctl.losses import LOSSES, catalogue
 from lossctl.spec import Given, LossSpec
 
 if TYPE_CHECKING:
@@ -18,11 +20,15 @@ if TYPE_CHECKING:
     from lossctl.spec import Spec, Term
 
 
+# Scores of classes have samples and classes as axes.
+CLASSES = 2
+
+
 @dataclass(frozen=True)
 class Asked:
     """One loss to compute: `given` names an input for each argument.
 
-    `term` and `weight` place it in a weighted sum; `typed` is the name that was typed for it.
+    `term`, `weight` and `offset` place it in a weighted sum; `typed` is the name that was typed for it.
     """
 
     loss: Loss
@@ -30,7 +36,10 @@ class Asked:
     given: Mapping[str, Given] = field(default_factory=dict)
     term: str = ""
     weight: float = 1.0
+    offset: float = 0.0
     typed: str = ""
+    note: str = ""
+    of: str = ""
 
     @property
     def label(self) -> str:
@@ -69,7 +78,11 @@ def resolve(spec: Spec) -> list[Asked]:
 
 def _term(term: Term, spec: Spec) -> Asked:
     one = _ask(term.loss, spec)
-    return replace(one, term=term.name, weight=term.weight, given={**term.inputs, **one.given})
+    weight, offset = term.weight, 0.0
+    if term.log_var is not None:
+        weight = math.exp(-term.log_var) * (0.5 if one.loss.task == "regression" else 1.0)
+        offset = term.log_var / 2
+    return replace(one, term=term.name, weight=weight, offset=offset, given={**term.inputs, **one.given})
 
 
 def _expand(spec: Spec) -> Iterable[LossSpec]:
@@ -83,7 +96,7 @@ def _expand(spec: Spec) -> Iterable[LossSpec]:
         if not members:
             message = f"There is no set of losses '{one.name}'."
             raise UnknownName(message, hint=near(one.name, {f"@{loss.task}" for loss in catalogue().values()}, "sets"))
-        yield from (LossSpec(loss.name) for loss in members if len(loss.signature.inputs) == count)
+        yield from (LossSpec(loss.name, of=one.name) for loss in members if len(loss.signature.inputs) == count)
 
 
 def _ask(one: LossSpec, spec: Spec) -> Asked:
@@ -91,7 +104,10 @@ def _ask(one: LossSpec, spec: Spec) -> Asked:
     if ":" in one.name and not spec.options.allow_code:
         message = f"'{one.name}' would run code that the spec names."
         raise UsageError(message, hint="If you trust it, use --allow-code.")
-    loss = look_up(one.name)
+    meant, note = understand(one.name)
+    typed, of, note = one.name, one.of, "" if one.of else note
+    one = LossSpec(meant.name, {**meant.params, **one.params})
+    loss = look_up(_from_folder(one.name, spec.folder), one.params)
     numbers = {parameter.name for parameter in loss.signature.parameters}
     tensors = {tensor.name for tensor in loss.signature.tensors}
     for name in one.params:
@@ -102,7 +118,22 @@ def _ask(one: LossSpec, spec: Spec) -> Asked:
     if spec.options.ignore_index is not None and "ignore_index" in numbers:
         given.setdefault("ignore_index", spec.options.ignore_index)
     arrays = {name: as_given(name, one.params[name]) for name in tensors & set(one.params)}
-    return Asked(loss, scalars(loss, given), arrays, typed=one.name)
+    return Asked(loss, scalars(loss, given), arrays, typed=typed, note=note, of=of)
+
+
+def _from_folder(name: str, folder: str) -> str:
+    """`./my_loss.py:MyLoss` in a spec is relative to the spec."""
+    return str(Path(folder, name)) if folder and ".py:" in name else name
+
+
+def by_shape(one: Asked, given: Mapping[str, tuple[int, ...]]) -> Asked:
+    """Focal loss of one score a class is another loss than of one score a label: the shapes say which was meant."""
+    target, pred = given.get("target", ()), given.get("pred", ())
+    if one.loss.name != "focal" or one.typed == "sigmoid_focal_loss" or len(pred) != len(target) + 1 or len(pred) < CLASSES:
+        return one
+    loss = LOSSES.get("focal_multiclass")
+    note = "'focal' is taken as focal_multiclass, since pred has one score a class"
+    return replace(one, loss=loss, params=scalars(loss, {"gamma": one.params["gamma"]}), note=note)
 
 
 def as_given(name: str, value: Any) -> Given:

@@ -13,7 +13,9 @@ from lossctl.backends import BACKENDS
 from lossctl.binding import bind
 from lossctl.block import Selection
 from lossctl.commands.answer import Answer, report
-from lossctl.commands.asked import resolve
+from lossctl.commands.asked import by_shape, resolve
+from lossctl.commands.sets import fitting
+from lossctl.commands.warn import strict_error, warnings
 from lossctl.engine import evaluate
 from lossctl.errors import LossctlError, ShapeMismatch, TooLarge, UsageError
 from lossctl.files import Files
@@ -83,6 +85,12 @@ def run(spec: Spec, say: Callable[[str], None], *, document: bool) -> tuple[Repo
     if spec.options.on:
         opened.join(asked)
     readers = [{name: opened.open(given, name) for name, given in one.given.items()} for one in asked]
+    asked = [
+        by_shape(one, {name: reader.shape for name, reader in own.items()}) for one, own in zip(asked, readers, strict=True)
+    ]
+    asked, readers = fitting(asked, readers, spec.options, say)
+    for note in dict.fromkeys(one.note for one in asked if one.note):
+        say(note)
     bounds = [_bound(one, own, spec.options, alone=len(asked) == 1) for one, own in zip(asked, readers, strict=True)]
     _check_rows(bounds, spec.options)
     selection, groups = _selection(spec, opened, asked, bounds)
@@ -95,7 +103,8 @@ def run(spec: Spec, say: Callable[[str], None], *, document: bool) -> tuple[Repo
     if answer.wants_samples and spec.options.stats and not document:
         say("--stats is not shown beside single samples; --format json holds both")
     inputs = _inputs(opened) if document else []
-    return report(answer, checks, inputs), verdict(checks)
+    found = warnings(answer, say)
+    return report(answer, checks, inputs, found), verdict(checks) or strict_error(answer, found)
 
 
 def _bound(one: Asked, readers: Mapping[str, Reader], options: Options, *, alone: bool) -> Bound:

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import BadParameter, UnknownName, near
 from lossctl.loss import Loss
 from lossctl.losses import LOSSES, catalogue, rows, spelling
+from lossctl.names import IMPOSSIBLE, foreign, meaning, table
 from lossctl.report import Report
 from lossctl.signature import ANY
+from lossctl.spec import parse_losses
+
+OTHERS = "others"
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from lossctl.signature import Input
+    from lossctl.spec import LossSpec
+
+
+def list_framework(framework: str) -> Report:
+    """What a framework calls its losses, and what we call them.
+
+    Raises: UnknownName.
+    """
+    rows = [{"theirs": theirs, "ours": ours} for theirs, ours in sorted(table(framework).items())]
+    return Report(("theirs", "ours"), rows, {"schema": "lossctl/names/1", "framework": framework, "names": rows}, bare="ours")
 
 
 def list_losses(task: str = "") -> Report:
@@ -22,7 +37,7 @@ def list_losses(task: str = "") -> Report:
     Raises: UnknownName for a task that no loss has.
     """
     chosen = [loss for loss in catalogue().values() if task in {"", loss.task}]
-    if not chosen:
+    if not chosen and task != OTHERS:
         message = f"No loss has the task '{task}'."
         raise UnknownName(message, hint=near(task, {loss.task for loss in catalogue().values()}, "tasks"))
     rows = [
@@ -34,8 +49,17 @@ def list_losses(task: str = "") -> Report:
         }
         for loss in sorted(chosen, key=lambda loss: (loss.task, loss.name))
     ]
-    document = {"schema": "lossctl/list/1", "losses": [describe(loss) for loss in chosen]}
+    others = _others() if task in {"", OTHERS} else {}
+    rows += [{"loss": name, "task": OTHERS, "inputs": "", "summary": path} for name, path in others.items()]
+    listed = [{"name": name, "task": OTHERS, "source": path} for name, path in others.items()]
+    document = {"schema": "lossctl/list/1", "losses": [*map(describe, chosen), *listed]}
     return Report(("loss", "task", "inputs", "summary"), rows, document, bare="loss")
+
+
+def _others() -> dict[str, str]:
+    """The losses of installed packages by name, with their import paths; ours win, and none is imported for a list."""
+    found = {entry.name: f"of an installed package: {entry.value}" for entry in LOSSES.entries()}
+    return {name: path for name, path in sorted(found.items()) if LOSSES.spelling(name) not in LOSSES.rows()}
 
 
 def info(name: str) -> Report:
@@ -43,13 +67,15 @@ def info(name: str) -> Report:
 
     Raises: UnknownName.
     """
+    if re.fullmatch(r"[Ll]\d+", name):
+        return _warning(name)
     loss = look_up(name)
     rows = [{"what": what, "text": text} for what, text in _lines(loss)]
     return Report(("what", "text"), rows, {"schema": "lossctl/info/1", **describe(loss)}, bare="text")
 
 
-def look_up(name: str) -> Loss:
-    """Return the loss that a name or an import path stands for.
+def look_up(name: str, params: Mapping[str, Any] | None = None) -> Loss:
+    """Return the loss that a name or an import path stands for; `params`, as typed, are those of somebody else's.
 
     Raises: UnknownName, also for something that is no loss; BadParameter for `mse:1`.
     """
@@ -57,11 +83,39 @@ def look_up(name: str) -> Loss:
     if colon and not value.isidentifier() and spelling(known) in rows():
         message = f"'{name}' is no loss: '{value}' behind '{known}' is no parameter that can stand here."
         raise BadParameter(message, hint=f"Write {known} alone; compute also takes {known}:NAME=VALUE.")
-    loss: object = LOSSES.get(name)
-    if not isinstance(loss, Loss):
-        message = f"'{name}' is a {type(loss).__name__}, not a loss made with @loss."
-        raise UnknownName(message, hint="Decorate its terms function with lossctl.loss.loss.")
-    return loss
+    asked, _ = understand(name)
+    found: object = LOSSES.get(asked.name)
+    if isinstance(found, Loss):
+        return found
+    from lossctl.foreign import adapt
+
+    return adapt(found, name, params or {})
+
+
+def understand(name: str) -> tuple[LossSpec, str]:
+    """Return the loss that a typed name means, with the parameters that come along, and what there is to say about it.
+
+    Raises: UnknownName for a loss that exists but cannot be computed from files.
+    """
+    found = meaning(name)
+    if found.loss == name and LOSSES.spelling(name) not in LOSSES.rows():
+        found = foreign(name) or found
+    reason = next((why for one, why in IMPOSSIBLE.items() if LOSSES.spelling(found.loss).startswith(LOSSES.spelling(one))), "")
+    if reason and ":" not in name:
+        message = f"{found.loss} cannot be computed from files: {reason}"
+        raise UnknownName(message)
+    return parse_losses(found.loss)[0], found.note
+
+
+def _warning(code: str) -> Report:
+    """The page of a warning."""
+    from lossctl.advice import explain
+
+    trap = explain(code)
+    rows = [{"what": "warning", "text": f"{trap.code}: {trap.title}"}, {"what": "why", "text": trap.doc}]
+    rows.append({"what": "silence", "text": f"--ignore {trap.code}"})
+    document = {"schema": "lossctl/warning/1", "code": trap.code, "title": trap.title, "why": trap.doc}
+    return Report(("what", "text"), rows, document, bare="text")
 
 
 def describe(loss: Loss) -> dict[str, Any]:

@@ -24,10 +24,14 @@ def catalogue() -> dict[str, Loss]:
     return found
 
 
+# Names in which "loss" says something: without it they are another number.
+FULL = frozenset({"r2loss"})
+
+
 def spelling(name: str) -> str:
     """Reduce a name to what is compared: `nn.CrossEntropyLoss`, `cross-entropy` and `cross_entropy` are one."""
     letters = re.sub(r"[^a-z0-9]", "", name.rpartition(".")[2].lower())
-    return letters.removesuffix("loss") or letters
+    return letters if letters in FULL else letters.removesuffix("loss") or letters
 
 
 @cache

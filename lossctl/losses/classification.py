@@ -37,6 +37,22 @@ def soft_cross_entropy(xp: Any, logp: Array, target: Array, weight: Array | None
     return {"value": -xp.sum(share * logp, axis=1)}
 
 
+def label_cross_entropy(
+    xp: Any, logp: Array, target: Array, weight: Array | None, ignore_index: int, smoothing: float
+) -> Terms:
+    """Cross entropy with class indices: the mean divides by the weights of the samples that are not ignored."""
+    kept = target != ignore_index
+    index = xp.where(kept, target, xp.zeros_like(target))
+    ones = xp.astype(kept, logp.dtype)
+    of_class = ones if weight is None else xp.reshape(xp.take(weight, xp.reshape(index, (-1,)), axis=0), index.shape) * ones
+    value = -xp.squeeze(xp.take_along_axis(logp, xp.expand_dims(index, axis=1), axis=1), axis=1)
+    value = value if weight is None else value * of_class
+    if smoothing:
+        spread = -xp.sum(logp if weight is None else logp * per_class(xp, weight, logp), axis=1)
+        value = (1 - smoothing) * value + smoothing / logp.shape[1] * spread
+    return {"value": xp.where(kept, value, xp.zeros_like(value)), "weight": of_class}
+
+
 @loss(
     "classification",
     torch="cross_entropy",
@@ -82,16 +98,7 @@ def cross_entropy(
     logp = log_softmax(xp, pred, axis=1)
     if target.ndim == pred.ndim:
         return soft_cross_entropy(xp, logp, target, weight, label_smoothing)
-    kept = target != ignore_index
-    index = xp.where(kept, target, xp.zeros_like(target))
-    ones = xp.astype(kept, logp.dtype)
-    of_class = ones if weight is None else xp.reshape(xp.take(weight, xp.reshape(index, (-1,)), axis=0), index.shape) * ones
-    value = -xp.squeeze(xp.take_along_axis(logp, xp.expand_dims(index, axis=1), axis=1), axis=1)
-    value = value if weight is None else value * of_class
-    if label_smoothing:
-        spread = -xp.sum(logp if weight is None else logp * per_class(xp, weight, logp), axis=1)
-        value = (1 - label_smoothing) * value + label_smoothing / logp.shape[1] * spread
-    return {"value": xp.where(kept, value, xp.zeros_like(value)), "weight": of_class}
+    return label_cross_entropy(xp, logp, target, weight, ignore_index, label_smoothing)
 
 
 @loss(

@@ -1,10 +1,23 @@
 """Losses of vectors: what should lie close, and what far apart."""
 
+from collections.abc import Callable
 from typing import Any
 
 from lossctl.loss import Terms, loss
 from lossctl.numerics import log_softmax, norm
 from lossctl.words import Array, Embedding, Flag, NonNegative, NormDegree, Positive, Vector
+
+Distance = Callable[[Array, Array], Array]
+
+
+def triplet(
+    xp: Any, anchor: Array, positive: Array, negative: Array, distance: Distance, margin: float, *, swap: bool
+) -> Array:
+    """By how much the positive is not nearer than the negative by the margin, for any distance."""
+    far = distance(anchor, negative)
+    if swap:
+        far = xp.minimum(far, distance(positive, negative))
+    return xp.clip(distance(anchor, positive) - far + margin, 0, None)
 
 
 @loss(
@@ -37,11 +50,7 @@ def triplet_margin(
     pitfall: random triplets soon cost nothing; mine hard negatives.
     pitfall: a mean close to the margin with tiny distances means that all embeddings have collapsed to a point.
     """
-    near = norm(xp, anchor - positive + eps, p, axis=-1)
-    far = norm(xp, anchor - negative + eps, p, axis=-1)
-    if swap:
-        far = xp.minimum(far, norm(xp, positive - negative + eps, p, axis=-1))
-    return xp.clip(near - far + margin, 0, None)
+    return triplet(xp, anchor, positive, negative, lambda u, v: norm(xp, u - v + eps, p, axis=-1), margin, swap=swap)
 
 
 @loss(

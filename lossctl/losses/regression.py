@@ -118,6 +118,7 @@ def gaussian_nll(xp, pred: Real, target: Real, var: Variance, *, full: Flag = Fa
     use: regression that also says how sure it is.
     pitfall: var is a variance, not a standard deviation and not its logarithm.
     pitfall: for pred (N, D), a var of shape (N,) is one variance a row, not one a column.
+    pitfall: where var is below eps the gradient by var is 0, while torch's goes on as if var were eps.
     """
     safe = xp.clip(var, eps, None)
     error = pred - target

@@ -151,7 +151,10 @@ def _term(document: Document, item: TermItem, where: Where) -> Term:
     if len(losses) > 1:
         raise document.fault((*where, "loss"), f"a term has one loss, and '{item.loss}' names {len(losses)}.")
     inputs = _inputs(document, item.inputs, (*where, "inputs"))
-    return Term(item.name or losses[0].name, losses[0], item.weight, inputs)
+    if item.weight is not None and item.log_var is not None:
+        raise document.fault((*where, "log_var"), "a term has a weight or a log_var, not both.")
+    weight = 1.0 if item.weight is None else item.weight
+    return Term(item.name or losses[0].name, losses[0], weight, inputs, item.log_var)
 
 
 def _inputs(document: Document, inputs: Mapping[str, Any], where: Where) -> dict[str, Given]:

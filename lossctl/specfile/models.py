@@ -89,7 +89,9 @@ class TermItem(LossItem):
 
     name: Word | None = None
     """What the part is called; the name of its loss unless given."""
-    weight: Finite = 1.0
+    weight: Finite | None = None
+    log_var: Finite | None = None
+    """A learned log-variance s in place of a weight: e^-s L + s/2, with half of e^-s for a regression."""
     inputs: dict[str, Input] = {}
 
 
@@ -120,6 +122,8 @@ class OptionItems(Strict):
     class_dim: int | None = None
     label_offset: int = 0
     ignore_index: int | None = None
+    ignore: tuple[str, ...] = ()
+    strict: bool = False
     dtype: Literal["f64", "f32", "native"] = "f64"
     backend: Literal["auto", "numpy", "torch"] = "numpy"
     on: str = ""

@@ -1,0 +1,65 @@
+"""Warnings of the trade: the mistakes that data alone can show, found after the value and never changing it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lossctl.advice import activations, labels, numbers
+from lossctl.advice.sight import Sight, Trap, Warned, look_at
+from lossctl.errors import UnknownName, near
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lossctl.binding import Bound
+    from lossctl.spec import Options
+
+__all__ = ["TRAPS", "Sight", "Warned", "advise", "check_codes", "explain"]
+
+# A part of a weighted sum with more than this share leaves nothing to the others.
+DOMINATES = 0.95
+SHARES = Trap(
+    "L041",
+    "one term that is nearly all of a weighted sum",
+    "The terms of a weighted sum live on different scales. One that makes more than 95 % of it is all that is trained. "
+    "Weigh each term by the inverse of its usual size, or learn the weights (Kendall 2018, arXiv:1705.07115).",
+    lambda _: "",
+)
+TRAPS: dict[str, Trap] = {
+    found.code: found for module in (activations, labels, numbers) for found in vars(module).values() if isinstance(found, Trap)
+} | {SHARES.code: SHARES}
+
+
+def advise(bound: Bound, value: Any, options: Options, typed: Mapping[str, str]) -> list[Warned]:
+    """Look for every trap that is not ignored. A look that fails finds nothing: it must not spoil a value."""
+    sight = look_at(bound, value, options, typed)
+    chosen = (found for code, found in TRAPS.items() if code not in options.ignore)
+    return [Warned(found.code, message) for found in chosen if (message := found.look(sight))]
+
+
+def check_shares(shares: Mapping[str, float | None], options: Options) -> list[Warned]:
+    """Warn of a term that dominates a weighted sum of several."""
+    if SHARES.code in options.ignore or len(shares) < 2:  # noqa: PLR2004 - one term is always all
+        return []
+    large = [(name, share) for name, share in shares.items() if share is not None and share > DOMINATES]
+    return [Warned(SHARES.code, f"term {name} makes {share:.1%} of the sum") for name, share in large]
+
+
+def check_codes(codes: tuple[str, ...]) -> None:
+    """Refuse a code that no warning has.
+
+    Raises: UnknownName.
+    """
+    for code in codes:
+        explain(code)
+
+
+def explain(code: str) -> Trap:
+    """Return what a code stands for.
+
+    Raises: UnknownName.
+    """
+    if code.upper() not in TRAPS:
+        message = f"There is no warning '{code}'."
+        raise UnknownName(message, hint=near(code.upper(), TRAPS, "warnings"))
+    return TRAPS[code.upper()]

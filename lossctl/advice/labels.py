@@ -1,0 +1,130 @@
+"""Traps about targets, labels and weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossctl.advice.sight import CLOSE, Sight, trap
+
+# With fewer samples a class a missing one is chance.
+MANY = 10
+
+
+@trap("L011", "0 and 1 where 1 and -1 are meant")
+def zeros_for_minus_one(sight: Sight) -> str:
+    """Margin losses take targets of 1 and -1. Targets of 0 and 1 are read as -1 and 1 where the loss allows it, as Keras
+    does.
+    """
+    words = {slot.input.name: slot.input.word for slot in sight.bound.slots}
+    if "target" not in words or not words["target"].signs or not (sight.target == 0).any():
+        return ""
+    return f"target holds {int((sight.target == 0).sum())} zeros, which are read as -1"
+
+
+@trap("L012", "an ignored label that is a class")
+def ignores_a_class(sight: Sight) -> str:
+    """ignore_index compares with the label's value, not its place. An index in 0..C-1 leaves that whole class out of the
+    loss, while its score still stands in the softmax of the others.
+    """
+    index, classes = sight.bound.params.get("ignore_index"), sight.bound.dims.get("c", (0,))[0]
+    if index is None or not 0 <= index < classes or not (sight.target == index).any():
+        return ""
+    count = int((sight.target == index).sum())
+    return f"ignore_index={index} is one of the {classes} classes: {count} of its samples do not count"
+
+
+@trap("L013", "a class that never appears, and labels from 1")
+def labels_from_one(sight: Sight) -> str:
+    """Labels are 0..C-1. Where they begin at 1 and the scores have a column more than there are labels, they were probably
+    counted from 1, and every sample is scored in the wrong column.
+    """
+    classes = sight.bound.dims.get("c", (0,))[0]
+    index = any(slot.input.word.shifts for slot in sight.bound.slots)
+    labels = sight.target[sight.target >= 0] if index else np.zeros(0)
+    few = np.unique(labels)
+    if classes < 3 or labels.size < MANY * classes or len(few) != classes - 1 or few[0] != 1:  # noqa: PLR2004 - two are too few
+        return ""
+    return f"class 0 never appears and labels run from 1 to {classes - 1}: if counted from 1, use --label-offset -1"
+
+
+@trap("L014", "probability targets that do not add up to 1")
+def not_a_distribution(sight: Sight) -> str:
+    """Probability targets of a sample add up to 1. Others are computed as they stand, which scales each sample's loss."""
+    soft = sight.target.ndim == sight.pred.ndim and sight.target.ndim > 1
+    if (
+        not soft
+        or not (sight.takes("raw scores, one a class") or sight.loss == "kl_div")
+        or sight.bound.params.get("log_target")
+    ):
+        return ""
+    sums = sight.target.sum(axis=1 if sight.loss != "kl_div" else -1)
+    off = np.abs(sums - 1)
+    wrong = int((off > CLOSE).sum())
+    return (
+        f"{wrong} of {sums.size} rows of target do not add up to 1 (one is {float(sums.flat[off.argmax()]):.4g})"
+        if wrong
+        else ""
+    )
+
+
+@trap("L015", "one-hot targets with class weights")
+def one_hot_weights(sight: Sight) -> str:
+    """With class indices the weighted mean divides by the sum of the weights; with one-hot or probability targets it
+    divides by the number of samples. torch does so, and the two numbers differ.
+    """
+    soft = sight.target.ndim == sight.pred.ndim and sight.target.ndim > 1
+    if not soft or "weight" not in sight.arrays or not sight.takes("raw scores, one a class"):
+        return ""
+    return "target holds probabilities, so the weighted mean divides by the samples; class indices divide by their weights"
+
+
+@trap("L016", "one weight that cancels")
+def weight_cancels(sight: Sight) -> str:
+    """The weighted mean of one sample is its loss times its weight divided by its weight: the class weights change
+    nothing.
+    """
+    hard = "c" in sight.bound.dims and sight.bound.n == 1 and sight.target.ndim < sight.pred.ndim
+    alone = hard and "weight" in sight.arrays and sight.options.reduction == "mean" and sight.target.size == 1
+    return "with one sample the class weight cancels out of the mean: use --reduction sum to see it" if alone else ""
+
+
+@trap("L017", "one class alone")
+def one_class(sight: Sight) -> str:
+    """The softmax of a single score is always 1, so that cross-entropy is always 0. For two classes with one score use
+    bce_with_logits.
+    """
+    if not sight.takes("raw scores, one a class") or sight.bound.dims["c"] != (1,):
+        return ""
+    return f"with one class the loss is always 0. Perhaps: {sight.command('bce_with_logits', '--squeeze')}"
+
+
+@trap("L018", "pos_weight by sample")
+def weight_by_sample(sight: Sight) -> str:
+    """pos_weight broadcasts along the last axis. For scores of shape (N,) a pos_weight of N entries weighs samples, not
+    labels.
+    """
+    weight = sight.arrays.get("pos_weight")
+    if weight is None or sight.pred.ndim != 1 or weight.size < 2 or weight.shape != sight.pred.shape:  # noqa: PLR2004
+        return ""
+    return f"pos_weight has {weight.size} entries for {weight.size} samples of one label: it weighs each sample, not each label"
+
+
+@trap("L019", "a class axis that could be another")
+def ambiguous_axis(sight: Sight) -> str:
+    """The classes are axis 1, and the axis after it has the same length: scores with the classes last would be read
+    without an error, and wrong.
+    """
+    shape = sight.pred.shape
+    if not sight.takes("raw scores, one a class") or len(shape) != 3 or shape[1] != shape[2] or shape[1] < 2:  # noqa: PLR2004
+        return ""
+    return f"axes 1 and 2 of pred both have length {shape[1]}: if the classes are last, use --class-dim -1"
+
+
+@trap("L020", "multi-hot targets for multilabel_margin")
+def multi_hot_list(sight: Sight) -> str:
+    """multilabel_margin takes the numbers of the labels that apply, ended by -1. A row of zeros and ones is read as a list
+    of the labels 0 and 1.
+    """
+    if sight.loss != "multilabel_margin" or not sight.target.size or not np.isin(sight.target, (0, 1)).all():
+        return ""
+    return f"target holds only 0 and 1, which looks like multi-hot. Right: {sight.command('multilabel_soft_margin')}"

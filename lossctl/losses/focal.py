@@ -1,0 +1,130 @@
+"""Cross-entropies that weigh easy samples otherwise than hard ones."""
+
+from typing import Any
+
+from lossctl.loss import Terms, loss
+from lossctl.losses.classification import per_class
+from lossctl.losses.labels import at_label, counted
+from lossctl.numerics import log_softmax, sigmoid, softplus
+from lossctl.words import Array, ClassLogits, ClassWeight, Integer, Label, Logits, NonNegative, Probability, Scalar
+
+
+def missed(xp: Any, pred: Array, target: Array) -> Array:
+    """1 - p_t, the probability that is not given to the target; from two sigmoids, so that it is exact where it is tiny."""
+    return target * sigmoid(xp, -pred) + (1 - target) * sigmoid(xp, pred)
+
+
+def binary_cross_entropy(xp: Any, pred: Array, target: Array) -> Array:
+    """Binary cross-entropy of raw scores."""
+    return (1 - target) * pred + softplus(xp, -pred)
+
+
+def balanced(value: Array, target: Array, alpha: float) -> Array:
+    """Weigh positives by alpha and negatives by 1 - alpha; below 0 both alike."""
+    return value if alpha < 0 else value * (alpha * target + (1 - alpha) * (1 - target))
+
+
+@loss(
+    "classification",
+    source="Lin 2017, arXiv:1708.02002; torchvision.ops.sigmoid_focal_loss",
+    aliases=("focal_loss", "sigmoid_focal_loss", "binary_focal", "retinanet"),
+)
+def focal(xp, pred: Logits, target: Probability, *, alpha: Scalar = 0.25, gamma: NonNegative = 2.0) -> Array:
+    """Binary cross-entropy that counts what is already right for little: for many easy negatives and few positives.
+
+    formula: a_t (1 - p_t)^gamma BCE, p_t = p t + (1 - p)(1 - t), a_t = alpha t + (1 - alpha)(1 - t), p = sigmoid(pred)
+    example: [0, 2, -3], [1, 0, 0] -> 0.426987431948142
+    example: [0, 2, -3], [1, 0, 0], alpha=-1 -> 0.6078247526286308
+    example: [[0, 2], [-3, 1]], [[1, 0], [0, 1]], alpha=-1, gamma=0 -> 0.7954810576737208
+    alpha: the weight of positives, negatives have 1 - alpha; below 0 it is off, as in torchvision.
+    gamma: how fast samples lose weight as they become right; 0 leaves cross-entropy.
+    use: dense detection, rare positives.
+    pitfall: alpha = 0.25 makes positives count for less, since gamma already takes the weight of the many negatives; it is
+        no class frequency.
+    pitfall: torchvision adds up or returns single values by default and detectors divide by the number of positives; the mean
+        over all elements is smaller by orders.
+    pitfall: raw scores are wanted; for classes that exclude each other take focal_multiclass.
+    """
+    value = binary_cross_entropy(xp, pred, target) * missed(xp, pred, target) ** gamma
+    return balanced(value, target, alpha)
+
+
+@loss(
+    "classification",
+    source="Lin 2017, arXiv:1708.02002; segmentation_models_pytorch FocalLoss('multiclass')",
+    aliases=("categorical_focal", "softmax_focal", "multiclass_focal"),
+)
+def focal_multiclass(
+    xp,
+    pred: ClassLogits,
+    target: Label,
+    *,
+    alpha: ClassWeight = None,
+    gamma: NonNegative = 2.0,
+    ignore_index: Integer = -100,
+) -> Terms:
+    """Softmax cross-entropy that counts what is already right for little.
+
+    formula: -alpha[y] (1 - p[y])^gamma ln p[y], p = softmax(pred); the mean divides by the number of labels
+    example: [[1, 2, 3], [0, -1, 2]], [2, 1], gamma=0 -> 1.788725992000333
+    example: [[0, 0]], [1] -> 0.17328679513998632
+    alpha: one weight a class; the mean does not divide by it.
+    gamma: how fast samples lose weight as they become right; 0 leaves cross-entropy.
+    ignore_index: the label of samples that count for nothing.
+    use: classes of very different size, segmentation with a small foreground.
+    pitfall: one alpha for all classes, such as 0.25 in Keras, scales the loss and balances nothing.
+    pitfall: with gamma = 0 and alpha it is not the weighted cross_entropy, whose mean divides by the weights.
+    """
+    logp = at_label(xp, log_softmax(xp, pred, axis=1), target, ignore_index)
+    value = -((-xp.expm1(logp)) ** gamma) * logp
+    if alpha is not None:
+        value = value * at_label(xp, xp.broadcast_to(per_class(xp, alpha, pred), pred.shape), target, ignore_index)
+    return counted(xp, value, target, ignore_index)
+
+
+@loss(
+    "classification",
+    source="Leng 2022, arXiv:2204.12511; optax.losses.poly_loss_cross_entropy; timm PolyCrossEntropy",
+    aliases=("poly1", "poly_loss", "poly_ce"),
+)
+def poly_cross_entropy(xp, pred: ClassLogits, target: Label, *, epsilon: Scalar = 2.0, ignore_index: Integer = -100) -> Terms:
+    """Cross-entropy with the weight of its first polynomial term changed: it presses longer on what is almost right.
+
+    formula: -ln p[y] + epsilon (1 - p[y]), p = softmax(pred)
+    example: [[1, 2, 3], [0, -1, 2]], [2, 1] -> 3.0814749700914454
+    epsilon: what is added to the first term's weight; 0 leaves cross-entropy, and below -1 right answers are punished.
+    ignore_index: the label of samples that count for nothing.
+    use: a small gain over cross-entropy for one more number to tune.
+    pitfall: optax and timm begin with epsilon = 2, other code with 1; values differ.
+    """
+    logp = at_label(xp, log_softmax(xp, pred, axis=1), target, ignore_index)
+    return counted(xp, -logp - epsilon * xp.expm1(logp), target, ignore_index)
+
+
+@loss(
+    "classification",
+    source="Leng 2022, arXiv:2204.12511; timm PolyBinaryCrossEntropy",
+    aliases=("poly_bce", "poly_binary_cross_entropy", "poly_focal"),
+)
+def poly_binary(
+    xp,
+    pred: Logits,
+    target: Probability,
+    *,
+    epsilon: Scalar = 2.0,
+    gamma: NonNegative = 0.0,
+    alpha: Scalar = -1.0,
+) -> Array:
+    """Binary cross-entropy, or focal loss, with the weight of its first polynomial term changed.
+
+    formula: a_t ((1 - p_t)^gamma BCE + epsilon (1 - p_t)^(gamma + 1)), with p_t and a_t as in focal
+    example: [0, 2, -3], [1, 0, 0] -> 1.908369481829186
+    epsilon: what is added to the first term's weight; 0 leaves binary cross-entropy.
+    gamma: how fast samples lose weight as they become right; 0 leaves cross-entropy.
+    alpha: the weight of positives, negatives have 1 - alpha; below 0 it is off.
+    use: multi-label classification and detection, where focal or binary cross-entropy would be taken.
+    pitfall: the paper takes epsilon = 2 for classification and -1 for detection; no one value fits both.
+    """
+    miss = missed(xp, pred, target)
+    value = miss**gamma * (binary_cross_entropy(xp, pred, target) + epsilon * miss)
+    return balanced(value, target, alpha)

@@ -1,0 +1,35 @@
+"""What losses of class labels share: the score that stands at a label, and leaving ignored labels out."""
+
+from typing import Any
+
+from lossctl.loss import Terms
+from lossctl.words import Array
+
+
+def at_label(xp: Any, scores: Array, target: Array, ignore_index: int | None = None) -> Array:
+    """Pick each label's entry along axis 1; where a label is ignored, that of class 0, which then must not count."""
+    index = target if ignore_index is None else xp.where(target != ignore_index, target, xp.zeros_like(target))
+    return xp.squeeze(xp.take_along_axis(scores, xp.expand_dims(index, axis=1), axis=1), axis=1)
+
+
+def counted(xp: Any, value: Array, target: Array, ignore_index: int) -> Terms:
+    """Terms whose mean divides by the number of labels that are not ignored."""
+    kept = target != ignore_index
+    return {"value": xp.where(kept, value, xp.zeros_like(value)), "weight": xp.astype(kept, value.dtype)}
+
+
+def is_label(xp: Any, target: Array, like: Array) -> Array:
+    """Tell which class of each sample, along axis 1 of `like`, is its label."""
+    classes = xp.arange(like.shape[1], dtype=target.dtype, device=target.device)
+    return xp.expand_dims(target, axis=1) == xp.reshape(classes, (1, -1, *(1,) * (like.ndim - 2)))
+
+
+def one_hot(xp: Any, target: Array, like: Array) -> Array:
+    """Labels as probabilities of the shape of `like`; those that have this shape already stay what they are."""
+    return target if target.ndim == like.ndim else xp.astype(is_label(xp, target, like), like.dtype)
+
+
+def to_one(xp: Any, pred: Array) -> Array:
+    """Rows divided by their sum along axis 1, as Keras does it; rows of zeros stay what they are."""
+    total = xp.sum(pred, axis=1, keepdims=True)
+    return pred / xp.where(total == 0, xp.ones_like(total), total)

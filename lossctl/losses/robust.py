@@ -1,0 +1,160 @@
+"""Robust losses of an error: its pull grows slower than its size, and in the redescending ones falls back to nothing.
+
+`scale` divides the error first. Values follow Barron's general loss, which most of these are cases of.
+"""
+
+import math
+from typing import Any
+
+from lossctl.loss import loss
+from lossctl.words import Array, Extended, Flag, Positive, Real
+
+BARRON = "Barron 2019, arXiv:1701.03077"
+
+
+def scaled_square(pred: Array, target: Array, scale: float) -> Array:
+    """(e / scale)^2."""
+    ratio = (pred - target) / scale
+    return ratio * ratio
+
+
+def root_less_one(xp: Any, square: Array) -> Array:
+    """sqrt(1 + square) - 1, without cancellation for small squares."""
+    return square / (xp.sqrt(1 + square) + 1)
+
+
+@loss(
+    "regression",
+    source="Charbonnier 1994, doi:10.1109/ICIP.1994.413553; Lai 2017, arXiv:1704.03915; kornia charbonnier_loss",
+    aliases=("charbonnier_loss",),
+)
+def charbonnier(xp, pred: Real, target: Real, *, eps: Positive = 1e-3, shifted: Flag = False) -> Array:
+    """A smooth absolute error.
+
+    formula: sqrt(e^2 + eps^2), less eps with shifted, with e = pred - target
+    example: [3, 0], [0, 0], eps=4 -> 4.5
+    example: [1, -2, 0.5], [0, 0, 0], eps=1, shifted=True -> 0.5894385095409266
+    eps: the size of error below which the tip is rounded off.
+    shifted: subtract eps, so that a perfect fit costs 0.
+    use: image restoration and super-resolution, in place of l1.
+    pitfall: papers on super-resolution do not subtract eps, so that a perfect fit costs eps; kornia takes eps=1 and shifted.
+    """
+    error = pred - target
+    return eps * root_less_one(xp, scaled_square(pred, target, eps)) if shifted else xp.sqrt(error * error + eps * eps)
+
+
+@loss(
+    "regression",
+    source="Hartley & Zisserman 2003, Multiple View Geometry, appendix 6.8; XGBoost reg:pseudohubererror",
+    aliases=("pseudo_huber_loss", "pseudohuber_error"),
+)
+def pseudo_huber(xp, pred: Real, target: Real, *, delta: Positive = 1.0) -> Array:
+    """A huber that has all derivatives: half the square near zero, a line of slope delta in the tails.
+
+    formula: delta^2 (sqrt(1 + (e/delta)^2) - 1), with e = pred - target
+    example: [1, -2, 0.5], [0, 0, 0] -> 0.5894385095409266
+    delta: where the square gives way to the line, in the units of the target; XGBoost's huber_slope.
+    use: robust regression where second derivatives are needed, as in gradient boosting.
+    pitfall: it is not huber: at |e| = delta it is 0.414 delta^2 instead of 0.5 delta^2, and in the tails delta^2/2 less.
+    """
+    return delta * delta * root_less_one(xp, scaled_square(pred, target, delta))
+
+
+@loss(
+    "regression",
+    source=f"Black & Anandan 1996, doi:10.1006/cviu.1996.0006; {BARRON}, alpha = 0; kornia cauchy_loss",
+    aliases=("lorentzian", "cauchy_loss"),
+)
+def cauchy(xp, pred: Real, target: Real, *, scale: Positive = 1.0) -> Array:
+    """Grows like a logarithm: large errors pull less the larger they are.
+
+    formula: ln(1 + (e/scale)^2 / 2), with e = pred - target
+    example: [1, -2, 0.5], [0, 0, 0] -> 0.5406201441442192
+    scale: the size of error that still counts as ordinary, in the units of the target.
+    use: many outliers, as in optical flow and registration.
+    pitfall: it is not convex, so start near the answer, for instance from a fit with l1.
+    pitfall: textbooks have c^2/2 ln(1 + (e/c)^2), another scale and another factor: theirs with c = sqrt(2) scale, over c^2/2.
+    """
+    return xp.log1p(0.5 * scaled_square(pred, target, scale))
+
+
+@loss(
+    "regression",
+    source=f"Dennis & Welsch 1978, doi:10.1080/03610917808812083; {BARRON}, alpha = -inf; kornia welsch_loss",
+    aliases=("leclerc", "welsch_loss"),
+)
+def welsch(xp, pred: Real, target: Real, *, scale: Positive = 1.0) -> Array:
+    """Half the scaled square near zero, and never more than 1: what is far off counts, but pulls no more.
+
+    formula: 1 - exp(-(e/scale)^2 / 2), with e = pred - target
+    example: [1, -2, 0.5], [0, 0, 0] -> 0.4585457181553862
+    scale: the size of error that still counts as ordinary, in the units of the target.
+    use: data in which a large part is plain wrong; also known as the correntropy loss.
+    pitfall: beyond a few scales the gradient is 0, so a bad start never gets better.
+    """
+    return -xp.expm1(-0.5 * scaled_square(pred, target, scale))
+
+
+@loss(
+    "regression",
+    source=f"Geman & McClure 1985; {BARRON}, alpha = -2; kornia geman_mcclure_loss",
+    aliases=("geman_mcclure_loss",),
+)
+def geman_mcclure(xp, pred: Real, target: Real, *, scale: Positive = 1.0) -> Array:  # noqa: ARG001
+    """Half the scaled square near zero, and never more than 2.
+
+    formula: 2 (e/scale)^2 / ((e/scale)^2 + 4), with e = pred - target
+    example: [1, -2, 0.5], [0, 0, 0] -> 0.5058823529411764
+    scale: the size of error that still counts as ordinary, in the units of the target.
+    use: robust registration and bundle adjustment.
+    pitfall: the original form x^2 / (x^2 + 1) is another scale and another factor: half of this at scale 1/2.
+    pitfall: it is not convex, so start near the answer.
+    """
+    square = scaled_square(pred, target, scale)
+    return 2 * square / (square + 4)
+
+
+@loss(
+    "regression",
+    source="Beaton & Tukey 1974, doi:10.1080/00401706.1974.10489171",
+    aliases=("tukey_biweight", "biweight", "bisquare"),
+)
+def tukey(xp, pred: Real, target: Real, *, scale: Positive = 4.685) -> Array:
+    """Tukey's biweight: errors beyond `scale` all cost the same and pull not at all.
+
+    formula: c^2/6 (1 - (1 - (e/c)^2)^3) where |e| <= c, else c^2/6, with e = pred - target and c = scale
+    example: [0, 1, 10], [0, 0, 0] -> 1.3785900889079354
+    scale: c, beyond which an error counts as an outlier; 4.685 standard deviations loses 5 percent on normal data.
+    use: robust regression after the residuals have been put in units of their spread.
+    pitfall: the default is meant for residuals of standard deviation 1; divide by a robust spread first, as 1.4826 MAD.
+    pitfall: where every error is beyond scale the gradient is exactly 0.
+    """
+    rest = 1 - xp.clip(scaled_square(pred, target, scale), None, 1)
+    return scale * scale / 6 * (1 - rest * rest * rest)
+
+
+@loss(
+    "regression",
+    source=BARRON,
+    aliases=("general_robust", "adaptive_robust", "general_adaptive"),
+)
+def barron(xp, pred: Real, target: Real, *, alpha: Extended = 1.0, scale: Positive = 1.0) -> Array:
+    """One formula for the family: its shape runs from the square (2) over pseudo-huber (1) and cauchy (0) to welsch (-inf).
+
+    formula: |alpha - 2|/alpha (((e/scale)^2 / |alpha - 2| + 1)^(alpha/2) - 1), with its limits at 2, 0 and -inf
+    example: [0, 0.5, 1, 2, -10], [0, 0, 0, 0, 0] -> 2.163638229948734
+    example: [0, 0.5, 1, 2, -10], [0, 0, 0, 0, 0], alpha=-2 -> 0.6881447963800905
+    alpha: the shape; the smaller, the less outliers pull. -2 is geman_mcclure, inf the limit from above.
+    scale: the size of error that still counts as ordinary, in the units of the target.
+    use: trying out how robust a loss should be with one number.
+    pitfall: alpha cannot be learned by minimising this alone, since the smallest always wins; that takes the likelihood's
+        normaliser too.
+    pitfall: above 2 it grows faster than the square; at inf it is exp((e/scale)^2 / 2) - 1 and soon overflows.
+    """
+    square = scaled_square(pred, target, scale)
+    if math.isinf(alpha):
+        return xp.expm1(0.5 * square) if alpha > 0 else -xp.expm1(-0.5 * square)
+    if alpha == 0:
+        return xp.log1p(0.5 * square)
+    bend = abs(alpha - 2)
+    return bend / alpha * xp.expm1(0.5 * alpha * xp.log1p(square / bend)) if bend else 0.5 * square

@@ -1,0 +1,117 @@
+"""Losses of an error in units of something else: the error of a naive forecast, or the target's spread."""
+
+from typing import Any
+
+from lossctl.errors import BadParameter
+from lossctl.loss import Terms, loss
+from lossctl.losses.fit import centred
+from lossctl.losses.relative import root
+from lossctl.numerics import share, square_root
+from lossctl.words import Array, Count, NonNegative, Real, Series, Spread
+
+# The least that sktime divides by.
+SMALLEST = 2.220446049250313e-16
+
+
+def against_constant(xp: Any, sums: Terms, **_: Any) -> Array:
+    """Errors beside those of the mean."""
+    return share(xp, sums["error"], sums["spread"])
+
+
+def against_spread(xp: Any, sums: Terms, **_: Any) -> Array:
+    """The root of the mean square, beside the spread, which is one number."""
+    return share(xp, square_root(xp, sums["square"] / sums["weight"]), sums["spread"])
+
+
+def check_season(_: Any, __: Array, ___: Array, ____: Array, train: Array, m: int, **_____: Any) -> None:
+    """A season as long as the series leaves nothing to compare."""
+    if m >= train.shape[0]:
+        message = f"m={m}, but the series that was trained on has {train.shape[0]} values, none of them {m} steps apart."
+        raise BadParameter(message, hint=f"m must lie in 1..{max(1, train.shape[0] - 1)}; a series needs at least 2 values.")
+
+
+@loss(
+    "regression",
+    source="Hyndman & Koehler 2006, doi:10.1016/j.ijforecast.2006.03.001",
+    aliases=("mean_absolute_scaled_error", "scaled_error"),
+    guard=check_season,
+)
+def mase(xp, pred: Real, target: Real, train: Series, *, m: Count = 1, eps: NonNegative = SMALLEST) -> Array:
+    """Absolute error in units of what the naive forecast, the value one season ago, was off by in training.
+
+    formula: |pred - target| / max(mean |y_t - y_(t-m)|, eps), y being the training series
+    example: [6, 8], [7, 10], [1, 2, 4, 5] -> 1.125
+    m: the length of the season: 1 for none, 12 for months, 24 for hours.
+    eps: the least that is divided by.
+    use: comparing forecasts over series of different scale; below 1 they beat the naive forecast.
+    pitfall: the scale comes from the training series, not from the values to forecast.
+    pitfall: one scale for all rows: give one series at a time.
+    """
+    naive = xp.mean(xp.abs(train[m:] - train[:-m]))
+    return xp.abs(pred - target) / xp.clip(naive, eps, None)
+
+
+@loss(
+    "regression",
+    source="Hyndman & Koehler 2006, doi:10.1016/j.ijforecast.2006.03.001; M5 competition",
+    finish=root,
+    reductions=("mean",),
+    aliases=("root_mean_squared_scaled_error",),
+    guard=check_season,
+)
+def rmsse(xp, pred: Real, target: Real, train: Series, *, m: Count = 1, eps: NonNegative = SMALLEST) -> Terms:
+    """Root mean squared error in units of the naive forecast's in training.
+
+    formula: sqrt(mean (pred - target)^2 / max(mean (y_t - y_(t-m))^2, eps)), y being the training series
+    example: [6, 8], [7, 10], [1, 2, 4, 5] -> 1.118033988749895
+    m: the length of the season: 1 for none, 12 for months, 24 for hours.
+    eps: the least that is divided by.
+    use: the score of the M5 competition; like mase, for forecasts of means.
+    pitfall: M5 leaves out the zeros before a product's first sale; cut the series yourself.
+    """
+    step = train[m:] - train[:-m]
+    error = pred - target
+    return {"square": error * error / xp.clip(xp.mean(step * step), eps, None)}
+
+
+@loss(
+    "regression",
+    source="Witten & Frank, Data Mining, 5.8: relative squared error",
+    finish=against_constant,
+    whole=True,
+    reductions=("mean",),
+    aliases=("relative_squared_error", "rse"),
+)
+def relative_mse(xp, pred: Real, target: Real) -> Terms:
+    """Squared errors beside those of predicting the mean, all columns pooled.
+
+    formula: sum (pred - target)^2 / sum (target - mean target)^2; each column has its mean
+    example: [1, 2, 3, 4], [1.5, 2, 1, 8] -> 0.629126213592233
+    use: errors without units; below 1 a model beats the mean.
+    pitfall: for one column it is r2_loss; with several it pools their sums, which favours those of large spread.
+    pitfall: the mean is the target's own, which no forecast could have known.
+    """
+    return {"error": (pred - target) ** 2, "spread": centred(xp, target) ** 2}
+
+
+@loss(
+    "regression",
+    source="Normalized root mean square deviation, by the range, deviation or mean of the target",
+    finish=against_spread,
+    whole=True,
+    reductions=("mean",),
+    aliases=("normalized_rmse", "normalised_rmse", "nrmsd"),
+)
+def nrmse(xp, pred: Real, target: Real, *, by: Spread = "range") -> Terms:
+    """The root mean squared error in units of the target's range, standard deviation or mean.
+
+    formula: sqrt(mean (pred - target)^2) / s, with s = max target - min target, or its standard deviation, or |mean target|
+    example: [1, 2, 3, 4], [1.5, 2, 1, 8] -> 0.32142857142857145
+    example: [1, 2, 3, 4], [1.5, 2, 1, 8], by="std" -> 0.7931747686306172
+    by: what s is: range, std (dividing by n) or mean.
+    use: comparing errors over targets of different units.
+    pitfall: at least three definitions are in use and differ several times over; say which when you report it.
+    pitfall: the range is made of the two most extreme targets, and grows with the size of the data.
+    """
+    spreads = {"range": xp.max(target) - xp.min(target), "std": xp.std(target), "mean": xp.abs(xp.mean(target))}
+    return {"square": (pred - target) ** 2, "spread": spreads[by]}

@@ -1,0 +1,86 @@
+"""Whatever a loss is called elsewhere, its name leads to a loss that exists here, with parameters that it has."""
+
+import json
+
+import pytest
+
+from lossctl.binding import scalars
+from lossctl.cli import app
+from lossctl.commands.listing import look_up, understand
+from lossctl.errors import UnknownName
+from lossctl.frameworks import FRAMEWORKS, PREFIXES
+from lossctl.losses import LOSSES, catalogue
+from lossctl.names import AMBIGUOUS
+from lossctl.spec import parse_losses
+
+THEIRS = [(framework, theirs, ours) for framework, table in FRAMEWORKS.items() for theirs, ours in table.items()]
+
+
+@pytest.mark.parametrize(("framework", "theirs", "ours"), THEIRS, ids=str)
+def test_a_name_of_another_framework_leads_to_a_loss(framework, theirs, ours):
+    if theirs == "AdaptiveLogSoftmaxWithLoss":
+        with pytest.raises(UnknownName, match="cannot be computed from files"):
+            look_up(f"nn.{theirs}")
+        return
+    meant, _ = understand(f"{PREFIXES[framework][0]}.{theirs}")
+    loss = LOSSES.get(meant.name)
+    assert loss.name == LOSSES.get(parse_losses(ours)[0].name).name
+    scalars(loss, meant.params)
+
+
+@pytest.mark.parametrize(
+    ("typed", "ours"),
+    [
+        ("nn.CrossEntropyLoss", "cross_entropy"),
+        ("torch.nn.functional.mse_loss", "mse"),
+        ("F.smooth_l1_loss", "smooth_l1"),
+        ("tf.keras.losses.Huber", "huber"),
+        ("keras.losses.BinaryCrossentropy", "binary_crossentropy_prob"),
+        ("optax.l2_loss", "l2_half"),
+        ("l2_loss", "mse"),
+        ("sklearn.metrics.root_mean_squared_error", "rmse"),
+        ("reg:squarederror", "mse"),
+        ("SparseCategoricalCrossentropy", "cross_entropy"),
+        ("poisson", "poisson_nll"),
+        ("Cross-Entropy", "cross_entropy"),
+        ("MAE", "l1"),
+        ("weighted_ce", "cross_entropy"),
+        ("quantile", "pinball"),
+    ],
+)
+def test_a_typed_name(typed, ours):
+    assert look_up(typed).name == ours
+
+
+@pytest.mark.parametrize("name", AMBIGUOUS)
+def test_a_name_with_several_meanings_says_which_it_took(name):
+    meant, note = understand(name)
+    assert meant.name in catalogue()
+    assert meant.name in note
+    mentioned = [word.strip("():;,.") for word in note.replace("-p ", "").split()]
+    assert any(word in catalogue() and word != meant.name for word in mentioned) or "also" not in note
+
+
+def test_every_loss_is_found_under_every_alias():
+    for loss in catalogue().values():
+        for alias in loss.aliases:
+            assert LOSSES.get(alias) is loss
+
+
+def test_focal_takes_its_form_from_the_shapes(capsys):
+    def value(*words):
+        printed = app(["compute", *words, "-f", "json"], prog_name="lossctl", standalone_mode=False)
+        return json.loads(printed.text)["results"][0]
+
+    many = value("focal", "[[1,2,3],[1,0,0]]", "[2,0]")
+    assert many == value("focal_multiclass", "[[1,2,3],[1,0,0]]", "[2,0]")
+    assert value("focal", "[0,2,-3]", "[1,0,0]")["value"] == pytest.approx(0.42698744, abs=1e-8)
+    assert "focal_multiclass" in capsys.readouterr().err
+
+
+def test_list_from_a_framework():
+    printed = app(["list", "--from", "Keras", "--json"], prog_name="lossctl", standalone_mode=False)
+    names = {row["theirs"]: row["ours"] for row in json.loads(printed.text)["names"]}
+    assert names["Huber"] == "huber"
+    with pytest.raises(UnknownName, match="no framework 'kears'"):
+        app(["list", "--from", "kears"], prog_name="lossctl", standalone_mode=False)

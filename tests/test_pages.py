@@ -1,0 +1,40 @@
+"""The reference pages are those that the catalogue makes now, and their curves are measured."""
+
+import sys
+
+import pytest
+from golden import ROOT
+
+sys.path.append(str(ROOT / "scripts"))
+
+import pages
+
+from lossctl.losses import catalogue
+
+MADE = pages.pages()
+
+
+def test_every_page_is_there_and_no_other():
+    assert {path.name for path in (ROOT / "docs" / "losses").iterdir()} == set(MADE)
+
+
+@pytest.mark.parametrize("name", [name for name in MADE if name.endswith(".md")])
+def test_a_page_is_current(name):
+    assert (ROOT / "docs" / "losses" / name).read_text(encoding="utf-8") == MADE[name], "run scripts/refresh docs/losses"
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        ("mse", ["unbounded gradient", "zero at most at single points", "convex", "smooth"]),
+        ("l1", ["gradient bounded by 1", "zero at most at single points", "convex", "with a kink at 0"]),
+        ("huber", ["gradient bounded by 1", "zero at most at single points", "convex", "smooth"]),
+        ("welsch", ["gradient bounded by 0.607", "zero at most at single points", "not convex", "smooth"]),
+    ],
+)
+def test_the_gradient_is_described_as_it_is(loss, said):
+    assert pages.behaviour(pages.curves(catalogue()[loss])[0]) == said
+
+
+def test_a_loss_of_labels_has_no_curve():
+    assert pages.curves(catalogue()["cross_entropy"]) == []
