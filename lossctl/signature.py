@@ -60,7 +60,8 @@ class Tensor:
 
     `rule` names how shapes that differ from `shape` are fitted; `free_if` the flag under which the domain does not hold;
     `logs` says that values are logarithms of probabilities, `upto` that they count places on that dim, `classes` that they
-    are labels 0..C-1, `signs` that 0 stands for -1, and `corners` that they are boxes.
+    are labels 0..C-1, `signs` that 0 stands for -1, and `corners` that they are boxes. The domain of a `loose` word is what
+    is meant; other values are computed as torch does, with a warning.
     """
 
     shape: str
@@ -73,6 +74,7 @@ class Tensor:
     logs: bool = False
     upto: str = ""
     classes: bool = False
+    loose: bool = False
     signs: bool = False
     corners: bool = False
 

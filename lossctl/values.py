@@ -64,7 +64,7 @@ def check(array: NumPyArray, slot: Slot, bound: Bound, numbers: Numbers, options
     word = slot.input.word
     if array.size == 0 or (word.domain == ANY and not word.index and surely_finite(array)):
         return
-    free = not word.index and (options.nan == "propagate" or bound.params.get(word.free_if) is True)
+    free = not word.index and (options.nan == "propagate" or word.loose or bound.params.get(word.free_if) is True)
     low, high = array.min(), array.max()
     if not (np.isfinite(low) and np.isfinite(high)) and (options.nan != "propagate" or word.index):
         raise _not_finite(array, slot, numbers)
@@ -74,7 +74,7 @@ def check(array: NumPyArray, slot: Slot, bound: Bound, numbers: Numbers, options
         _check_listed(array, slot, numbers)
     if word.index:
         check_index(array, slot, bound, numbers, options)
-    elif bound.single and word.rule == "target" and not free:
+    elif bound.single and word.rule == "target" and not free and "c" in bound.loss.signature.inputs[0].word.shape:
         _check_adds_up(array, slot)
 
 

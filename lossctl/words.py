@@ -48,7 +48,7 @@ PositiveReal = Annotated[Array, Tensor("n *d", "numbers > 0", ABOVE_ZERO, needs=
 NonNegativeReal = Annotated[Array, Tensor("n *d", "numbers >= 0", NON_NEGATIVE, needs="softplus or relu: numbers >= 0")]
 AboveMinusOne = Annotated[Array, Tensor("n *d", "numbers > -1", Domain(low=-1.0, open_low=True), needs="none: numbers > -1")]
 Score = Annotated[Array, Tensor("n *d", "signed scores", needs="none: a score whose sign decides")]
-PlusMinus = Annotated[Array, Tensor("n *d", "1 or -1", Domain(-1.0, 1.0, values=(-1.0, 1.0)))]
+PlusMinus = Annotated[Array, Tensor("n *d", "1 or -1", Domain(-1.0, 1.0, values=(-1.0, 1.0)), loose=True)]
 Sign = Annotated[Array, Tensor("n *d", "1 or -1; 0 is read as -1", Domain(-1.0, 1.0, values=(-1.0, 0.0, 1.0)), signs=True)]
 AnyLabel = Annotated[Array, Tensor("n *d", "class labels: any whole numbers", index=True)]
 
@@ -77,7 +77,7 @@ Chances = Annotated[
 LabelLogits = Annotated[Array, Tensor("n c", "raw scores, one a label", needs=SIGMOID_INSIDE)]
 LabelScores = Annotated[Array, Tensor("n c", "scores, one a label", needs="none: larger scores for labels that apply")]
 MultiHot = Annotated[Array, Tensor("n c", "0 or 1 for each label", Domain(0.0, 1.0, values=(0.0, 1.0)))]
-SoftMultiHot = Annotated[Array, Tensor("n c", "numbers in [0, 1] for each label", UNIT)]
+SoftMultiHot = Annotated[Array, Tensor("n c", "numbers in [0, 1] for each label", UNIT, loose=True)]
 LabelList = Annotated[Array, Tensor("n c", "labels that apply, ended by -1", Domain(low=-1.0), index=True)]
 ClassMatrix = Annotated[Array, Tensor("c *d e", "one vector a class: the last layer's weights")]
 
@@ -88,7 +88,7 @@ Box = Annotated[Array, Tensor("n 4", "boxes x1, y1, x2, y2", needs="none: corner
 Embedding = Annotated[Array, Tensor("n *d e", "vectors on the last axis", needs="none: any vector")]
 Vector = Annotated[Array, Tensor("n e", "one vector a sample", needs="none: any vector")]
 
-PairSign = Annotated[Array, Tensor("n", "1 or -1 for each pair", Domain(-1.0, 1.0, values=(-1.0, 1.0)))]
+PairSign = Annotated[Array, Tensor("n", "1 or -1 for each pair", Domain(-1.0, 1.0, values=(-1.0, 1.0)), loose=True)]
 PairLabel = Annotated[Array, Tensor("n", "0 or 1 for each pair", Domain(0.0, 1.0, values=(0.0, 1.0)))]
 
 # Sequences, with time first as torch has it.

@@ -40,6 +40,8 @@ MISTAKES = [
     ("L018", ("bce_with_logits:pos_weight=1,2", [1, -1], [1, 0]), ("bce_with_logits:pos_weight=2", [1, -1], [1, 0])),
     ("L019", ("ce", [ROWS], [[0, 1, 2]]), ("ce", [ROWS[:2]], [[0, 1, 0]])),
     ("L020", ("multilabel_margin", ROWS, [[1, 0, 0]] * 3), ("multilabel_margin", ROWS, [[1, -1, 0]] * 3)),
+    ("L021", ("soft_margin", [0.5, -1.0], [1, 0]), ("soft_margin", [0.5, -1.0], [1, -1])),
+    ("L021", ("multilabel_soft_margin", ROWS, [[2, 0, 1]] * 3), ("multilabel_soft_margin", ROWS, [[1, 0, 1]] * 3)),
     ("L031", ("kl_div", np.log(ROWS).tolist(), ROWS), ("kl_div", np.log(ROWS[0]).tolist(), ROWS[0])),
     ("L032", ("mse", [2, 2, 2], [1, 2, 3]), ("mse", [2, 2, 1], [1, 2, 3])),
     ("L033", ("bce", [0, 0.5], [1, 0]), ("bce", [0, 0.5], [0, 0])),

@@ -21,6 +21,23 @@ def zeros_for_minus_one(sight: Sight) -> str:
     return f"target holds {int((sight.target == 0).sum())} zeros, which are read as -1"
 
 
+@trap("L021", "targets outside of what the loss is defined for")
+def outside_of_what_is_meant(sight: Sight) -> str:
+    """Margin losses are defined for targets of 1 and -1, and multi-label losses for targets in [0, 1]. torch computes any
+    other number as the formula has it, which means nothing: a target of 0 gives log 2 in soft_margin whatever the
+    score.
+    """
+    words = {slot.input.name: slot.input.word for slot in sight.bound.slots if slot.input.word.loose}
+    if "target" not in words or not sight.target.size:
+        return ""
+    domain, target = words["target"].domain, sight.target
+    wrong = ~np.isin(target, domain.values) if domain.values else (target < domain.low) | (target > domain.high)
+    if not wrong.any():
+        return ""
+    count, first = int(wrong.sum()), float(target[wrong].flat[0])
+    return f"{count} of {target.size} targets are not in {domain.says} (the first is {first:g}): map them, or use --mask"
+
+
 @trap("L012", "an ignored label that is a class")
 def ignores_a_class(sight: Sight) -> str:
     """ignore_index compares with the label's value, not its place. An index in 0..C-1 leaves that whole class out of the

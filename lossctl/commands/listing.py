@@ -69,6 +69,12 @@ def info(name: str) -> Report:
     """
     if re.fullmatch(r"[Ll]\d+", name):
         return _warning(name)
+    barred = _impossible(name)
+    if barred:
+        row = {"what": barred, "text": f"cannot be computed from files: {IMPOSSIBLE[barred]}"}
+        return Report(
+            ("what", "text"), [row], {"schema": "lossctl/info/1", "name": barred, "why_not": row["text"]}, bare="text"
+        )
     loss = look_up(name)
     rows = [{"what": what, "text": text} for what, text in _lines(loss)]
     return Report(("what", "text"), rows, {"schema": "lossctl/info/1", **describe(loss)}, bare="text")
@@ -100,11 +106,17 @@ def understand(name: str) -> tuple[LossSpec, str]:
     found = meaning(name)
     if found.loss == name and LOSSES.spelling(name) not in LOSSES.rows():
         found = foreign(name) or found
-    reason = next((why for one, why in IMPOSSIBLE.items() if LOSSES.spelling(found.loss).startswith(LOSSES.spelling(one))), "")
-    if reason and ":" not in name:
-        message = f"{found.loss} cannot be computed from files: {reason}"
+    barred = _impossible(found.loss)
+    if barred:
+        message = f"{barred} cannot be computed from files: {IMPOSSIBLE[barred]}"
         raise UnknownName(message)
     return parse_losses(found.loss)[0], found.note
+
+
+def _impossible(name: str) -> str:
+    """The loss that a name means and that cannot be computed, if it does."""
+    spelt = LOSSES.spelling(meaning(name).loss)
+    return next((one for one in IMPOSSIBLE if ":" not in name and spelt.startswith(LOSSES.spelling(one))), "")
 
 
 def _warning(code: str) -> Report:
