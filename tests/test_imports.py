@@ -54,5 +54,10 @@ def test_imports_nothing_heavy(argv, banned, pair):
     assert not among(banned, modules)
 
 
+def test_a_plain_run_loads_no_part_of_numpy_that_it_does_not_need(pair):
+    modules = imported("compute mse a.npy b.npy", pair)
+    assert not among(("numpy.ma", "numpy.random", "numpy.fft", "numpy.polynomial", "concurrent.futures"), modules)
+
+
 def test_numpy_would_be_noticed(pair):
     assert "numpy" in among(("numpy",), imported("compute mse a.npy b.npy", pair))

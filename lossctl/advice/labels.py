@@ -56,10 +56,11 @@ def labels_from_one(sight: Sight) -> str:
     counted from 1, and every sample is scored in the wrong column.
     """
     classes = sight.bound.dims.get("c", (0,))[0]
-    index = any(slot.input.word.shifts for slot in sight.bound.slots)
-    labels = sight.target[sight.target >= 0] if index else np.zeros(0)
-    few = np.unique(labels)
-    if classes < 3 or labels.size < MANY * classes or len(few) != classes - 1 or few[0] != 1:  # noqa: PLR2004 - two are too few
+    if classes < 3 or not any(slot.input.word.shifts for slot in sight.bound.slots):  # noqa: PLR2004 - two are too few to tell
+        return ""
+    labels = sight.target[sight.target >= 0]
+    few = sorted(set(labels.ravel().tolist())) if labels.size >= MANY * classes else []
+    if len(few) != classes - 1 or few[0] != 1:
         return ""
     return f"class 0 never appears and labels run from 1 to {classes - 1}: if counted from 1, use --label-offset -1"
 
