@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -192,6 +193,18 @@ def check_gradient(loss: Loss) -> str:
     return both_draws(loss, compare)
 
 
+def check_spread(loss: Loss) -> str:
+    """A loss that says so turns any NaN or infinity in its inputs into one in its value."""
+    if not loss.spreads:
+        raise Skipped("the loss does not say so")
+    found = {}
+    for name, wrong in product(draw(loss, varied=False).arrays, (np.nan, np.inf, -np.inf)):
+        drawn = draw(loss, varied=False)
+        drawn.arrays[name].flat[0] = wrong
+        found[f"{wrong} in {name}"] = value(loss, drawn)
+    return "; ".join(f"{what} gives {float(v)}" for what, v in found.items() if np.isfinite(v))
+
+
 def check_edges(loss: Loss) -> str:
     """The loss is finite at the edges of its domain and far out."""
     found = {side: value(loss, edge(loss, high=side == "upper")) for side in ("lower", "upper")}
@@ -199,17 +212,9 @@ def check_edges(loss: Loss) -> str:
 
 
 Check = Callable[["Loss"], str]
+ORDER = (check_doc, check_example, check_cuts, check_permutation, check_reductions, check_backends, check_strict)
 CHECKS: dict[str, Check] = {
-    "doc": check_doc,
-    "example": check_example,
-    "cuts": check_cuts,
-    "permutation": check_permutation,
-    "reductions": check_reductions,
-    "backends": check_backends,
-    "strict": check_strict,
-    "twin": check_twin,
-    "gradient": check_gradient,
-    "edges": check_edges,
+    check.__name__.removeprefix("check_"): check for check in (*ORDER, check_twin, check_gradient, check_spread, check_edges)
 }
 
 

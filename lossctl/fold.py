@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
@@ -104,7 +105,7 @@ def _fold_block(  # noqa: PLR0913, PLR0917 - everything that a block depends on
     span: tuple[int, int],
 ) -> list[Tally]:
     """Fold one block for every loss that is cut this way; a sample that one of its peers cannot use counts for none."""
-    block = Block(*span, options, selection, backend)
+    block = Block(*span, options, selection, backend, alone=len(peers) == 1)
     block.select(peers)
     tallies = [Tally() for _ in bounds]
     with np.errstate(all="ignore"):
@@ -146,8 +147,11 @@ def _add(tally: Tally, bound: Bound, block: Block, keep: Keep) -> None:
     terms = _masked(_weighted(terms, block), block)
     tally.n += block.kept
     tally.skipped += block.stop - block.start - block.kept
-    for name, term in terms.items():
-        tally.sums.add(name, total(xp, term))
+    totals = {name: total(xp, term) for name, term in terms.items()}
+    if block.defers(bound) and not all(map(math.isfinite, totals.values())):
+        block.inspect(bound)
+    for name, found in totals.items():
+        tally.sums.add(name, found)
     if "weight" not in terms:
         tally.sums.add("weight", float(prod(next(iter(terms.values())).shape)))
     if detailed and not (bound.loss.whole and "value" not in terms):

@@ -7,6 +7,7 @@ earliest block is raised, so that nothing that is said depends on how many lanes
 from __future__ import annotations
 
 import os
+from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ def in_lanes(work: Callable[[Item], Result], items: Sequence[Item], jobs: int) -
 
 
 def _threaded(work: Callable[[Item], Result], items: Sequence[Item], count: int) -> list[Result]:
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - small runs start no thread
-
     results: list[Any] = [None] * len(items)
     failures: dict[int, BaseException] = {}
 
@@ -48,15 +47,16 @@ def _threaded(work: Callable[[Item], Result], items: Sequence[Item], count: int)
                 failures[number] = error
                 return
 
-    with ThreadPoolExecutor(count) as pool:
-        running = [pool.submit(lane, first) for first in range(count)]
-        try:
-            for one in running:
-                one.result()
-        except BaseException:
-            # Ctrl-C: no lane begins another block.
-            failures[-1] = KeyboardInterrupt()
-            raise
+    threads = [Thread(target=lane, args=(first,)) for first in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    except BaseException:
+        # Ctrl-C: no lane begins another block.
+        failures[-1] = KeyboardInterrupt()
+        raise
     if failures:
         raise failures[min(failures)]
     return results

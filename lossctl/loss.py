@@ -54,8 +54,9 @@ class Loss:
     """A loss as a value. Making one registers nothing.
 
     `whole` couples samples to one another, so that all are read at once; `pairs` needs memory for every pair of them.
-    `guard(xp, index, *inputs, **params)` raises for values that no word of the vocabulary can refuse; `index` holds the
-    numbers of the samples in the whole data, for its message.
+    `spreads` says that inputs of any real number make the value NaN or infinite where one of them is, so that they need
+    no look of their own. `guard(xp, index, *inputs, **params)` raises for values that no word of the vocabulary can
+    refuse; `index` holds the numbers of the samples in the whole data, for its message.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Loss:
     aliases: tuple[str, ...] = ()
     whole: bool = False
     pairs: bool = False
+    spreads: bool = False
     reductions: tuple[str, ...] = REDUCTIONS
     guard: Guard | None = None
     origin: str = "lossctl"

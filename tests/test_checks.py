@@ -67,6 +67,12 @@ def numpy_only(xp, pred: Real, target: Real):
     return xp.ascontiguousarray(pred - target)
 
 
+@broken(spreads=True)
+def forgetful(xp, pred: Real, target: Real):
+    """Hides a NaN, although it says that it does not."""
+    return xp.where(xp.isfinite(pred), pred - target, xp.zeros_like(pred)) ** 2
+
+
 @broken(whole=True)
 def random_sum(xp, pred: Real, target: Real):  # noqa: ARG001
     """Gives another unreduced array than the one that it sums."""
@@ -89,6 +95,7 @@ object.__setattr__(random_sum, "calls", [])
         ("strict", leaky),
         ("twin", mistaken),
         ("gradient", hidden),
+        ("spread", forgetful),
         ("edges", infinite),
     ],
 )

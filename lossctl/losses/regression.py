@@ -21,6 +21,7 @@ def root(xp: Any, sums: Terms, **_: Any) -> Array:
 @loss(
     "regression",
     torch="mse_loss",
+    spreads=True,
     source="Gauss 1809; torch.nn.MSELoss",
     aliases=("mean_squared_error", "l2", "l2_loss", "squared_error", "quadratic"),
 )
@@ -42,6 +43,7 @@ def mse(xp, pred: Real, target: Real, *, weight: ElementWeight = None) -> Terms:
 @loss(
     "regression",
     torch="l1_loss",
+    spreads=True,
     source="Boscovich 1757, Laplace 1793; torch.nn.L1Loss",
     aliases=("mae", "mean_absolute_error", "absolute_error", "lad"),
 )
@@ -61,6 +63,7 @@ def l1(xp, pred: Real, target: Real, *, weight: ElementWeight = None) -> Terms:
     "regression",
     source="Root of the mean squared error; scikit-learn root_mean_squared_error for one output",
     finish=root,
+    spreads=True,
     reductions=("mean",),
     aliases=("root_mean_squared_error", "root_mse", "rms"),
 )
@@ -80,6 +83,7 @@ def rmse(xp, pred: Real, target: Real) -> Terms:  # noqa: ARG001
 @loss(
     "regression",
     torch="huber_loss",
+    spreads=True,
     source="Huber 1964, doi:10.1214/aoms/1177703732; torch.nn.HuberLoss",
     aliases=("huber_loss",),
 )

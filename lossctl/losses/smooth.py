@@ -7,6 +7,7 @@ from lossctl.words import Array, NonNegative, Real
 @loss(
     "regression",
     torch="smooth_l1_loss",
+    spreads=True,
     source="Girshick 2015, Fast R-CNN, arXiv:1504.08083; torch.nn.SmoothL1Loss",
     aliases=("smoothl1", "smooth_mae", "fast_rcnn", "smooth_l1_loss"),
 )
