@@ -7,7 +7,7 @@ from typing import Any
 
 from lossctl.loss import loss
 from lossctl.numerics import share, square_root, x_log_y
-from lossctl.words import Array, ClassProbability, Positive
+from lossctl.words import Array, ClassProbability, NonNegative, Positive
 
 
 def overlap(xp: Any, first: Array, second: Array, power: float) -> Array:
@@ -16,6 +16,26 @@ def overlap(xp: Any, first: Array, second: Array, power: float) -> Array:
     one = xp.ones_like(first)
     product = xp.where(nothing, one, first) ** power * xp.where(nothing, one, second) ** (1 - power)
     return xp.sum(xp.where(nothing, xp.zeros_like(first), product), axis=1)
+
+
+@loss(
+    "distribution",
+    source="Kullback & Leibler 1951, doi:10.1214/aoms/1177729694; keras.losses.KLDivergence",
+    aliases=("kl_divergence_prob", "keras_kl_divergence"),
+)
+def kl_div_prob(xp, pred: ClassProbability, target: ClassProbability, *, eps: NonNegative = 1e-7) -> Array:
+    """Kullback-Leibler divergence of the target from the prediction, both given as probabilities.
+
+    formula: sum over classes of t ln(t / p), with both raised to at least eps
+    example: [[0.6, 0.4], [0.4, 0.6]], [[0, 1], [0, 0]] -> 0.45814304511982884
+    example: [[0.5, 0.5]], [[0.9, 0.1]] -> 0.36806420716849715
+    eps: the least probability; smaller ones are raised to it.
+    use: comparing distributions where the prediction has been through softmax already.
+    pitfall: kl_div, as torch has it, takes the prediction as log-probabilities.
+    pitfall: where pred is 0 and target is not, the true divergence is infinite; here it is what eps makes of it.
+    """
+    p, t = xp.clip(pred, eps, 1), xp.clip(target, eps, 1)
+    return xp.sum(t * xp.log(t / p), axis=1)
 
 
 @loss(

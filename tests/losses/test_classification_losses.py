@@ -134,6 +134,7 @@ FORMULAS = [
      0.5 * (PROBS * np.log(PROBS / MIDDLE) + OTHERS * np.log(OTHERS / MIDDLE)).sum(1)),
     ("renyi", (PROBS, OTHERS), {"alpha": 3}, np.log((OTHERS**3 / PROBS**2).sum(1)) / 2),
     ("renyi", (PROBS, OTHERS), {"alpha": 1}, (OTHERS * np.log(OTHERS / PROBS)).sum(1)),
+    ("kl_div_prob", (PROBS, OTHERS), {}, (OTHERS * np.log(OTHERS / PROBS)).sum(1)),
     ("hellinger", (PROBS, OTHERS), {}, np.sqrt(1 - np.sqrt(PROBS * OTHERS).sum(1))),
     ("bhattacharyya", (PROBS, OTHERS), {}, -np.log(np.sqrt(PROBS * OTHERS).sum(1))),
     ("total_variation_dist", (PROBS, OTHERS), {}, np.maximum(0, PROBS - OTHERS).sum(1)),
