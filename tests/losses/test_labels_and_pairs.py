@@ -167,3 +167,13 @@ def test_measures_of_distributions_at_their_ends():
 def test_a_divergence_that_is_infinite_says_so():
     with pytest.raises(NotFinite, match="chi2 is inf"):
         ask("chi2", [[1.0, 0.0]], [[0.5, 0.5]])
+
+
+def test_cosine_similarity_is_that_of_keras():
+    # Keras calculates in float32.
+    assert value("cosine_similarity", [[0.9, 0.2], [0.4, 0.7]], np.eye(2)) == pytest.approx(-0.92221510, abs=1e-7)
+
+
+def test_the_root_is_taken_over_all_columns():
+    # scikit-learn averages a root a column: 4.72359.
+    assert value("rmse", [[1, 2], [3, 10]], np.zeros((2, 2))) == pytest.approx(5.33854, abs=5e-6)
