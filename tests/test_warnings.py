@@ -55,6 +55,7 @@ MISTAKES = [
         ("contrastive", FAR, [[5, 5], [0, 1], [5, 0]], [1, 0, 1]),
         ("contrastive", FAR, [[5, 5], [0, 1], [5, 0]], [0, 1, 0]),
     ),
+    ("L042", ("mse", SCORES, SCORES), ("mse", SCORES, PROBS)),
     ("L040", ("triplet_margin", FAR, FAR, FAR), ("triplet_margin", FAR, FAR, [[3, 0]] * 3)),
 ]
 

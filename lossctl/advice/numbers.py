@@ -112,6 +112,17 @@ def row_numbers(sight: Sight) -> str:
     return "pred counts its rows, like an index column" if runs and not np.array_equal(pred, sight.target) else ""
 
 
+@trap("L042", "predictions that are the targets")
+def same_twice(sight: Sight) -> str:
+    """Every prediction equals its target to the last digit. Real predictions never do: the same file or column was probably
+    given twice, or the model was given the answer.
+    """
+    pred, target = sight.pred, sight.target
+    if pred.shape != target.shape or pred.size < ENOUGH or not np.array_equal(pred, target) or (pred == np.floor(pred)).all():
+        return ""
+    return f"all {pred.size} values of pred looked at equal target: was the same input given twice?"
+
+
 @trap("L039", "pairs with labels the other way round")
 def far_but_similar(sight: Sight) -> str:
     """A contrastive loss pulls similar pairs together. Where pairs labelled similar lie farther apart than the others, the
