@@ -1,0 +1,120 @@
+"""What the data could have shown: the smallest difference that it would find, and how much more data would decide.
+
+All figures are those of the two-sided paired t-test, which the sign-flip test follows closely; noncentral t as in Cohen 1988,
+ISBN 978-0-8058-0283-2. `error` is the standard error of the difference at hand, of `units` samples or clusters.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+from lossctl.errors import BadParameter
+from lossctl.statistics.special import t_power
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ALPHA, POWER = 0.05, 0.8
+# Bisections until a float is found to the last digit.
+HALVINGS = 60
+# More samples than this are no plan.
+ENDLESS = 1e15
+Decision = Literal["yes", "no", "undecided"]
+
+
+def achieved(difference: float, error: float, units: int, alpha: float = ALPHA) -> float:
+    """Power of the test if the true difference were `difference`; NaN for fewer than two units.
+
+    Of the observed difference it says nothing that p does not say (Hoenig and Heisey 2001, doi:10.1198/000313001300339897).
+    Raises: BadParameter for an alpha outside (0, 1).
+    """
+    _check(alpha=alpha)
+    if units < 2:  # noqa: PLR2004 - one value has no spread
+        return math.nan
+    if error == 0:
+        return 1.0 if difference else alpha
+    return t_power(abs(difference) / error, units - 1, alpha)
+
+
+def detectable(error: float, units: int, alpha: float = ALPHA, power: float = POWER) -> float:
+    """Smallest true difference that the test finds with probability `power`; NaN for fewer than two units.
+
+    Raises: BadParameter for an alpha or a power outside (0, 1), or a power that is not above alpha.
+    """
+    _check(alpha=alpha, power=power)
+    if units < 2:  # noqa: PLR2004 - one value has no spread
+        return math.nan
+    low, high = 0.0, 1.0
+    while t_power(high, units - 1, alpha) < power:
+        low, high = high, 2 * high
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if t_power(middle, units - 1, alpha) < power else (low, middle)
+    return high * error
+
+
+def needed(difference: float, error: float, units: int, alpha: float = ALPHA, power: float = POWER) -> float:
+    """How many units would find `difference` with probability `power`, if their spread stays as it is; at least two.
+
+    A whole number, or infinity where the difference is 0 or beyond all measure small. NaN for fewer than two units.
+    Raises: BadParameter as for `detectable`.
+    """
+    _check(alpha=alpha, power=power)
+    if units < 2 or math.isnan(difference):  # noqa: PLR2004 - one value has no spread
+        return math.nan
+    size = abs(difference) / error / math.sqrt(units) if error > 0 else math.inf
+    if difference == 0:
+        return math.inf
+    if math.isinf(size):
+        return 2
+
+    def enough(count: float) -> bool:
+        return t_power(min(size * math.sqrt(count), 1e6), count - 1, alpha) >= power
+
+    return _first(enough)
+
+
+def _first(enough: Callable[[float], bool]) -> float:
+    """Return the smallest whole number from 2 on that is enough."""
+    low, high = 1.0, 2.0
+    while not enough(high):
+        low, high = high, 2 * high
+        if high > ENDLESS:
+            return math.inf
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def _check(**shares: float) -> None:
+    for name, share in shares.items():
+        if not 0 < share < 1:
+            message = f"{name} is {share}, and probabilities here lie between 0 and 1."
+            raise BadParameter(message, hint=f"Say {name}=0.05.")
+    if shares.get("power", 1) <= shares["alpha"]:
+        message = f"A power of {shares['power']} is no more than alpha."
+        raise BadParameter(message, hint="The usual power is 0.8.")
+
+
+def noninferior(high: float, margin: float, low: float = -math.inf) -> Decision:
+    """Whether the difference is surely below `margin`, from the ends of its interval of level 1 - 2 alpha.
+
+    "yes" where the upper end is below the margin, "no" where the lower end is not, else "undecided": so too for NaN.
+    Source: Schuirmann 1987, doi:10.1007/BF01068419, one of his two tests.
+    """
+    if high < margin:
+        return "yes"
+    return "no" if low >= margin else "undecided"
+
+
+def equivalent(low: float, high: float, margin: float) -> Decision:
+    """Whether the difference is surely within `margin` of 0, from the ends of its interval of level 1 - 2 alpha.
+
+    "yes" where the interval lies within, "no" where it lies outside, else "undecided": so too for NaN.
+    Source: two one-sided tests, Schuirmann 1987, doi:10.1007/BF01068419.
+    """
+    if -margin < low and high < margin:
+        return "yes"
+    return "no" if low >= margin or high <= -margin else "undecided"
