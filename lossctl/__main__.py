@@ -8,7 +8,7 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line. Imports take most of a short run, and Ctrl-C in the middle of them is no traceback either."""
     try:
-        from lossctl.cli import main as run
+        from lossctl.program import main as run
 
         run()
     except KeyboardInterrupt:

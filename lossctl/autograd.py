@@ -1,22 +1,35 @@
-"""Gradients of a loss on a draw: by torch through our terms, by torch's own function, and by central differences."""
+"""Gradients of a loss on a draw: as `lossctl grad` finds them, by torch's own function, and by central differences."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lossctl.backends import BACKENDS
+from lossctl.binding import bind
+from lossctl.block import Selection
+from lossctl.blocks import Memory
 from lossctl.draws import Drawn, log_softmax
+from lossctl.fold import fold
+from lossctl.gradient.passes import Differentiated, stream
+from lossctl.gradient.slopes import slopes
+from lossctl.sinks import Field, MemorySink
+from lossctl.spec import Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lossctl.gradient.passes import Part
     from lossctl.loss import Loss
 
 STEP = 1e-6
+# Samples of a block: the draws have 7.
+FEW = 2
+OPTIONS = Options(nan="propagate")
 Arrays = dict[str, Any]
 
 
@@ -51,16 +64,32 @@ def _by(total: Any, leaves: Arrays, torch: Any) -> Arrays:
 
 
 def gradients(loss: Loss, drawn: Drawn) -> Arrays:
-    """The gradient of the mean by every real input, through the loss's own terms and finish."""
+    """The gradient of the mean by every real input, as `lossctl grad` finds it: streamed, over several blocks if it can be."""
     backend = BACKENDS.get("torch")()
-    leaves, arrays = _leaves(loss, drawn, backend.torch)
-    inputs = [arrays.pop(argument.name) for argument in loss.signature.inputs]
-    tensors = {tensor.name: arrays.get(tensor.name) for tensor in loss.signature.tensors}
-    result = loss.terms(backend.xp, *inputs, **tensors, **drawn.params)
-    terms: Arrays = dict(result) if isinstance(result, dict) else {"value": result}
-    terms.setdefault("weight", backend.xp.ones_like(next(iter(terms.values()))))
-    sums = {name: term.sum() for name, term in terms.items()}
-    return _by(loss.finish(backend.xp, sums, **drawn.params), leaves, backend.torch)
+    readers = {name: Memory(array, name) for name, array in drawn.arrays.items()}
+    bound = bind(loss, readers, drawn.params, OPTIONS)
+    tally = fold([bound], BACKENDS.get("numpy")(), OPTIONS, Selection())[0]
+    found = slopes(bound, tally.sums.finish(), tally.n, "mean", (), backend)
+    real = tuple(sorted(_real(loss)))
+    sinks = {name: MemorySink(Field(name, readers[name].shape, np.dtype(np.float64))) for name in real}
+    one = Differentiated(bound, real, (), found)
+    stream(one, backend, OPTIONS, Selection(), work=lambda part: part, take=partial(_put, sinks), block=FEW * bound.elements)
+    return {name: _by_logits(name, sink.array, drawn) for name, sink in sinks.items()}
+
+
+def _put(sinks: dict[str, MemorySink], part: Part) -> None:
+    for name, placed in part.placed.items():
+        if placed.axis is None:
+            sinks[name].array += placed.array
+        else:
+            sinks[name].put(placed.array, placed.start, placed.axis)
+
+
+def _by_logits(name: str, gradient: Any, drawn: Drawn) -> Any:
+    """The gradient by log-probabilities, as that by the logits that they were made from."""
+    if name not in drawn.logits:
+        return gradient
+    return gradient - np.exp(drawn.arrays[name]) * gradient.sum(axis=-1, keepdims=True)
 
 
 def twin_gradients(loss: Loss, drawn: Drawn) -> tuple[float, Arrays]:

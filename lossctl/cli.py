@@ -1,31 +1,27 @@
 """The command line: words, help and exit codes. Nothing heavy is imported before a command needs it.
 
-Commands return what they have to print, and `main` prints it, so that a closed pipe or a failure in the middle leaves
-nothing half said.
+Commands return what they have to print, and `lossctl.program` prints it, so that a closed pipe or a failure in the middle
+leaves nothing half said.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import sys
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lossctl import __version__
-from lossctl.errors import InputError, LossctlError, TooLarge, UsageError
-from lossctl.options import Computing, Talk, spread
-from lossctl.streams import JSON, drop, put, tell, tell_error, terminal
+from lossctl.errors import UsageError
+from lossctl.options import Computing, Grading, Talk, spread
+from lossctl.streams import JSON, tell, terminal
 
 if TYPE_CHECKING:
+    from lossctl.errors import LossctlError
     from lossctl.report import Report
 
-INTERRUPTED, PIPE_CLOSED = 130, 141
 COLORS = ("auto", "always", "never")
-# What Typer calls the types of options, in the words of those who type them.
-PLAIN = {"int": "whole number", "float": "number"}
 
 app = typer.Typer(
     name="lossctl",
@@ -38,6 +34,7 @@ app = typer.Typer(
 )
 
 Losses = Annotated[str, typer.Argument(metavar="LOSSES|SPEC.yaml", help="LOSS[:param=value][,LOSS…], @task, or a spec.")]
+Loss = Annotated[str, typer.Argument(metavar="LOSS|SPEC.yaml", help="LOSS[:param=value…], or a spec.")]
 Sources = Annotated[
     list[str], typer.Argument(metavar="PRED TARGET [MORE…]", help="PATH, PATH:KEY, - for stdin.", show_default=False)
 ]
@@ -81,6 +78,27 @@ def compute(losses: Losses, sources: Sources = [], *, options: Computing, typed:
     check_overwriting(spec, options.output)
     report, error = run(spec, _say(options), document=_wants_document(options))
     return _print(report, options, error)
+
+
+@app.command()
+@spread
+def grad(losses: Loss, sources: Sources = [], *, options: Grading, typed: set[str]) -> Printed:  # noqa: B006
+    """Differentiate a loss: a summary of the gradient, and with -o the array.
+
+    Example: lossctl grad mse pred.npy target.npy -o grad.npy
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from lossctl.commands.grad import run, wanted_of
+    from lossctl.request import check_overwriting, compute_spec
+    from lossctl.sinks import is_array
+
+    arrays = [path for path in options.output if is_array(path)]
+    reports = replace(options, output=[path for path in options.output if path not in arrays])
+    _check_outputs(reports)
+    spec = compute_spec([losses, *sources], options, typed)
+    check_overwriting(spec, options.output)
+    report, error = run(spec, wanted_of(options, arrays), _say(options), document=_wants_document(reports))
+    return _print(report, reports, error)
 
 
 @app.command("list")
@@ -178,61 +196,3 @@ def _color(options: Talk) -> bool:
     if options.color != "auto":
         return options.color == "always"
     return not os.environ.get("NO_COLOR") and bool(os.environ.get("FORCE_COLOR") or terminal())
-
-
-def main() -> NoReturn:
-    """Run the command line and exit with the code that its table promises."""
-    arguments = sys.argv[1:] or ["--help"]
-    try:
-        code = _run(arguments)
-    except BrokenPipeError:
-        drop(sys.stdout)
-        code = PIPE_CLOSED
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    sys.exit(code)
-
-
-def _run(arguments: list[str]) -> int:
-    """Run a command and print what it returns; whatever goes wrong, a person sees a sentence."""
-    try:
-        result = app(_protected(arguments), prog_name="lossctl", standalone_mode=False)
-        if not isinstance(result, Printed):
-            return int(result or 0)
-        put(result.text)
-        return tell_error(result.error, arguments) if result.error else 0
-    except typer.Abort:
-        return INTERRUPTED
-    except (BrokenPipeError, KeyboardInterrupt):
-        raise
-    except Exception as error:  # noqa: BLE001 - a bug, too, is said in a sentence
-        return tell_error(_said(error), arguments)
-
-
-def _protected(arguments: list[str]) -> list[str]:
-    """`-:KEY` is a key of stdin, not an option; `@SOURCE` means the same source and begins with no dash."""
-    return [f"@{argument}" if argument.startswith("-:") else argument for argument in arguments]
-
-
-def _said(error: Exception) -> LossctlError:
-    """Whatever went wrong, as one of our errors."""
-    if isinstance(error, LossctlError):
-        return error
-    if isinstance(error, typer.TyperException):
-        return _usage(error)
-    if isinstance(error, MemoryError):
-        return TooLarge("There is not enough memory for this.", hint="Give it more, or less at once.")
-    if isinstance(error, OSError):
-        return InputError(f"The system refused: {error.strerror or error}.", hint="--debug shows what it was doing.")
-    message = f"This is a bug in lossctl: {type(error).__name__}: {error}."
-    return LossctlError(message, hint="Please report it on the project's issue tracker with what --debug prints.")
-
-
-def _usage(error: Any) -> LossctlError:
-    """An error of the command line's own grammar, as one of ours."""
-    command = getattr(getattr(error, "ctx", None), "command_path", "lossctl")
-    message = " ".join(error.format_message().split()).rstrip(".")
-    message = re.sub(r"a valid (int|float)( range)?\b", lambda found: f"a {PLAIN[found[1]]}", message)
-    negative = re.match(r"No such option: -[\d.]", message)
-    hint = "Put -- before inputs that begin with a dash." if negative else f"See: {command} --help"
-    return UsageError(message if message.endswith("?") else f"{message}.", hint=hint)

@@ -33,7 +33,8 @@ QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "
 class Outcome:
     """What one loss came to.
 
-    `value` is a float, or a nested list under `none`; `samples` are pairs of sample number and value.
+    `value` is a float, or a nested list under `none`; `samples` are pairs of sample number and value; `sums` are those of the
+    loss's terms.
     """
 
     value: Any
@@ -42,6 +43,7 @@ class Outcome:
     groups: Mapping[int, tuple[float, int]] = field(default_factory=dict)
     samples: tuple[NumPyArray, NumPyArray] | None = None
     stats: Mapping[str, float] = field(default_factory=dict)
+    sums: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def coverage(self) -> float:
@@ -142,7 +144,7 @@ def _outcome(bound: Bound, tally: Tally, options: Options) -> Outcome:
     }
     samples = _samples(bound, tally) if tally.rows else None
     stats = statistics(samples[1]) if samples is not None and options.stats else {}
-    return Outcome(value, tally.n, tally.skipped, groups, samples, stats)
+    return Outcome(value, tally.n, tally.skipped, groups, samples, stats, sums)
 
 
 def _scalar(options: Options) -> str:

@@ -71,11 +71,11 @@ def fold(  # noqa: PLR0913 - everything that a pass depends on
 
     Raises: NotFinite, OutOfDomain, NothingLeft, ShapeMismatch, TooLarge.
     """
-    _keep_memory()
+    keep_memory()
     tallies = [Tally() for _ in bounds]
     passes: dict[tuple[int, int], list[int]] = {}
     for number, bound in enumerate(bounds):
-        passes.setdefault((bound.n, _elements(bound, options)), []).append(number)
+        passes.setdefault((bound.n, elements_of(bound, options)), []).append(number)
     jobs = 1 if options.backend == "torch" else options.jobs
     for (n, elements), members in passes.items():
         selection.check(n)
@@ -87,7 +87,7 @@ def fold(  # noqa: PLR0913 - everything that a pass depends on
     return tallies
 
 
-def _keep_memory() -> None:
+def keep_memory() -> None:
     """Make glibc keep the memory of freed blocks: it raises its thresholds to the largest array that it has given back.
 
     Without this every temporary array of every block is mapped, faulted in page by page, and unmapped: six times slower.
@@ -114,7 +114,7 @@ def _fold_block(  # noqa: PLR0913, PLR0917 - everything that a block depends on
     return tallies
 
 
-def _elements(bound: Bound, options: Options) -> int:
+def elements_of(bound: Bound, options: Options) -> int:
     """How many elements a sample counts for when blocks are cut; 0 for a loss that is read whole, which cuts nothing.
 
     Raises: TooLarge where it would not fit.
@@ -144,7 +144,7 @@ def _add(tally: Tally, bound: Bound, block: Block, keep: Keep) -> None:
     detailed = bool(keep) or block.selection.groups is not None
     if plain and (detailed or block.selection.weights is not None or block.selection.by_element):
         terms["weight"] = xp.ones_like(next(iter(terms.values())))
-    terms = _masked(_weighted(terms, block), block)
+    terms = counted(terms, block)
     tally.n += block.kept
     tally.skipped += block.stop - block.start - block.kept
     totals = {name: total(xp, term) for name, term in terms.items()}
@@ -184,6 +184,11 @@ def unreduced(bound: Bound, arrays: Arrays, xp: Any, index: Callable[[], NumPyAr
     with np.errstate(all="ignore"):
         result = bound.loss.terms(xp, *inputs, **tensors, **bound.params)
     return dict(result) if isinstance(result, dict) else {"value": result}
+
+
+def counted(terms: Arrays, block: Block) -> Arrays:
+    """Weigh and mask terms by what the selection says counts."""
+    return _masked(_weighted(terms, block), block)
 
 
 def _weighted(terms: Arrays, block: Block) -> Arrays:

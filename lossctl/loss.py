@@ -56,7 +56,8 @@ class Loss:
     `whole` couples samples to one another, so that all are read at once; `pairs` needs memory for every pair of them.
     `spreads` says that inputs of any real number make the value NaN or infinite where one of them is, so that they need
     no look of their own. `guard(xp, index, *inputs, **params)` raises for values that no word of the vocabulary can
-    refuse; `index` holds the numbers of the samples in the whole data, for its message.
+    refuse; `index` holds the numbers of the samples in the whole data, for its message. `flat` says that the gradient is no
+    guide, since it is 0 wherever it exists or that of one sample alone, and names the nearest loss that can be trained with.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Loss:
     spreads: bool = False
     reductions: tuple[str, ...] = REDUCTIONS
     guard: Guard | None = None
+    flat: str = ""
     origin: str = "lossctl"
 
     @cached_property

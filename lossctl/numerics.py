@@ -8,6 +8,23 @@ if TYPE_CHECKING:
     from lossctl.signature import Array
 
 
+def followed(x: Any) -> bool:
+    """Whether torch follows gradients through an array or a parameter."""
+    return bool(getattr(x, "requires_grad", False))
+
+
+def held(xp: Any, x: Array) -> Array:  # noqa: ARG001 - every function here takes the namespace first
+    """The array as a constant: torch follows gradients, others do not."""
+    return x.detach() if hasattr(x, "detach") else x
+
+
+def raised(xp: Any, x: Array, least: float) -> Array:
+    """max(x, least), whose derivative is 1 also where it is `least`: torch raises variances unseen by its gradients."""
+    if not followed(x):
+        return xp.clip(x, least, None)
+    return xp.where(x < least, x - held(xp, x) + least, x)
+
+
 def log_softmax(xp: Any, scores: Array, axis: int) -> Array:
     """Logarithm of the softmax along `axis`, shifted by the maximum so that large scores do not overflow."""
     shifted = scores - xp.max(scores, axis=axis, keepdims=True)
@@ -45,6 +62,14 @@ def square_root(xp: Any, x: Array) -> Array:
     return xp.where(nothing, xp.zeros_like(x), xp.sqrt(xp.where(nothing, xp.ones_like(x), x)))
 
 
+def power(xp: Any, base: Array, exponent: float) -> Array:
+    """A power of what is not negative; where that is 0 its derivative is not infinite below exponent 1, but 0."""
+    if not 0 < exponent < 1:
+        return base**exponent
+    nothing = base == 0
+    return xp.where(nothing, xp.zeros_like(base), xp.where(nothing, xp.ones_like(base), base) ** exponent)
+
+
 def share(xp: Any, part: Array, whole: Array) -> Array:
     """Give part / whole, and 0 where both are 0."""
     nothing = (part == 0) & (whole == 0)
@@ -59,14 +84,17 @@ def x_log_y(xp: Any, x: Array, y: Array) -> Array:
 
 
 def norm(xp: Any, x: Array, p: float, axis: int) -> Array:
-    """The p-norm along `axis`; p = 0 counts what is not zero, p = inf takes the largest."""
+    """The p-norm along `axis`; p = 0 counts what is not zero, p = inf takes the largest.
+
+    The gradient at a vector of zeros is 0, as in torch.linalg.vector_norm.
+    """
     size = xp.abs(x)
     if p == 0:
         return xp.sum(xp.astype(x != 0, x.dtype), axis=axis)
     if p == float("inf"):
         return xp.max(size, axis=axis)
-    if p == 1:
+    if p == 1 and not followed(p):
         return xp.sum(size, axis=axis)
-    if p == 2:  # noqa: PLR2004 - the Euclidean norm has a square root of its own
-        return xp.sqrt(xp.sum(x * x, axis=axis))
-    return xp.sum(size**p, axis=axis) ** (1 / p)
+    if p == 2 and not followed(p):  # noqa: PLR2004 - the Euclidean norm has a square root of its own
+        return square_root(xp, xp.sum(x * x, axis=axis))
+    return power(xp, xp.sum(power(xp, size, p), axis=axis), 1 / p)

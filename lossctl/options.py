@@ -116,16 +116,12 @@ class Reading(Talk):
 
 
 @dataclass(frozen=True)
-class Computing(Reading):
-    """What `compute` takes."""
+class Gated(Reading):
+    """What every command takes that reduces losses and may bound results."""
 
     reduction: Annotated[
         str, _option("--reduction", metavar="HOW", panel=RESULT, doc="mean, sum, none or batchmean, as in torch.")
     ] = "mean"
-    per_sample: Annotated[bool, _option("--per-sample", panel=RESULT, doc="One row a sample.")] = False
-    worst: Annotated[int, _option("--worst", panel=RESULT, min=0, metavar="N", doc="The N samples with the largest loss.")] = 0
-    best: Annotated[int, _option("--best", panel=RESULT, min=0, metavar="N", doc="The N samples with the smallest loss.")] = 0
-    stats: Annotated[bool, _option("--stats", panel=RESULT, doc="Spread of the per-sample losses.")] = False
     max: Annotated[Words, _option("--max", panel=GATES, metavar="KEY=V", doc="Fail (exit 1) above V. Repeatable.")] = field(
         default_factory=list
     )
@@ -137,6 +133,43 @@ class Computing(Reading):
     )
     rtol: Annotated[float, _option("--rtol", metavar="X", panel=GATES, min=0, doc="Relative tolerance of --expect.")] = 1e-9
     atol: Annotated[float, _option("--atol", metavar="X", panel=GATES, min=0, doc="Absolute tolerance of --expect.")] = 0.0
+
+
+@dataclass(frozen=True)
+class Computing(Gated):
+    """What `compute` takes."""
+
+    per_sample: Annotated[bool, _option("--per-sample", panel=RESULT, doc="One row a sample.")] = False
+    worst: Annotated[int, _option("--worst", panel=RESULT, min=0, metavar="N", doc="The N samples with the largest loss.")] = 0
+    best: Annotated[int, _option("--best", panel=RESULT, min=0, metavar="N", doc="The N samples with the smallest loss.")] = 0
+    stats: Annotated[bool, _option("--stats", panel=RESULT, doc="Spread of the per-sample losses.")] = False
+
+
+@dataclass(frozen=True)
+class Grading(Gated):
+    """What `grad` takes."""
+
+    wrt: Annotated[
+        Words,
+        _option("--wrt", metavar="NAME", panel=INPUT, doc="By which input, or param:NAME; all for every input. Repeatable."),
+    ] = field(default_factory=list)
+    eps: Annotated[
+        float, _option("--eps", metavar="X", panel=RESULT, min=0, doc="Slopes of single losses below X count as saturated.")
+    ] = 1e-6
+    check: Annotated[bool, _option("--check", panel=GATES, doc="Compare with central differences; exit 1 if wrong.")] = False
+    precision: Annotated[
+        Words, _option("--precision", metavar="TYPE", panel=RESULT, doc="What fp16, bf16 or fp32 would lose. Repeatable.")
+    ] = field(default_factory=list)
+    clip_norm: Annotated[
+        float | None, _option("--clip-norm", metavar="X", panel=RESULT, min=0, doc="What clipping to this norm would do.")
+    ] = None
+    clip_value: Annotated[
+        float | None, _option("--clip-value", metavar="X", panel=RESULT, min=0, doc="What clipping each element would do.")
+    ] = None
+    tensorboard: Annotated[
+        str, _option("--tensorboard", metavar="DIR", panel=RESULT, doc="Write histogram and scalars for TensorBoard.")
+    ] = ""
+    step: Annotated[int, _option("--step", metavar="N", panel=RESULT, min=0, doc="The step that TensorBoard shows.")] = 0
 
 
 def spread(command: Callable[..., Any]) -> Callable[..., Any]:

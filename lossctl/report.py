@@ -15,7 +15,9 @@ class Report:
     """A result before it has a format.
 
     `columns` and `rows` are what tables show; the column that `value` prints bare is named by `bare`. `document` is the
-    machine-readable result, made of plain Python values, in which NaN and infinity may still stand.
+    machine-readable result, made of plain Python values, in which NaN and infinity may still stand. Where there is a column
+    `heads`, people see the table upright: one line a column, and one column for each row, under its entry there. `more` are
+    tables that only people see, below.
     """
 
     columns: tuple[str, ...]
@@ -23,6 +25,22 @@ class Report:
     document: Mapping[str, Any] = field(default_factory=dict)
     bare: str = "value"
     title: str = ""
+    heads: str = ""
+    more: Sequence[Report] = ()
+
+    def parts(self) -> list[Report]:
+        """The tables that people see."""
+        return [_upright(self) if self.heads else self, *self.more]
+
+
+def _upright(report: Report) -> Report:
+    heads = [str(row[report.heads]) for row in report.rows]
+    rows = [
+        {"": column, **{head: row.get(column) for head, row in zip(heads, report.rows, strict=True)}}
+        for column in report.columns
+        if column != report.heads and any(row.get(column) is not None for row in report.rows)
+    ]
+    return Report(("", *heads), rows, title=report.title)
 
 
 def strict(value: Any) -> Any:

@@ -12,7 +12,7 @@ from lossctl.spec import Gate, Given, Options, Spec, parse_losses, parse_params,
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from lossctl.options import Computing
+    from lossctl.options import Gated
 
 CHOICES = {
     "reduction": ("mean", "sum", "none", "batchmean"),
@@ -25,8 +25,8 @@ FILLED = ("on", "by", "weights", "mask", "in_format")
 ORDERS = ("per_sample", "worst", "best")
 
 
-def compute_spec(words: Sequence[str], options: Computing, typed: set[str]) -> Spec:
-    """Return the spec that a `compute` command line means.
+def compute_spec(words: Sequence[str], options: Gated, typed: set[str]) -> Spec:
+    """Return the spec that a command line means.
 
     Raises: UsageError, BadParameter, and what reading a spec file raises.
     """
@@ -42,7 +42,7 @@ def compute_spec(words: Sequence[str], options: Computing, typed: set[str]) -> S
         spec = Spec(
             losses=losses, positional=tuple(Given(text=word.removeprefix("@")) for word in words[1:]), options=Options()
         )
-        typed = {field.name for field in fields(Options)}
+        typed = {field.name for field in fields(Options) if hasattr(options, field.name)}
     pairs = _pairs(options.input, "-i", "NAME=SOURCE")
     named = {name: Given(text=_from_here(source, spec.folder)) for name, source in pairs}
     gates = spec.gates + tuple(_gates(options))
@@ -64,7 +64,7 @@ def _is_spec(words: Sequence[str]) -> bool:
     return True
 
 
-def _check_choices(options: Computing, typed: set[str]) -> None:
+def _check_choices(options: Gated, typed: set[str]) -> None:
     for name, known in CHOICES.items():
         value = getattr(options, name)
         if value not in known:
@@ -89,7 +89,7 @@ def _check_order(options: Options) -> None:
         raise UsageError(message, hint="Keep one of them.")
 
 
-def _overlay(base: Options, typed_options: Computing, typed: set[str], folder: str) -> Options:
+def _overlay(base: Options, typed_options: Gated, typed: set[str], folder: str) -> Options:
     """What was typed wins over what the spec file says; paths that were typed are relative to where they were typed."""
     changes: dict[str, Any] = {name: getattr(typed_options, name) for name in typed & {field.name for field in fields(Options)}}
     for name in ("weights", "mask"):
@@ -173,7 +173,7 @@ def _read(spec: Spec) -> Iterable[Path]:
             continue
 
 
-def _gates(options: Computing) -> Iterable[Gate]:
+def _gates(options: Gated) -> Iterable[Gate]:
     """`KEY=V`, split at the last `=`, since a key may be `huber:delta=0.5`."""
     for kind in ("max", "min", "expect"):
         for item in getattr(options, kind):

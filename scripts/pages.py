@@ -10,7 +10,7 @@ import numpy as np
 
 from lossctl.autograd import gradients
 from lossctl.checks import value
-from lossctl.commands.listing import describe
+from lossctl.commands.listing import NO_GUIDE, describe
 from lossctl.draws import Drawn
 from lossctl.frameworks import FRAMEWORKS
 from lossctl.losses import catalogue
@@ -156,7 +156,9 @@ def page(loss: Loss, found: list[Curve]) -> str:
     """The page of one loss in Markdown."""
     facts = describe(loss)
     lines = [f"# {loss.name}", "", facts["summary"], "", f"**Formula:** `{facts['formula']}`", "", "## When to use it", ""]
-    lines += [f"{facts['use']}", "", "## Inputs", "", "| name | shape | takes | domain | activation |", "|---|---|---|---|---|"]
+    lines += [f"{facts['use']}", ""]
+    lines += [f"The gradient is {NO_GUIDE}; train with [{loss.flat}]({loss.flat}.md).", ""] if loss.flat else []
+    lines += ["## Inputs", "", "| name | shape | takes | domain | activation |", "|---|---|---|---|---|"]
     lines += [
         f"| `{a['name']}` | `{a['shape']}` | {a['takes']} | {a['domain']} | {a['needs']} |"
         for a in (*facts["inputs"], *facts["tensors"])

@@ -9,13 +9,12 @@ import pytest
 from lossctl.backends import BACKENDS
 from lossctl.binding import bind, scalars
 from lossctl.block import Selection
-from lossctl.blocks import Memory, whole
+from lossctl.blocks import Memory
+from lossctl.commands import grad
 from lossctl.engine import evaluate
 from lossctl.errors import LossctlError
-from lossctl.fold import unreduced
 from lossctl.losses import LOSSES, catalogue
-from lossctl.spec import Options
-from lossctl.values import cast
+from lossctl.spec import Given, LossSpec, Options, Spec
 
 CASES = json.loads((Path(__file__).parent / "data" / "vectors.json").read_text())["cases"]
 ALIASES = {"input": "pred", "log_probs": "pred", "targets": "target"}
@@ -25,15 +24,6 @@ OURS = {
     "softmargin_big/none": ([1000.0], {"input": [1.0]}),
     "softmargin_big/mean": (1000.0, {"input": [1.0]}),
     "softmargin_big/sum": (1000.0, {"input": [1.0]}),
-}
-# Gradients by these inputs are not compared, for the reasons beside them.
-NOT_COMPARED = {
-    # torch clamps the variance unseen by autograd, so that below eps it has the gradient of eps; ours is that of a constant.
-    "gauss": {"var"},
-    "gauss_full": {"var"},
-    # The gradient of an infinite loss is nan in torch; here it is 0, as that of a constant.
-    "ctc_short": {"log_probs"},
-    "ctc_rep": {"log_probs"},
 }
 
 
@@ -59,24 +49,17 @@ def run(case, nan, backend="numpy"):
 
 
 def gradients(case):
-    """Gradients through our terms, of the reduced loss, or of its sum where it is not reduced."""
-    backend, options = BACKENDS.get("torch")(), Options(nan="propagate")
-    bound = tied(case, options)
-    arrays = {slot.input.name: backend.give(cast(whole(slot.reader), slot, options)) for slot in bound.slots}
-    leaves = {name: arrays[ALIASES.get(name, name)].requires_grad_() for name in case["grad_of_sum"]}
-    terms = unreduced(bound, arrays, backend.xp)
-    terms.setdefault("weight", backend.xp.ones_like(next(iter(terms.values()))))
-    sums = {name: term.sum() for name, term in terms.items()}
-    totals = {"mean": bound.loss.finish(backend.xp, sums, **bound.params), "batchmean": sums["value"] / bound.n}
-    total = totals.get(case["reduction"], sums["value"])
-    if total.requires_grad:
-        total.backward()
-    return {name: np.zeros(leaf.shape) if leaf.grad is None else leaf.grad.numpy() for name, leaf in leaves.items()}
-
-
-def by_logits(case, gradient):
-    """torch's CTC gives the gradient by the scores that log_softmax was applied to, and calls it that by log_probs."""
-    return gradient - np.exp(numbers(case["inputs"]["log_probs"])) * gradient.sum(axis=-1, keepdims=True)
+    """What `lossctl grad` answers, by every input that torch's gradient is known for."""
+    tensors = {tensor.name for tensor in LOSSES.get(case["loss"]).signature.tensors}
+    inputs = {ALIASES.get(name, name): Given(value=numbers(value)) for name, value in case["inputs"].items()}
+    params = {name: numbers(value) if name in tensors else value for name, value in case["params"].items()}
+    options = Options(reduction=case["reduction"], nan="propagate")
+    spec = Spec(losses=(LossSpec(case["loss"], params),), inputs=inputs, options=options)
+    wrt = {name: ALIASES.get(name, name) for name in case["grad_of_sum"]}
+    report, error = grad.run(spec, grad.Wanted(wrt=tuple(wrt.values())), lambda _: None, document=False)
+    assert error is None
+    found = report.document["gradient"]
+    return {name: found if len(wrt) == 1 else found[own] for name, own in wrt.items()}
 
 
 def test_every_case_is_one_of_a_loss():
@@ -86,7 +69,6 @@ def test_every_case_is_one_of_a_loss():
 
 def test_every_exception_is_a_case():
     assert set(OURS) <= {case["id"] for case in CASES}
-    assert set(NOT_COMPARED) <= {case["id"].partition("/")[0] for case in CASES}
 
 
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
@@ -100,10 +82,11 @@ def test_value_equals_torch(case, backend):
 def test_gradient_equals_torch(case):
     _, wanted = OURS.get(case["id"], (None, case["grad_of_sum"]))
     found = gradients(case)
-    for name in set(found) - NOT_COMPARED.get(case["id"].partition("/")[0], set()):
+    assert set(found) == set(wanted)
+    for name, gradient in found.items():
         right = np.asarray(numbers(wanted[name]))
-        ours = by_logits(case, found[name]) if case["loss"] == "ctc" else found[name]
-        np.testing.assert_allclose(ours.reshape(right.shape), right, rtol=1e-9, atol=1e-9)
+        assert np.shape(gradient) == np.shape(numbers(case["inputs"][name]))
+        np.testing.assert_allclose(np.reshape(gradient, right.shape), right, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "error" in case], ids=lambda case: case["id"])

@@ -105,10 +105,26 @@ def report(
     answer: Answer, checks: Sequence[Check], inputs: Sequence[Mapping[str, Any]], warnings: Sequence[Warned] = ()
 ) -> Report:
     """Put an answer into a report."""
+    document = document_of("compute", answer, checks, inputs, warnings)
+    if answer.wants_samples:
+        return _samples_report(answer, document)
+    if answer.total is not None:
+        return _sum_report(answer, document)
+    return _plain_report(answer, document)
+
+
+def document_of(
+    command: str,
+    answer: Answer,
+    checks: Sequence[Check],
+    inputs: Sequence[Mapping[str, Any]],
+    warnings: Sequence[Warned],
+) -> dict[str, Any]:
+    """The machine-readable result of a command that computes losses."""
     document: dict[str, Any] = {
         "schema": "lossctl/result/1",
         "version": __version__,
-        "command": "compute",
+        "command": command,
         "signature": signature(answer),
         "inputs": list(inputs),
         "results": results(answer),
@@ -117,11 +133,7 @@ def report(
     }
     if answer.total is not None:
         document["total"] = {"value": answer.total, "status": status(answer.total)}
-    if answer.wants_samples:
-        return _samples_report(answer, document)
-    if answer.total is not None:
-        return _sum_report(answer, document)
-    return _plain_report(answer, document)
+    return document
 
 
 def results(answer: Answer) -> list[dict[str, Any]]:

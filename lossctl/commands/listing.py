@@ -14,6 +14,7 @@ from lossctl.signature import ANY
 from lossctl.spec import parse_losses
 
 OTHERS = "others"
+NO_GUIDE = "no guide: 0 wherever it exists, or that of one sample alone"
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,7 +68,7 @@ def info(name: str) -> Report:
 
     Raises: UnknownName.
     """
-    if re.fullmatch(r"[Ll]\d+", name):
+    if re.fullmatch(r"[Ll]\d+", name) and spelling(name) not in LOSSES.rows():
         return _warning(name)
     barred = _impossible(name)
     if barred:
@@ -146,6 +147,7 @@ def describe(loss: Loss) -> dict[str, Any]:
         ],
         "reductions": list(loss.reductions),
         "merge": loss.merge,
+        "train_with": loss.flat or None,
         "use": loss.doc.use,
         "pitfalls": list(loss.doc.pitfalls),
         "examples": list(loss.doc.examples),
@@ -176,6 +178,8 @@ def _lines(loss: Loss) -> Iterable[tuple[str, str]]:
         yield f"param {tensor.name}", f"{takes}: {loss.doc.parameters.get(tensor.name, '')}"
     yield "reductions", ", ".join(loss.reductions)
     yield "merge", loss.merge
+    if loss.flat:
+        yield "gradient", f"{NO_GUIDE}; train with {loss.flat}"
     yield "use", loss.doc.use
     for example in loss.doc.examples:
         yield "example", example

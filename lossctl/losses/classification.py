@@ -4,7 +4,7 @@ from typing import Any
 
 from lossctl.errors import BadParameter
 from lossctl.loss import Terms, loss
-from lossctl.numerics import log_softmax, softplus
+from lossctl.numerics import followed, log_softmax, softplus
 from lossctl.words import (
     Array,
     ClassLogits,
@@ -47,7 +47,7 @@ def label_cross_entropy(
     of_class = ones if weight is None else xp.reshape(xp.take(weight, xp.reshape(index, (-1,)), axis=0), index.shape) * ones
     value = -xp.squeeze(xp.take_along_axis(logp, xp.expand_dims(index, axis=1), axis=1), axis=1)
     value = value if weight is None else value * of_class
-    if smoothing:
+    if smoothing or followed(smoothing):
         spread = -xp.sum(logp if weight is None else logp * per_class(xp, weight, logp), axis=1)
         value = (1 - smoothing) * value + smoothing / logp.shape[1] * spread
     return {"value": xp.where(kept, value, xp.zeros_like(value)), "weight": of_class}

@@ -8,6 +8,7 @@ from lossctl.words import AnyLabel, Array, ClassScores, Count, Label
 @loss(
     "classification",
     source="sklearn.metrics.zero_one_loss",
+    flat="cross_entropy",
     aliases=("misclassification", "error_rate", "zero_one_loss", "subset_zero_one"),
 )
 def zero_one(xp, pred: AnyLabel, target: AnyLabel) -> Array:
@@ -25,7 +26,12 @@ def zero_one(xp, pred: AnyLabel, target: AnyLabel) -> Array:
     return xp.astype(wrong, xp.float64)
 
 
-@loss("classification", source="Hamming 1950; sklearn.metrics.hamming_loss", aliases=("hamming_loss", "label_error_rate"))
+@loss(
+    "classification",
+    source="Hamming 1950; sklearn.metrics.hamming_loss",
+    flat="bce_with_logits",
+    aliases=("hamming_loss", "label_error_rate"),
+)
 def hamming(xp, pred: AnyLabel, target: AnyLabel) -> Array:
     """The share of single labels that are wrong.
 
@@ -41,6 +47,7 @@ def hamming(xp, pred: AnyLabel, target: AnyLabel) -> Array:
 @loss(
     "classification",
     source="Russakovsky 2015, arXiv:1409.0575; one minus sklearn.metrics.top_k_accuracy_score",
+    flat="cross_entropy",
     aliases=("topk_error", "top_k", "top_k_accuracy_error"),
 )
 def top_k_error(xp, pred: ClassScores, target: Label, *, k: Count = 2) -> Array:

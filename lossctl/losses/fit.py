@@ -11,6 +11,7 @@ from typing import Any
 from lossctl.loss import Terms, loss
 from lossctl.losses.deviance import check_power, tweedie_unit
 from lossctl.losses.quantile import tilted
+from lossctl.numerics import held
 from lossctl.words import Array, Fraction, Real, VariancePower
 
 ALIKE: dict[str, Any] = {"reductions": ("mean",), "whole": True}
@@ -42,7 +43,7 @@ def score(xp: Any, lost: Array, best: Array) -> Terms:
 
 def quantile(xp: Any, values: Array, q: float) -> Array:
     """The q-quantile of each column, one that makes the pinball loss least."""
-    place = min(max(math.ceil(q * values.shape[0]) - 1, 0), values.shape[0] - 1)
+    place = min(max(math.ceil(held(xp, q) * values.shape[0]) - 1, 0), values.shape[0] - 1)
     return xp.sort(values, axis=0)[place : place + 1, ...]
 
 
@@ -177,6 +178,7 @@ def d2_tweedie(xp, pred: Real, target: Real, *, power: VariancePower = 0.0) -> T
     source="scikit-learn median_absolute_error",
     finish=by_column,
     **ALIKE,
+    flat="l1",
     aliases=("median_absolute_error", "medae"),
 )
 def median_ae(xp, pred: Real, target: Real) -> Terms:
@@ -205,5 +207,6 @@ def max_error(xp, pred: Real, target: Real) -> Terms:
     example: [1, 2, 3, 4], [1.5, 2, 1, 8] -> 4.0
     use: guarantees: no prediction is off by more than this.
     pitfall: a single sample decides, so it grows with the size of the data.
+    pitfall: only the worst sample has a gradient; lp with a large p shares it out among the bad ones.
     """
     return {"largest": xp.max(xp.abs(pred - target))}

@@ -5,7 +5,7 @@ from typing import Any
 from lossctl.loss import Terms, loss
 from lossctl.losses.classification import per_class
 from lossctl.losses.labels import at_label, counted
-from lossctl.numerics import log_softmax, sigmoid, softplus
+from lossctl.numerics import log_softmax, power, sigmoid, softplus
 from lossctl.words import Array, ClassLogits, ClassWeight, Integer, Label, Logits, NonNegative, Probability, Scalar
 
 
@@ -45,7 +45,7 @@ def focal(xp, pred: Logits, target: Probability, *, alpha: Scalar = 0.25, gamma:
         over all elements is smaller by orders.
     pitfall: raw scores are wanted; for classes that exclude each other take focal_multiclass.
     """
-    value = binary_cross_entropy(xp, pred, target) * missed(xp, pred, target) ** gamma
+    value = binary_cross_entropy(xp, pred, target) * power(xp, missed(xp, pred, target), gamma)
     return balanced(value, target, alpha)
 
 
@@ -76,7 +76,7 @@ def focal_multiclass(
     pitfall: with gamma = 0 and alpha it is not the weighted cross_entropy, whose mean divides by the weights.
     """
     logp = at_label(xp, log_softmax(xp, pred, axis=1), target, ignore_index)
-    value = -((-xp.expm1(logp)) ** gamma) * logp
+    value = -power(xp, -xp.expm1(logp), gamma) * logp
     if alpha is not None:
         value = value * at_label(xp, xp.broadcast_to(per_class(xp, alpha, pred), pred.shape), target, ignore_index)
     return counted(xp, value, target, ignore_index)
@@ -126,5 +126,5 @@ def poly_binary(
     pitfall: the paper takes epsilon = 2 for classification and -1 for detection; no one value fits both.
     """
     miss = missed(xp, pred, target)
-    value = miss**gamma * (binary_cross_entropy(xp, pred, target) + epsilon * miss)
+    value = power(xp, miss, gamma) * (binary_cross_entropy(xp, pred, target) + epsilon * miss)
     return balanced(value, target, alpha)

@@ -5,7 +5,7 @@ from typing import Any
 from lossctl.errors import BadParameter
 from lossctl.loss import Terms, loss
 from lossctl.losses.classification import label_cross_entropy, soft_cross_entropy
-from lossctl.numerics import log_softmax
+from lossctl.numerics import followed, held, log_softmax
 from lossctl.words import (
     Array,
     ClassBias,
@@ -98,10 +98,14 @@ def linear_cross_entropy(
     return label_cross_entropy(xp, logp, target, weight, ignore_index, label_smoothing)
 
 
-def clamped_log(xp: Any, x: Array) -> Array:
-    """The logarithm, but no less than -100; there its derivative is the largest that torch has, and the value unchanged."""
+def clamped_log(xp: Any, x: Array, rest: Array) -> Array:
+    """The logarithm, but no less than -100, with torch's derivative: rest / max(x rest, 1e-12), where rest is 1 - x."""
     low = (x >= 0) & (x <= LEAST)
-    return xp.where(low, x / LEAST_SLOPE + LEAST_LOG, xp.log(xp.where(low, xp.ones_like(x), x)))
+    value = xp.where(low, xp.full_like(x, LEAST_LOG), xp.log(xp.where(low, xp.ones_like(x), x)))
+    if not followed(x):
+        return value
+    steep = (x >= 0) & (rest >= 0) & (x * rest < LEAST_SLOPE)
+    return xp.where(steep, held(xp, value) + (x - held(xp, x)) * held(xp, rest) / LEAST_SLOPE, value)
 
 
 @loss(
@@ -120,10 +124,11 @@ def bce(xp, pred: Probability, target: Probability, *, weight: TrailingWeight = 
     use: probabilities that come from elsewhere; with scores bce_with_logits is the better one.
     pitfall: a wrong and certain prediction costs 100 and not infinity, so that the loss stands still while it gets worse.
     pitfall: other libraries cut the probability instead: Keras at 1e-7, which makes 100 a 16.1, scikit-learn at 2.2e-16.
-    pitfall: within 1e-12 of 0 and 1 torch's gradient is (p - t) / 1e-12; here it is that at 0 and 1 where the prediction is
-        wrong, and the derivative elsewhere.
+    pitfall: within 1e-12 of 0 and 1 the gradient is (p - t) / 1e-12, as in torch: never larger than 1e12, and not 0 where the
+        value stands still at 100. By the target it is that of the value, at most 100; torch's is infinite there.
     """
-    value = -(target * clamped_log(xp, pred) + (1 - target) * clamped_log(xp, 1 - pred))
+    rest = 1 - pred
+    value = -(target * clamped_log(xp, pred, rest) + (1 - target) * clamped_log(xp, rest, pred))
     return value if weight is None else value * weight
 
 

@@ -85,9 +85,12 @@ def hellinger(xp, pred: ClassProbability, target: ClassProbability) -> Array:
     example: [[0.5, 0.5]], [[0.9, 0.1]] -> 0.32491969623290634
     use: comparing distributions by a bounded distance that keeps the triangle inequality.
     pitfall: some call its square by the same name.
-    pitfall: its slope is infinite where a probability is 0; where both are equal the gradient is taken as 0.
+    pitfall: its slope is infinite where one probability is 0 and the other is not; where both are equal, or both 0, the
+        gradient is taken as 0.
     """
-    gap = xp.sqrt(pred) - xp.sqrt(target)
+    neither = (pred == 0) & (target == 0)
+    p, t = (xp.where(neither, xp.ones_like(chance), chance) for chance in (pred, target))
+    gap = xp.sqrt(p) - xp.sqrt(t)
     return square_root(xp, 0.5 * xp.sum(gap * gap, axis=1))
 
 

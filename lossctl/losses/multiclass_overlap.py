@@ -9,7 +9,8 @@ groups, weights, single samples) is done to each class, and the formula finishes
 from typing import Any
 
 from lossctl.loss import Terms, loss
-from lossctl.losses.overlap import Region, power, tversky_cost
+from lossctl.losses.overlap import Region, tversky_cost
+from lossctl.numerics import followed, power
 from lossctl.words import Array, ClassesCounted, ClassProbability, Flag, Integer, Label, NonNegative, Positive
 
 
@@ -42,7 +43,9 @@ def mean_tversky(xp: Any, sums: Terms, *, classes: str, gamma: float = 1.0, igno
     """The mean over classes of one minus Tversky's index, or of its power."""
     region = regions(xp, sums)
     costs = tversky_cost(xp, region, **params)
-    return over_classes(xp, costs if gamma == 1 else power(xp, costs, gamma), region[2], classes)
+    return over_classes(
+        xp, costs if gamma == 1 and not followed(gamma) else power(xp, xp.clip(costs, 0, None), gamma), region[2], classes
+    )
 
 
 def mean_dice(xp: Any, sums: Terms, **params: Any) -> Array:

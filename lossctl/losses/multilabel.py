@@ -4,7 +4,7 @@ from typing import Any
 
 from lossctl.loss import Terms, loss
 from lossctl.losses.labels import counted, is_label
-from lossctl.numerics import log_softmax, log_sum_exp, share, sigmoid, softplus
+from lossctl.numerics import log_softmax, log_sum_exp, power, share, sigmoid, softplus
 from lossctl.words import (
     Array,
     ClassLogits,
@@ -53,7 +53,7 @@ def asymmetric_multilabel(
     pitfall: negatives with p below clip have no gradient at all.
     """
     p, q = sigmoid(xp, pred), sigmoid(xp, -pred)
-    positive = q**gamma_pos * xp.log(xp.clip(p, eps, None))
+    positive = power(xp, q, gamma_pos) * xp.log(xp.clip(p, eps, None))
     negative = xp.clip(p - clip, 0, None) ** gamma_neg * xp.log(xp.clip(xp.clip(q + clip, None, 1), eps, None))
     return -xp.sum(target * positive + (1 - target) * negative, axis=1)
 
@@ -86,7 +86,7 @@ def asymmetric_single(
     """
     logp = log_softmax(xp, pred, axis=1)
     right = is_label(xp, target, pred)
-    weight = xp.where(right, (-xp.expm1(logp)) ** gamma_pos, xp.exp(gamma_neg * logp))
+    weight = xp.where(right, power(xp, -xp.expm1(logp), gamma_pos), xp.exp(gamma_neg * logp))
     smooth = (1 - eps) * xp.astype(right, logp.dtype) + eps / logp.shape[1]
     return counted(xp, -xp.sum(smooth * weight * logp, axis=1), target, ignore_index)
 
@@ -143,6 +143,7 @@ def _contrast(xp: Any, pred: Array, on: Array, tp: float, tn: float, axis: int) 
 @loss(
     "classification",
     source="Tsoumakas 2010, doi:10.1007/978-0-387-09823-4_34; sklearn.metrics.label_ranking_loss",
+    flat="zlpr",
     aliases=("label_ranking_loss", "ranking_loss"),
 )
 def label_ranking(xp, pred: LabelScores, target: MultiHot) -> Array:
@@ -164,6 +165,7 @@ def label_ranking(xp, pred: LabelScores, target: MultiHot) -> Array:
 @loss(
     "classification",
     source="Tsoumakas 2010, doi:10.1007/978-0-387-09823-4_34; sklearn.metrics.coverage_error",
+    flat="zlpr",
     aliases=("coverage",),
 )
 def coverage_error(xp, pred: LabelScores, target: MultiHot) -> Array:

@@ -5,6 +5,7 @@
 from typing import Any
 
 from lossctl.loss import Terms, loss
+from lossctl.numerics import power
 from lossctl.words import Array, Binary, Flag, NonNegative, Positive, Probability
 
 # What is common to prediction and mask, all of the prediction, all of the mask.
@@ -31,12 +32,6 @@ def tversky_cost(
     return cost(xp, overlap, target, eps=eps, log_loss=log_loss)
 
 
-def power(xp: Any, base: Array, exponent: float) -> Array:
-    """A power that is 0, with derivative 0, where the base is 0, or below it by rounding."""
-    above = base > 0
-    return xp.where(above, xp.where(above, base, xp.ones_like(base)) ** exponent, xp.zeros_like(base))
-
-
 def pooled(sums: Terms) -> Region:
     """The region that sums without classes describe."""
     return sums["both"], sums["pred"], sums["target"]
@@ -53,8 +48,8 @@ def one_minus_tversky(xp: Any, sums: Terms, **params: Any) -> Array:
 
 
 def focused(xp: Any, sums: Terms, *, gamma: float, **params: Any) -> Array:
-    """A power of one minus Tversky's index."""
-    return power(xp, tversky_cost(xp, pooled(sums), **params), gamma)
+    """A power of one minus Tversky's index, which rounding may bring below 0."""
+    return power(xp, xp.clip(tversky_cost(xp, pooled(sums), **params), 0, None), gamma)
 
 
 def one_minus_mcc(xp: Any, sums: Terms, *, eps: float) -> Array:

@@ -22,7 +22,8 @@ def tilted(xp: Any, short: Array, q: float | Array) -> Array:
 
 def one_sided(xp: Any, short: Array, q: float) -> Array:
     """The factor of each side: 1 - q where the prediction is too high, else q."""
-    return xp.where(short < 0, xp.full_like(short, 1 - q), xp.full_like(short, q))
+    over = xp.astype(short < 0, short.dtype)
+    return over + (1 - 2 * over) * q
 
 
 @loss(

@@ -3,6 +3,7 @@
 from typing import Any
 
 from lossctl.loss import Terms, loss
+from lossctl.numerics import raised, square_root
 from lossctl.words import Array, ElementWeight, Flag, NonNegative, Positive, Real, Variance
 
 HALF_LOG_2PI = 0.9189385332046727
@@ -15,7 +16,7 @@ def weighted(value: Array, weight: Array | None) -> Terms:
 
 def root(xp: Any, sums: Terms, **_: Any) -> Array:
     """Take the square root once, after all squares are pooled."""
-    return xp.sqrt(sums["square"] / sums["weight"])
+    return square_root(xp, sums["square"] / sums["weight"])
 
 
 @loss(
@@ -75,6 +76,7 @@ def rmse(xp, pred: Real, target: Real) -> Terms:  # noqa: ARG001
     use: reporting regression quality; as an objective it has the same optimum as mse.
     pitfall: the mean of batch RMSEs is not the RMSE of the data; here squares are pooled and the root is taken once.
     pitfall: with several outputs scikit-learn averages one root a column, a different number.
+    pitfall: at a perfect fit the gradient is 0 here; torch.sqrt of mse_loss has nan there, from which no training comes back.
     """
     error = pred - target
     return {"square": error * error}
@@ -122,9 +124,10 @@ def gaussian_nll(xp, pred: Real, target: Real, var: Variance, *, full: Flag = Fa
     use: regression that also says how sure it is.
     pitfall: var is a variance, not a standard deviation and not its logarithm.
     pitfall: for pred (N, D), a var of shape (N,) is one variance a row, not one a column.
-    pitfall: where var is below eps the gradient by var is 0, while torch's goes on as if var were eps.
+    pitfall: where var is below eps the value stands still, but the gradient by var goes on as if var were eps, as in torch:
+        central differences show 0 there.
     """
-    safe = xp.clip(var, eps, None)
+    safe = raised(xp, var, eps)
     error = pred - target
     value = 0.5 * (xp.log(safe) + error * error / safe)
     return value + HALF_LOG_2PI if full else value

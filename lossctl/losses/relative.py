@@ -3,16 +3,12 @@
 from typing import Any
 
 from lossctl.loss import Terms, loss
-from lossctl.numerics import share, square_root
+from lossctl.losses.regression import root
+from lossctl.numerics import share
 from lossctl.words import AboveMinusOne, Array, Flag, NonNegative, Real
 
 # scikit-learn's.
 SMALLEST = 2.220446049250313e-16
-
-
-def root(xp: Any, sums: Terms, **_: Any) -> Array:
-    """Take the square root once, after all squares are pooled."""
-    return square_root(xp, sums["square"] / sums["weight"])
 
 
 def ratio(xp: Any, sums: Terms, **_: Any) -> Array:

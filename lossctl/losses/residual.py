@@ -1,7 +1,5 @@
 """Losses of an error alone, between the square and the absolute value."""
 
-import math
-
 from lossctl.loss import loss
 from lossctl.words import Array, AtLeastOne, Positive, Real
 
@@ -78,9 +76,8 @@ def wing(xp, pred: Real, target: Real, *, width: Positive = 5.0, curvature: Posi
     pitfall: it is made for coordinates in pixels; for targets in [0, 1] both parameters must shrink too.
     """
     size = xp.abs(pred - target)
-    inside = width * xp.log1p(xp.clip(size, None, width) / curvature)
-    offset = width - width * math.log1p(width / curvature)
-    return xp.where(size < width, inside, size - offset)
+    inside = xp.clip(size, None, width)
+    return width * xp.log1p(inside / curvature) + (size - inside)
 
 
 @loss(

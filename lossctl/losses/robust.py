@@ -152,7 +152,7 @@ def barron(xp, pred: Real, target: Real, *, alpha: Extended = 1.0, scale: Positi
     pitfall: above 2 it grows faster than the square; at inf it is exp((e/scale)^2 / 2) - 1 and soon overflows.
     """
     square = scaled_square(pred, target, scale)
-    if math.isinf(alpha):
+    if abs(alpha) == math.inf:
         return xp.expm1(0.5 * square) if alpha > 0 else -xp.expm1(-0.5 * square)
     if alpha == 0:
         return xp.log1p(0.5 * square)

@@ -5,7 +5,7 @@ from typing import Any
 from lossctl.errors import BadParameter
 from lossctl.loss import Terms, loss
 from lossctl.losses.fit import centred
-from lossctl.losses.relative import root
+from lossctl.losses.regression import root
 from lossctl.numerics import share, square_root
 from lossctl.words import Array, Count, NonNegative, Real, Series, Spread
 

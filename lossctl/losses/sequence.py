@@ -4,7 +4,7 @@ from typing import Any
 
 from lossctl.errors import BadParameter, OutOfDomain
 from lossctl.loss import Terms, loss
-from lossctl.numerics import log_sum_exp
+from lossctl.numerics import followed, held, log_sum_exp
 from lossctl.words import Array, Flag, FrameCount, Index, LabelCount, SequenceLabels, SequenceLogProbability
 
 
@@ -62,10 +62,16 @@ def ctc(
     pitfall: time comes first: log-probabilities are (T, N, C), the batch is axis 1.
     pitfall: a sequence needs as many frames as labels, and one more for each repeated label, or the loss is infinite.
     pitfall: raw scores in place of log-probabilities give a number, and a wrong one.
+    pitfall: the gradient by pred follows torch's convention: the derivative plus e^pred within input_lengths, which is the
+        gradient by the raw scores where pred is their log_softmax. Central differences of pred show the derivative alone.
+    pitfall: the gradient of an infinite loss is nan, as in torch; with zero_infinity it is 0.
     """
     inside = _within(xp, target, target_lengths)
     labels = _with_blanks(xp, xp.where(inside, target, xp.full_like(target, blank)), blank)
     value = -_log_likelihood(xp, pred, labels, input_lengths, target_lengths, blank)
+    if followed(pred):
+        more = _more_of_torch(xp, pred, input_lengths)
+        value = value + (more if zero_infinity else _lost(xp, value == xp.inf, more))
     if zero_infinity:
         value = xp.where(xp.isinf(value), xp.zeros_like(value), value)
     least = xp.clip(target_lengths, 1, None)
@@ -92,6 +98,19 @@ def _log_likelihood(xp: Any, pred: Array, labels: Array, frames: Array, lengths:
         state = xp.where((time < frames)[:, None], moved, state)
     ends = (places == 2 * lengths[:, None]) | (places == 2 * lengths[:, None] - 1)
     return log_sum_exp(xp, xp.where(ends, state, impossible), axis=1)
+
+
+def _more_of_torch(xp: Any, pred: Array, frames: Array) -> Array:
+    """A zero for each sequence whose derivative is what torch adds to ours: e^pred in the frames that count."""
+    inside = xp.arange(pred.shape[0], device=pred.device)[:, None] < frames[None, :]
+    mass = xp.sum(xp.where(inside[:, :, None], xp.exp(pred), xp.zeros_like(pred)), axis=(0, 2))
+    return xp.where(xp.isfinite(mass), mass - held(xp, mass), xp.zeros_like(mass))
+
+
+def _lost(xp: Any, infinite: Array, zeros: Array) -> Array:
+    """The zeros, with derivative nan where the loss is infinite: that of a root at 0, times 0."""
+    root = xp.sqrt(xp.where(infinite, zeros, xp.ones_like(zeros)))
+    return xp.where(infinite, root * root, zeros)
 
 
 def _shift(xp: Any, array: Array, by: int, fill: float) -> Array:

@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 
 def render(report: Report, style: Style) -> str:
     """Return a header, a rule that sets numbers to the right, and one line for each row, rounded for reading."""
+    return "\n".join(_render(part, style) for part in report.parts())
+
+
+def _render(report: Report, style: Style) -> str:
+    title = f"**{_escaped(report.title)}**\n\n" if report.title else ""
     rule = ["---:" if numeric(report, column) else "---" for column in report.columns]
     cells = [[_escaped(cell) for cell in line] for line in (report.columns, *texts(report, style))]
-    return "".join(map(_line, (cells[0], rule, *cells[1:])))
+    return title + "".join(map(_line, (cells[0], rule, *cells[1:])))
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -1,18 +1,15 @@
-"""Results into files, whole or not at all: written under another name in the same folder, then renamed."""
+"""Results into files, whole or not at all."""
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from lossctl.errors import InputError, UsageError
+from lossctl.drafts import atomic
+from lossctl.errors import UsageError
 from lossctl.render import render
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lossctl.render.style import Style
     from lossctl.report import Report
 
@@ -48,43 +45,3 @@ def write(report: Report, path: str, style: Style) -> None:
     with atomic(path) as file:
         # A file name that is no UTF-8 reaches Python as half a character, which cannot be encoded.
         file.write(text.encode(errors="backslashreplace"))
-
-
-@contextmanager
-def atomic(path: str) -> Iterator[BinaryIO]:
-    """Yield a binary file that becomes `path` when the block ends well, and leaves no trace when it does not.
-
-    An existing file keeps its mode, a link keeps pointing where it points, and a new file gets the mode of the umask.
-    Raises: InputError where the folder is missing, or the file cannot be written.
-    """
-    with _explained(path):
-        target = _target(path)
-        draft = target.with_name(f".lossctl-{os.urandom(6).hex()}.tmp")
-        try:
-            with draft.open("xb") as file:
-                yield file
-            if target.exists():
-                draft.chmod(target.stat().st_mode & 0o777)
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
-
-
-@contextmanager
-def _explained(path: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        message = f"'{path}' could not be written: {error.strerror or error}."
-        raise InputError(message, hint="Check the folder's permissions and the space that is left.") from error
-
-
-def _target(path: str) -> Path:
-    target = Path(path).resolve()
-    if not target.parent.is_dir():
-        message = f"'{path}' could not be written: there is no folder '{Path(path).parent}'."
-        raise InputError(message, hint=f"Run: mkdir -p '{Path(path).parent}'")
-    if target.exists() and not target.is_file():
-        message = f"'{path}' could not be written: it is no ordinary file."
-        raise InputError(message, hint="Name a file, new or to be replaced.")
-    return target

@@ -24,10 +24,14 @@ GAP = 3
 
 
 def render(report: Report, style: Style) -> str:
-    """Return a table drawn with lines, rounded for reading.
+    """Return tables drawn with lines, rounded for reading.
 
     Text folds to fit the width. Numbers never lose a digit: where they do not fit, the table is wider than the screen.
     """
+    return "\n".join(_render(part, style) for part in report.parts())
+
+
+def _render(report: Report, style: Style) -> str:
     import io
     import shutil
 

@@ -6,26 +6,15 @@ import pytest
 
 from lossctl.errors import InputError, UsageError
 from lossctl.render import Style, output
-from lossctl.render.output import atomic, format_of, write
+from lossctl.render.output import format_of, write
 from lossctl.report import Report
 
 REPORT = Report(("loss", "value"), [{"loss": "mse", "value": 0.25}], document={"results": [{"loss": "mse", "value": 0.25}]})
 STYLE = Style()
 
 
-class Stop(Exception):
-    """What no writer expects."""
-
-
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
-
-
-def stopped_midway(path, fault):
-    with atomic(str(path)) as file:
-        file.write(b"half")
-        file.flush()
-        raise fault
 
 
 @pytest.mark.parametrize(
@@ -80,27 +69,6 @@ def test_a_link_stays_a_link(tmp_path):
     write(REPORT, str(tmp_path / "link.csv"), STYLE)
     assert (tmp_path / "link.csv").is_symlink()
     assert (tmp_path / "real.csv").read_text().startswith("loss")
-
-
-@pytest.mark.parametrize("existing", [True, False])
-@pytest.mark.parametrize("fault", [Stop, KeyboardInterrupt])
-def test_a_failure_midway_leaves_what_was_there(tmp_path, existing, fault):
-    path = tmp_path / "r.npy"
-    if existing:
-        path.write_bytes(b"old")
-    with pytest.raises(fault):
-        stopped_midway(path, fault)
-    assert names(tmp_path) == (["r.npy"] if existing else [])
-    assert not existing or path.read_bytes() == b"old"
-
-
-def test_a_full_disk_is_said_and_leaves_what_was_there(tmp_path):
-    path = tmp_path / "r.npy"
-    path.write_bytes(b"old")
-    with pytest.raises(InputError, match=r"r\.npy' could not be written: No space left"):
-        stopped_midway(path, OSError(28, "No space left on device"))
-    assert names(tmp_path) == ["r.npy"]
-    assert path.read_bytes() == b"old"
 
 
 def test_a_failed_rename_leaves_no_draft(tmp_path, monkeypatch):

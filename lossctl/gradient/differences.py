@@ -1,0 +1,164 @@
+"""Slopes by differences of values, and what they say of a gradient: right, at a kink, too steep to say, or wrong.
+
+Each side of a point is walked in steps h, h/2 and h/4, and both sides are extrapolated to h = 0 (Richardson 1911,
+doi:10.1098/rsta.1911.0009); the last two extrapolations differ by about the error. Where the slopes do not come out, or not as
+the gradient has them, smaller and larger steps are tried, and the step with the least error counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from lossctl.blocks import NumPyArray
+
+OK, KINK, STEEP, WRONG = range(4)
+# What counts as equal, of the larger one or of the floor.
+RTOL = 1e-5
+LEVELS = (1.0, 0.5, 0.25)
+# Steps, as parts of the first: kinks nearby need smaller ones, rough values larger ones.
+FACTORS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 10.0, 100.0)
+# A slope that fails, or jumps, at this many steps needs no further ones.
+TRIES = 3
+# Errors of a slope, as parts of it: with less, no other step is tried; with more, there is no slope.
+SURE, UNSURE = 1e-6, 1e-3
+# A jump of the slope is one beyond this part of it, and this many errors.
+JUMP, ERRORS = 1e-4, 10
+# The part of the way to the edge of the domain that a step may take.
+INSIDE = 1e-2
+Change = Callable[["NumPyArray", "NumPyArray"], tuple["NumPyArray", "NumPyArray"]]
+
+
+@dataclass(frozen=True)
+class Line:
+    """Points `at`, each of which is moved in one direction inside [low, high].
+
+    `change(rows, steps)` gives by how much the values of some points change, and how large those are that do; values are
+    right to `unit` of that and of `reach`, the size of what they are calculated from.
+    """
+
+    at: NumPyArray
+    change: Change
+    low: float = -np.inf
+    high: float = np.inf
+    unit: float = float(np.finfo(np.float64).eps)
+    reach: float = 0.0
+
+
+@dataclass
+class Judged:
+    """For each point: what its gradient is, the numeric slope, and the slopes to both sides; errors are those of slopes."""
+
+    kinds: NumPyArray
+    numeric: NumPyArray
+    left: NumPyArray
+    right: NumPyArray
+    error: NumPyArray
+    relative: NumPyArray = field(default_factory=lambda: np.zeros(0))
+
+
+@dataclass(frozen=True)
+class Side:
+    """The slopes to one side in three steps, the one at h = 0, its error, and the part of it that is rounding."""
+
+    steps: NumPyArray
+    value: NumPyArray
+    error: NumPyArray
+    noise: NumPyArray
+
+
+def judge(line: Line, gradient: NumPyArray, floor: NumPyArray) -> Judged:
+    """Compare the gradient at each point with the slopes there; `floor` is a size below which slopes count as that large."""
+    count = len(line.at)
+    found = Judged(np.full(count, STEEP), *(np.full(count, np.nan) for _ in range(3)), np.full(count, np.inf))
+    quality, open_ = np.full(count, np.inf), np.arange(count)
+    with np.errstate(all="ignore"):
+        for number, factor in enumerate(FACTORS):
+            if not open_.size:
+                break
+            here = _slopes(line, open_, factor)
+            share = here.error / _scale(here, gradient[open_], floor[open_])
+            better = share < quality[open_]
+            rows = open_[better]
+            quality[rows] = share[better]
+            for name in ("kinds", "numeric", "left", "right", "error"):
+                getattr(found, name)[rows] = getattr(here, name)[better]
+            right = (here.kinds == OK) & (_beyond(here, gradient[open_]) <= _slack(here, gradient[open_], floor[open_]))
+            open_ = open_[~((share <= SURE) & (right | (number + 1 >= TRIES)))]
+        return _decided(found, quality, gradient, floor)
+
+
+def _decided(found: Judged, quality: NumPyArray, gradient: NumPyArray, floor: NumPyArray) -> Judged:
+    """Say wrong where a gradient is farther from its slopes than errors reach, and steep where there are none."""
+    scale, beyond = _scale(found, gradient, floor), _beyond(found, gradient)
+    found.relative = np.where(np.isnan(gradient), np.inf, beyond / scale)
+    wrong = ~(beyond <= _slack(found, gradient, floor))
+    found.kinds = np.where(quality > UNSURE, STEEP, np.where(wrong, WRONG, found.kinds))
+    return found
+
+
+def _beyond(found: Judged, gradient: NumPyArray) -> NumPyArray:
+    """How far the gradient is from the slope, or at a kink from the span between both slopes."""
+    low, high = np.fmin(found.left, found.right), np.fmax(found.left, found.right)
+    outside = np.maximum(np.maximum(low - gradient, gradient - high), 0.0)
+    return np.where(found.kinds == KINK, outside, np.abs(gradient - found.numeric))
+
+
+def _scale(found: Judged, gradient: NumPyArray, floor: NumPyArray) -> NumPyArray:
+    slopes = (found.numeric, gradient, np.where(found.kinds == KINK, np.fmax(np.abs(found.left), np.abs(found.right)), 0.0))
+    sizes = [np.where(np.isfinite(one), np.abs(one), 0.0) for one in slopes]
+    return np.maximum(np.maximum.reduce(sizes), np.maximum(floor, np.finfo(np.float64).tiny))
+
+
+def _slack(found: Judged, gradient: NumPyArray, floor: NumPyArray) -> NumPyArray:
+    return RTOL * _scale(found, gradient, floor) + 4 * found.error
+
+
+def _slopes(line: Line, rows: NumPyArray, factor: float) -> Judged:
+    """Slopes with steps of one size, and whether they jump at the points."""
+    at = line.at[rows]
+    step = line.unit**0.25 * np.maximum(1.0, np.abs(at)) * factor
+    room = np.minimum(*(np.where(away > 0, away, np.inf) for away in (line.high - at, at - line.low)))
+    step = np.minimum(step, INSIDE * room)
+    up, down = (_side(line, rows, np.where(open_, sign * step, 0.0)) for sign, open_ in ((1, at < line.high), (-1, at > line.low)))
+    value, error = _centre(up, down)
+    jump = np.abs(up.value - down.value)
+    size = np.fmax(np.abs(up.value), np.abs(down.value))
+    jumps = (jump > JUMP * size + ERRORS * (up.error + down.error)) & np.isfinite(jump)
+    return Judged(
+        kinds=np.where(jumps, KINK, OK),
+        numeric=value,
+        left=down.value,
+        right=up.value,
+        error=np.where(jumps, up.error + down.error, error),
+    )
+
+
+def _side(line: Line, rows: NumPyArray, step: NumPyArray) -> Side:
+    """Walk to one side; steps are what they really are once added."""
+    at, slopes, noise = line.at[rows], [], np.zeros(len(rows))
+    for level in LEVELS:
+        walked = (at + step * level) - at
+        change, size = line.change(rows, walked)
+        slopes.append(change / walked)
+        noise = line.unit * (size + line.reach) / np.abs(walked)
+    coarse, fine = 2 * slopes[1] - slopes[0], 2 * slopes[2] - slopes[1]
+    error = np.abs(fine - coarse) + noise
+    return Side(np.stack(slopes), (4 * fine - coarse) / 3, np.where(np.isnan(error), np.inf, error), noise)
+
+
+def _centre(up: Side, down: Side) -> tuple[NumPyArray, NumPyArray]:
+    """The slope from both sides; from one where the other has none, at the edge of what can be calculated.
+
+    Where neither side has a slope, as in the root of a size at 0, that both cancel means nothing.
+    """
+    first, second, third = (up.steps + down.steps) / 2
+    coarse, fine = (4 * second - first) / 3, (4 * third - second) / 3
+    error = np.abs(fine - coarse) + np.maximum(up.noise, down.noise) + INSIDE * np.minimum(up.error, down.error)
+    alone = np.where(np.isfinite(up.error), up.value, down.value)
+    both = np.isfinite(up.error) & np.isfinite(down.error)
+    return np.where(both, fine, alone), np.where(both, error, np.minimum(up.error, down.error))

@@ -1,0 +1,207 @@
+"""What a gradient looks like: its size, where it sits, how much of it is zero, and how it is spread over samples.
+
+Parts are looked at on the threads that made them, and added up in the order of blocks. Sizes are counted in bins of 1/64 of
+an octave, whose upper edges belong to them, so that every question about a power of two has an exact answer.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lossctl.sums import Sums
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lossctl.blocks import NumPyArray
+
+# Bits of the fraction that are left out: 6 of 52 stay, which makes 64 bins an octave.
+COARSE = 46
+PER_OCTAVE = 1 << (52 - COARSE)
+# The last bin holds the largest finite number.
+BINS = 0x7FF << (52 - COARSE)
+# So many samples are sorted; of more, the share of the largest is counted in bins, which is right to 2 %.
+SORTED = 1 << 20
+# Positions of values that are not finite, at most.
+LISTED = 5
+Where = tuple[int, ...]
+
+
+def bins(sizes: NumPyArray) -> NumPyArray:
+    """The bin of each finite size > 0."""
+    bits = np.ascontiguousarray(sizes, np.float64).view(np.int64)
+    return (bits - 1) >> COARSE
+
+
+def upper_edges(numbers: NumPyArray) -> NumPyArray:
+    """The largest size in each bin."""
+    return ((np.asarray(numbers, np.int64) + 1) << COARSE).view(np.float64)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many elements have a size in each bin from `first` on: row 0 counts those above zero, row 1 those below."""
+
+    first: int
+    numbers: NumPyArray
+
+    @staticmethod
+    def of(values: NumPyArray) -> Counts:
+        """Count what is not zero."""
+        flat = values.reshape(-1)
+        kept = flat if np.count_nonzero(flat) == flat.size else flat[flat != 0]
+        if not kept.size:
+            return Counts(0, np.zeros((2, 0), np.int64))
+        places = bins(np.abs(kept))
+        first = int(places.min())
+        width = int(places.max()) - first + 1
+        places += width * (kept < 0) - first
+        return Counts(first, np.bincount(places, minlength=2 * width).reshape(2, width))
+
+    def add_to(self, total: NumPyArray) -> None:
+        """Add to counts of all bins."""
+        total[:, self.first : self.first + self.numbers.shape[1]] += self.numbers
+
+
+@dataclass
+class Look:
+    """Figures of one part of a gradient; `norms` are the lengths of its samples' gradients, and `crowd` counts them."""
+
+    n: int = 0
+    zeros: int = 0
+    small: int = 0
+    largest: float = 0.0
+    at: Where = ()
+    missing: int = 0
+    places: list[Where] = field(default_factory=list)
+    total: float = 0.0
+    square: float = 0.0
+    sizes: Counts = field(default_factory=lambda: Counts.of(np.zeros(0)))
+    norms: NumPyArray = field(default_factory=lambda: np.zeros(0))
+    crowd: Counts = field(default_factory=lambda: Counts.of(np.zeros(0)))
+
+
+def look(array: NumPyArray, start: Where, axis: int, tiny: float) -> Look:
+    """Look at a part of a gradient whose first element is at `start` of the whole, and whose samples lie along `axis`.
+
+    Sizes below `tiny` count as small.
+    """
+    if not array.size:
+        return Look()
+    values = np.ascontiguousarray(array, np.float64).reshape(array.shape)
+    found = Look(n=values.size, square=float(np.vdot(values, values)))
+    if not math.isfinite(found.square):
+        values = _without_missing(values, found, start)
+    sizes = np.abs(values)
+    place = np.unravel_index(int(np.argmax(sizes)), sizes.shape)
+    found.largest = float(sizes[place])
+    found.at = tuple(int(i) + offset for i, offset in zip(place, start, strict=True))
+    found.small = int(np.count_nonzero(sizes < tiny)) - found.missing
+    found.zeros = values.size - int(np.count_nonzero(values)) - found.missing
+    found.total = float(values.sum())
+    found.sizes = Counts.of(values)
+    found.norms = lengths(values, axis)
+    found.crowd = found.sizes if found.norms.size == values.size else Counts.of(found.norms)
+    return found
+
+
+def _without_missing(values: NumPyArray, found: Look, start: Where) -> NumPyArray:
+    """Set NaN and infinities to 0 and remember where they are; squares may overflow without them."""
+    bad = ~np.isfinite(values)
+    found.missing = int(bad.sum())
+    wheres = zip(*(place[:LISTED].tolist() for place in np.nonzero(bad)), strict=True)
+    found.places = [tuple(i + offset for i, offset in zip(where, start, strict=True)) for where in wheres]
+    kept = np.where(bad, 0.0, values)
+    with np.errstate(over="ignore"):
+        found.square = float(np.vdot(kept, kept))
+    return kept
+
+
+def lengths(values: NumPyArray, axis: int) -> NumPyArray:
+    """The Euclidean length of each sample's gradient; a 0-d array is one sample."""
+    if values.ndim < 2:  # noqa: PLR2004 - one number a sample
+        return np.abs(values).reshape(-1)
+    flat = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
+    return np.sqrt(np.einsum("ij,ij->i", flat, flat))  # type: ignore[no-any-return]
+
+
+@dataclass
+class Profile:
+    """Figures of a whole gradient.
+
+    `sizes` counts elements above zero in row 0 and below in row 1, by bin. `norms` are the lengths of the gradients by sample
+    as long as they are few; `crowd` counts them in bins, whatever the sign.
+    """
+
+    n: int = 0
+    zeros: int = 0
+    small: int = 0
+    largest: float = 0.0
+    at: Where = ()
+    missing: int = 0
+    places: list[Where] = field(default_factory=list)
+    sums: Sums = field(default_factory=Sums)
+    sizes: NumPyArray = field(default_factory=lambda: np.zeros((2, BINS), np.int64))
+    samples: int = 0
+    norms: list[NumPyArray] = field(default_factory=list)
+    crowd: NumPyArray = field(default_factory=lambda: np.zeros((2, BINS), np.int64))
+
+    def add(self, part: Look) -> None:
+        """Take in a later part."""
+        if part.largest > self.largest or not self.n:
+            self.largest, self.at = part.largest, part.at
+        self.places = (self.places + part.places)[:LISTED]
+        for name in ("n", "zeros", "small", "missing"):
+            setattr(self, name, getattr(self, name) + getattr(part, name))
+        self.sums.add("sum", part.total)
+        self.sums.add("square", part.square)
+        part.sizes.add_to(self.sizes)
+        part.crowd.add_to(self.crowd)
+        self.samples += len(part.norms)
+        self.norms.append(part.norms)
+        if self.samples > SORTED:
+            self.norms.clear()
+
+    @property
+    def norm(self) -> float:
+        """The Euclidean length of the whole gradient; infinite where squares overflow."""
+        return math.sqrt(self.sums.finish().get("square", 0.0))
+
+    @property
+    def mean(self) -> float:
+        """The mean of its finite elements; NaN if there are none."""
+        finite = self.n - self.missing
+        return self.sums.finish()["sum"] / finite if finite else math.nan
+
+    def share_of_top(self, share: float = 0.01) -> float:
+        """The part of all lengths by sample that the `share` of samples with the longest have; at least one sample."""
+        wanted = max(1, math.ceil(self.samples * share))
+        if self.samples > SORTED:
+            return _share_of_top(self.crowd.sum(axis=0), wanted)
+        ordered = np.sort(np.concatenate([np.zeros(0), *self.norms]))[::-1]
+        total = float(ordered.sum())
+        return float(ordered[:wanted].sum()) / total if total else math.nan
+
+    def octaves(self) -> Iterator[tuple[float, float, int, int]]:
+        """Low and high edge (which belongs to it) of each octave, and how many elements are above and below zero in it."""
+        used = np.nonzero(self.sizes.any(axis=0))[0] // PER_OCTAVE
+        for octave in range(int(used.min()), int(used.max()) + 1) if used.size else ():
+            part = slice(octave * PER_OCTAVE, (octave + 1) * PER_OCTAVE)
+            low, high = upper_edges(np.asarray([part.start - 1, part.stop - 1])).tolist()
+            yield low, high, *self.sizes[:, part].sum(axis=1).tolist()
+
+
+def _share_of_top(crowd: NumPyArray, wanted: int) -> float:
+    """The same from bins, each of which stands for its upper edge."""
+    sizes = crowd * np.where(crowd > 0, upper_edges(np.arange(BINS)), 0.0)
+    above = np.cumsum(crowd[::-1])[::-1]
+    boundary = int(np.count_nonzero(above >= wanted)) - 1
+    if boundary < 0:
+        return 1.0 if sizes.any() else math.nan
+    rest = wanted - int(above[boundary] - crowd[boundary])
+    top = float(sizes[boundary + 1 :].sum()) + rest * float(upper_edges(np.asarray(boundary)))
+    return top / float(sizes.sum())

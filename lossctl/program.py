@@ -1,0 +1,75 @@
+"""One run of the program: from what was typed to what is printed, and to the code that it exits with."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any, NoReturn
+
+import typer
+
+from lossctl.cli import Printed, app
+from lossctl.errors import InputError, LossctlError, TooLarge, UsageError
+from lossctl.streams import drop, put, tell_error
+
+INTERRUPTED, PIPE_CLOSED = 130, 141
+# What Typer calls the types of options, in the words of those who type them.
+PLAIN = {"int": "whole number", "float": "number"}
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the code that its table promises."""
+    arguments = sys.argv[1:] or ["--help"]
+    try:
+        code = _run(arguments)
+    except BrokenPipeError:
+        drop(sys.stdout)
+        code = PIPE_CLOSED
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a command and print what it returns; whatever goes wrong, a person sees a sentence."""
+    try:
+        result = app(_protected(arguments), prog_name="lossctl", standalone_mode=False)
+        if not isinstance(result, Printed):
+            return int(result or 0)
+        put(result.text)
+        return tell_error(result.error, arguments) if result.error else 0
+    except typer.Abort:
+        return INTERRUPTED
+    except (BrokenPipeError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # noqa: BLE001 - a bug, too, is said in a sentence
+        return tell_error(_said(error), arguments)
+
+
+def _protected(arguments: list[str]) -> list[str]:
+    """`-:KEY` is a key of stdin, not an option; `@SOURCE` means the same source and begins with no dash."""
+    return [f"@{argument}" if argument.startswith("-:") else argument for argument in arguments]
+
+
+def _said(error: Exception) -> LossctlError:
+    """Whatever went wrong, as one of our errors."""
+    if isinstance(error, LossctlError):
+        return error
+    if isinstance(error, typer.TyperException):
+        return _usage(error)
+    if isinstance(error, MemoryError):
+        return TooLarge("There is not enough memory for this.", hint="Give it more, or less at once.")
+    if isinstance(error, OSError):
+        return InputError(f"The system refused: {error.strerror or error}.", hint="--debug shows what it was doing.")
+    message = f"This is a bug in lossctl: {type(error).__name__}: {error}."
+    return LossctlError(message, hint="Please report it on the project's issue tracker with what --debug prints.")
+
+
+def _usage(error: Any) -> LossctlError:
+    """An error of the command line's own grammar, as one of ours."""
+    command = getattr(getattr(error, "ctx", None), "command_path", "lossctl")
+    message = " ".join(error.format_message().split()).rstrip(".")
+    message = re.sub(r"a valid (int|float)( range)?\b", lambda found: f"a {PLAIN[found[1]]}", message)
+    negative = re.match(r"No such option: -[\d.]", message)
+    hint = "Put -- before inputs that begin with a dash." if negative else f"See: {command} --help"
+    return UsageError(message if message.endswith("?") else f"{message}.", hint=hint)
