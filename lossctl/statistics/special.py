@@ -8,13 +8,20 @@ from __future__ import annotations
 import math
 from functools import cache
 from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from lossctl.statistics.arrays import Floats
 
 NORMAL = NormalDist()
 # Beyond these degrees of freedom, the expansion of the t quantile in 1/df is exact to the last digits.
 MANY = 1_000_000
 NODES = 96
 TINY = 1e-300
-EPS = 1e-16
+# Products of two roundings cannot come nearer to 1 for certain.
+EPS = 4e-16
 STEPS = 100_000
 
 
@@ -79,6 +86,7 @@ def t_cdf(t: float, df: float) -> float:
     return tail if t < 0 else 1 - tail
 
 
+@cache
 def t_upper(tail: float, df: float) -> float:
     """Value that Student's t exceeds with probability `tail`, which is in (0, 1/2]."""
     z = -normal_quantile(tail)
@@ -120,12 +128,15 @@ def t_power(shift: float, df: float, alpha: float) -> float:
 @cache
 def _deviations(df: float) -> list[tuple[float, float]]:
     """Nodes and weights of s / sigma: Gauss-Legendre over ten standard deviations, normalised."""
-    import numpy as np
-
     spread = 10 / math.sqrt(2 * df)
     low, high = max(0.0, 1 - spread), 1 + spread
-    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    nodes, weights = _legendre()
     values = (low + high) / 2 + (high - low) / 2 * nodes
     logs = (df - 1) * np.log(values) - df * (values * values - 1) / 2
     density = weights * np.exp(logs - logs.max())
     return list(zip(values.tolist(), (density / density.sum()).tolist(), strict=True))
+
+
+@cache
+def _legendre() -> tuple[Floats, Floats]:
+    return np.polynomial.legendre.leggauss(NODES)
