@@ -14,7 +14,7 @@ import typer
 
 from lossctl import __version__
 from lossctl.errors import UsageError
-from lossctl.options import Computing, Grading, Talk, spread
+from lossctl.options import Comparing, Computing, Grading, Talk, spread
 from lossctl.streams import JSON, tell, terminal
 
 if TYPE_CHECKING:
@@ -99,6 +99,25 @@ def grad(losses: Loss, sources: Sources = [], *, options: Grading, typed: set[st
     check_overwriting(spec, options.output)
     report, error = run(spec, wanted_of(options, arrays), _say(options), document=_wants_document(reports))
     return _print(report, reports, error)
+
+
+@app.command()
+@spread
+def compare(losses: Losses, sources: Sources = [], *, options: Comparing, typed: set[str]) -> Printed:  # noqa: B006
+    """Compare predictions under one loss or several, or several losses on one prediction.
+
+    Example: lossctl compare mse,l1 base.npy new.npy -t target.npy
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from lossctl.commands.compare import run, wanted_of
+    from lossctl.request import check_overwriting, compute_spec
+
+    _check_outputs(options)
+    wanted = wanted_of(options, sources)
+    spec = compute_spec([losses], options, typed)
+    check_overwriting(spec, options.output)
+    report, error = run(spec, wanted, _say(options), document=_wants_document(options))
+    return _print(report, options, error)
 
 
 @app.command("list")

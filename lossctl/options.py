@@ -172,6 +172,41 @@ class Grading(Gated):
     step: Annotated[int, _option("--step", metavar="N", panel=RESULT, min=0, doc="The step that TensorBoard shows.")] = 0
 
 
+@dataclass(frozen=True)
+class Comparing(Gated):
+    """What `compare` takes."""
+
+    target: Annotated[
+        str, _option("--target", "-t", metavar="SOURCE", panel=INPUT, doc="The target; without it the last input is.")
+    ] = ""
+    baseline: Annotated[
+        str, _option("--baseline", metavar="SOURCE", panel=INPUT, doc="What the others are compared with; else the first.")
+    ] = ""
+    cluster_by: Annotated[
+        str, _option("--cluster-by", metavar="COLUMN|SOURCE", panel=HOW, doc="Rows that belong together, such as a user's.")
+    ] = ""
+    order: Annotated[
+        str, _option("--order", metavar="COLUMN|SOURCE", panel=HOW, doc="The order in time; tests by Diebold-Mariano.")
+    ] = ""
+    horizon: Annotated[int, _option("--horizon", metavar="H", panel=HOW, min=1, doc="Steps that forecasts look ahead.")] = 1
+    test: Annotated[str, _option("--test", metavar="TEST", panel=HOW, doc="auto, flip, t, mcnemar, wilcoxon or dm.")] = "auto"
+    correction: Annotated[
+        str, _option("--correction", metavar="HOW", panel=HOW, doc="For several tests: maxt, holm, bh or none.")
+    ] = "maxt"
+    alpha: Annotated[float, _option("--alpha", metavar="X", panel=HOW, doc="The level of tests and intervals.")] = 0.05
+    resamples: Annotated[int, _option("--resamples", metavar="N", panel=HOW, min=99, doc="Random flips of a test.")] = 9_999
+    seed: Annotated[
+        int, _option("--seed", metavar="N", panel=HOW, min=0, envvar="LOSSCTL_SEED", doc="Of flips and resamples.")
+    ] = 0
+    grad: Annotated[bool, _option("--grad", panel=RESULT, doc="The norm of each gradient too, of one prediction.")] = False
+    explain: Annotated[
+        Words, _option("--explain", metavar="COLUMN|SOURCE", panel=RESULT, doc="Which slices carry the difference. Repeatable.")
+    ] = field(default_factory=list)
+    suggest_tol: Annotated[
+        bool, _option("--suggest-tol", panel=RESULT, doc="Predictions are reruns: which difference is mere noise?")
+    ] = False
+
+
 def spread(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give Typer a command whose last parameter, a dataclass of options, is spread over the command line.
 

@@ -13,9 +13,9 @@ from lossctl.backends import BACKENDS
 from lossctl.binding import bind
 from lossctl.block import Selection
 from lossctl.commands.asked import by_shape, resolve
-from lossctl.commands.sets import fitting
+from lossctl.commands.sets import Readers, fitting
 from lossctl.engine import evaluate
-from lossctl.errors import LossctlError, ShapeMismatch
+from lossctl.errors import LossctlError, ShapeMismatch, UnknownKey
 from lossctl.files import Files
 
 if TYPE_CHECKING:
@@ -87,37 +87,79 @@ class Prepared:
     groups: Groups | None
     opened: Opened
 
+    def codes(self, column: str) -> Groups:
+        """Read other groups of the same samples: a column beside the first input, or a source of its own."""
+        return _groups_by(column, self.opened, self.asked)
+
+    def times(self, column: str) -> NumPyArray:
+        """Read an order: as numbers where all are, else as text, which ISO dates are sorted by."""
+        found = self.codes(column)
+        names = np.asarray(found.names)
+        try:
+            names = names.astype(np.float64)
+        except ValueError:
+            return found.codes
+        return names[found.codes]
+
 
 def prepare(spec: Spec, say: Callable[[str], None]) -> Prepared:
     """Look up, open and bind what `spec` asks for.
 
     Raises: UnknownName, BadParameter, UsageError, InputError.
     """
-    options = spec.options
-    asked = resolve(spec)
-    opened = Opened(Files(folder=spec.folder, in_format=options.in_format, say=say), options, {})
+    return prepare_all([spec], say)[0]
+
+
+def prepare_all(specs: Sequence[Spec], say: Callable[[str], None]) -> list[Prepared]:
+    """The same for several requests with the same options: an input that they share is opened once, and ids are joined.
+
+    A member of a set of losses that does not fit the inputs of one request is left out of all.
+    """
+    options = specs[0].options
+    opened = Opened(Files(folder=specs[0].folder, in_format=options.in_format, say=say), options, {})
+    asked = [resolve(spec) for spec in specs]
     if options.on:
-        opened.join(asked)
-    readers = [{name: opened.open(given, name) for name, given in one.given.items()} for one in asked]
-    asked = [
-        by_shape(one, {name: reader.shape for name, reader in own.items()}) for one, own in zip(asked, readers, strict=True)
-    ]
-    asked, readers = fitting(asked, readers, options, say)
-    for note in dict.fromkeys(one.note for one in asked if one.note):
-        say(note)
-    bounds = [_bound(one, own, options, alone=len(asked) == 1) for one, own in zip(asked, readers, strict=True)]
+        opened.join([one for each in asked for one in each])
+    pairs = [_fitted(opened, each, say) for each in asked]
+    common = set.intersection(*({one.label for one in each} for each, _ in pairs))
     weights = opened.open(options.weights, "weights") if options.weights else None
     mask = opened.open(options.mask, "mask") if options.mask else None
-    return Prepared(asked, bounds, Selection(weights, mask), _groups(opened, asked), opened)
+    groups = _groups(opened, asked[0])
+    found = []
+    for each, readers in pairs:
+        kept = [number for number, one in enumerate(each) if one.label in common]
+        bounds = [_bound(each[number], readers[number], options, alone=len(kept) == 1) for number in kept]
+        found.append(Prepared([each[number] for number in kept], bounds, Selection(weights, mask), groups, opened))
+    return found
+
+
+def _fitted(opened: Opened, asked: Sequence[Asked], say: Callable[[str], None]) -> tuple[list[Asked], list[Readers]]:
+    """Open the inputs of each loss, and see which losses fit them."""
+    readers = [{name: opened.open(given, name) for name, given in one.given.items()} for one in asked]
+    meant = [
+        by_shape(one, {name: reader.shape for name, reader in own.items()}) for one, own in zip(asked, readers, strict=True)
+    ]
+    for note in dict.fromkeys(one.note for one in meant if one.note):
+        say(note)
+    return fitting(meant, readers, opened.options, say)
 
 
 def _groups(opened: Opened, asked: Sequence[Asked]) -> Groups | None:
-    options = opened.options
-    if not options.by:
-        return None
-    beside = next(given for name, given in asked[0].given.items() if _is_input(asked[0], name))
-    names, codes = np.unique(np.asarray(opened.files.labels(options.by, beside, options.on)), return_inverse=True)
-    return Groups(names.tolist(), codes)
+    return _groups_by(opened.options.by, opened, asked) if opened.options.by else None
+
+
+def _groups_by(column: str, opened: Opened, asked: Sequence[Asked]) -> Groups:
+    """Find a column in the table of the first input that has it."""
+    refused: list[UnknownKey] = []
+    for beside in (given for name, given in asked[0].given.items() if _is_input(asked[0], name)):
+        try:
+            labels = opened.files.labels(column, beside, opened.options.on)
+        except UnknownKey as error:
+            refused.append(error)
+            continue
+        names, codes = np.unique(np.asarray(labels), return_inverse=True)
+        return Groups(names.tolist(), codes)
+    raise refused[0]
 
 
 def _bound(one: Asked, readers: Mapping[str, Reader], options: Options, *, alone: bool) -> Bound:
