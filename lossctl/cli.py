@@ -7,21 +7,18 @@ leaves nothing half said.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import replace
+from typing import Annotated
 
 import typer
 
 from lossctl import __version__
-from lossctl.errors import UsageError
-from lossctl.options import Comparing, Computing, Grading, Talk, spread
-from lossctl.streams import JSON, tell, terminal
-
-if TYPE_CHECKING:
-    from lossctl.errors import LossctlError
-    from lossctl.report import Report
-
-COLORS = ("auto", "always", "never")
+from lossctl.options import Comparing, Computing, Diagnosing, Grading, Inspecting, Talk
+from lossctl.printing import Printed, check_outputs, printed, say, wants_document
+from lossctl.spreading import spread
+from lossctl.streams import terminal, unicode
+from lossctl.trial_options import Training
+from lossctl.wishes import Recommending
 
 app = typer.Typer(
     name="lossctl",
@@ -39,14 +36,6 @@ Sources = Annotated[
     list[str], typer.Argument(metavar="PRED TARGET [MORE…]", help="PATH, PATH:KEY, - for stdin.", show_default=False)
 ]
 LossName = Annotated[str, typer.Argument(metavar="LOSS", help="A loss, under any of its names.")]
-
-
-@dataclass(frozen=True)
-class Printed:
-    """What a command says on stdout, and the error it ends with after having said it."""
-
-    text: str
-    error: LossctlError | None = None
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it so
@@ -73,11 +62,11 @@ def compute(losses: Losses, sources: Sources = [], *, options: Computing, typed:
     from lossctl.commands.compute import run
     from lossctl.request import check_overwriting, compute_spec
 
-    _check_outputs(options)
+    check_outputs(options)
     spec = compute_spec([losses, *sources], options, typed)
     check_overwriting(spec, options.output)
-    report, error = run(spec, _say(options), document=_wants_document(options))
-    return _print(report, options, error)
+    report, error = run(spec, say(options), document=wants_document(options))
+    return printed(report, options, error)
 
 
 @app.command()
@@ -94,11 +83,11 @@ def grad(losses: Loss, sources: Sources = [], *, options: Grading, typed: set[st
 
     arrays = [path for path in options.output if is_array(path)]
     reports = replace(options, output=[path for path in options.output if path not in arrays])
-    _check_outputs(reports)
+    check_outputs(reports)
     spec = compute_spec([losses, *sources], options, typed)
     check_overwriting(spec, options.output)
-    report, error = run(spec, wanted_of(options, arrays), _say(options), document=_wants_document(reports))
-    return _print(report, reports, error)
+    report, error = run(spec, wanted_of(options, arrays), say(options), document=wants_document(reports))
+    return printed(report, reports, error)
 
 
 @app.command()
@@ -112,12 +101,95 @@ def compare(losses: Losses, sources: Sources = [], *, options: Comparing, typed:
     from lossctl.commands.compare import run, wanted_of
     from lossctl.request import check_overwriting, compute_spec
 
-    _check_outputs(options)
+    check_outputs(options)
     wanted = wanted_of(options, sources)
     spec = compute_spec([losses], options, typed)
     check_overwriting(spec, options.output)
-    report, error = run(spec, wanted, _say(options), document=_wants_document(options))
-    return _print(report, options, error)
+    report, error = run(spec, wanted, say(options), document=wants_document(options))
+    return printed(report, options, error)
+
+
+@app.command()
+@spread
+def diagnose(
+    history: Annotated[str, typer.Argument(metavar="HISTORY", help="A table or JSON of losses, event files, or - for stdin.")],
+    *,
+    options: Diagnosing,
+    typed: set[str],  # noqa: ARG001
+) -> Printed:
+    """Say what is wrong with a training run, by its history of losses.
+
+    Example: lossctl diagnose history.csv --fail-on error
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from lossctl.commands.diagnose import run
+
+    check_outputs(options)
+    report, error = run(history, options, say(options), plain=not unicode())
+    return printed(report, options, error)
+
+
+@app.command()
+@spread
+def inspect(
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE…", help="PATH, PATH:KEY, - for stdin.")],
+    *,
+    options: Inspecting,
+    typed: set[str],  # noqa: ARG001
+) -> Printed:
+    """Say what files hold: shapes, types, ranges, and what each array looks like.
+
+    Example: lossctl inspect predictions.csv
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from lossctl.commands.inspect import run
+
+    check_outputs(options)
+    return printed(run(sources, options.in_format, say(options)), options)
+
+
+@app.command()
+@spread
+def recommend(
+    sources: Annotated[list[str], typer.Argument(metavar="[PRED] [TARGET]", show_default=False)] = [],  # noqa: B006
+    *,
+    options: Recommending,
+    typed: set[str],  # noqa: ARG001
+) -> Printed:
+    """Say which loss to take, why, and why not another: by flags, questions, or the data.
+
+    Example: lossctl recommend target.csv:y
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from lossctl.commands.recommend import is_picture, picture, run
+
+    if is_picture(options):
+        return Printed(picture(options, terminal=terminal(), plain=not unicode()))
+    check_outputs(options)
+    return printed(run(sources, options, say(options)), options)
+
+
+@app.command()
+@spread
+def trial(
+    features: Annotated[str, typer.Argument(metavar="FEATURES", help="'table.csv:x_*', or an array with one row a sample.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="Numbers, classes, or a column of 0 and 1 for each label.")],
+    *,
+    options: Training,
+    typed: set[str],  # noqa: ARG001
+) -> Printed:
+    """Train the same small model under each of several losses, and compare on held-out rows.
+
+    Example: lossctl trial 'table.csv:x_*' table.csv:y --losses mse,l1,huber
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from lossctl.commands.trial import run
+    from lossctl.request import check_overwriting
+    from lossctl.spec import Given, Spec
+
+    check_outputs(options)
+    check_overwriting(Spec(positional=(Given(text=features), Given(text=target))), options.output)
+    return printed(run(features, target, options, say(options)), options)
 
 
 @app.command("list")
@@ -133,9 +205,9 @@ def list_(
     """List the losses that lossctl knows."""
     from lossctl.commands.listing import list_framework, list_losses
 
-    _check_outputs(options)
+    check_outputs(options)
     report = list_framework(framework) if framework else list_losses(task)
-    return _print(report, replace(options, format="json") if json else options)
+    return printed(report, replace(options, format="json") if json else options)
 
 
 @app.command()
@@ -144,8 +216,8 @@ def info(loss: LossName, *, options: Talk, typed: set[str]) -> Printed:  # noqa:
     """Say everything about a loss: formula, inputs, parameters, pitfalls, source."""
     from lossctl.commands.listing import info as page
 
-    _check_outputs(options)
-    return _print(page(loss), options)
+    check_outputs(options)
+    return printed(page(loss), options)
 
 
 @app.command()
@@ -155,9 +227,9 @@ def verify(loss: LossName, *, options: Talk, typed: set[str]) -> Printed:  # noq
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from lossctl.commands.verify import run
 
-    _check_outputs(options)
+    check_outputs(options)
     report, error = run(loss)
-    return _print(report, options, error)
+    return printed(report, options, error)
 
 
 @app.command()
@@ -166,52 +238,3 @@ def schema(what: Annotated[str, typer.Argument(metavar="result|spec", help="Whic
     from lossctl.commands.schema import run
 
     return Printed(run(what))
-
-
-def _say(options: Talk) -> Any:
-    """Notes go to stderr, and nowhere with -q."""
-    return (lambda _: None) if options.quiet else (lambda text: tell(f"lossctl: {text}"))
-
-
-def _format(options: Talk) -> str:
-    from lossctl.render import choose
-
-    return choose("value" if options.bare else options.format, terminal=terminal())
-
-
-def _check_outputs(options: Talk) -> None:
-    """Refuse a format or a suffix that nobody writes, and options that contradict, before anything is computed."""
-    if options.color not in COLORS:
-        message = f"--color takes {', '.join(COLORS)}, not '{options.color}'."
-        raise UsageError(message, hint=f"Its default is {COLORS[0]}.")
-    if options.sig is not None and options.decimals is not None:
-        raise UsageError("--sig and --decimals both say how to round.", hint="Keep one of them.")
-    _format(options)
-    if options.output:
-        from lossctl.render.output import format_of
-
-        for path in options.output:
-            format_of(path)
-
-
-def _wants_document(options: Talk) -> bool:
-    return _format(options) in JSON or any(path.lower().endswith((".json", ".jsonl")) for path in options.output)
-
-
-def _print(report: Report, options: Talk, error: LossctlError | None = None) -> Printed:
-    """Render a report for stdout, after the files that `-o` asks for are written."""
-    from lossctl.render import Style, render
-
-    style = Style(sig=options.sig, decimals=options.decimals, color=_color(options))
-    if options.output:
-        from lossctl.render.output import write
-
-        for path in options.output:
-            write(report, path, style)
-    return Printed("" if options.quiet > 1 else render(report, _format(options), style), error)
-
-
-def _color(options: Talk) -> bool:
-    if options.color != "auto":
-        return options.color == "always"
-    return not os.environ.get("NO_COLOR") and bool(os.environ.get("FORCE_COLOR") or terminal())

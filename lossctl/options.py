@@ -1,15 +1,11 @@
-"""The options of the command line as data: one dataclass a command spreads over its signature."""
+"""The options of the command line as data: one dataclass for each command, whose signature they are spread over."""
 
 from __future__ import annotations
 
-import inspect
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 INPUT, HOW, RESULT, GATES, TALK = "Inputs", "How to compute", "Result", "Gates", "Messages"
 PANELS = (INPUT, HOW, RESULT, GATES, TALK)
@@ -207,42 +203,36 @@ class Comparing(Gated):
     ] = False
 
 
-def spread(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give Typer a command whose last parameter, a dataclass of options, is spread over the command line.
+@dataclass(frozen=True)
+class Diagnosing(Talk):
+    """What `diagnose` takes."""
 
-    The command also gets `typed`: the names of the options that were given, by flag or environment.
-    """
-    hints = get_type_hints(command, include_extras=True)
-    *own, options, _ = list(inspect.signature(command).parameters)
-    kind = hints[options]
-    words = get_type_hints(kind, include_extras=True)
-
-    def run(ctx: typer.Context, **given: Any) -> Any:
-        typed = {name for name in given if getattr(ctx.get_parameter_source(name), "name", "") != "DEFAULT"}
-        chosen = {name: given.pop(name) for name in words}
-        return command(**given, **{options: kind(**chosen), "typed": typed})
-
-    plain = inspect.signature(command).parameters
-    parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
-    parameters += [plain[name].replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY) for name in own]
-    parameters += [
-        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, annotation=words[f.name], default=_default(f))
-        for f in fields(kind)
-    ]
-    order = sorted(range(len(parameters)), key=lambda at: _place(parameters[at]))
-    parameters = [parameters[at] for at in order]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {}
-    run.__doc__ = command.__doc__
-    run.__name__ = command.__name__
-    return run
+    loss: Annotated[str, _option("--loss", metavar="COLUMN", panel=INPUT, doc="The column of the loss.")] = ""
+    val: Annotated[str, _option("--val", metavar="COLUMN", panel=INPUT, doc="The column of the validation loss.")] = ""
+    step: Annotated[str, _option("--step", metavar="COLUMN", panel=INPUT, doc="The column of the steps.")] = ""
+    lr: Annotated[str, _option("--lr", metavar="COLUMN", panel=INPUT, doc="The column of the learning rate.")] = ""
+    grad_norm: Annotated[str, _option("--grad-norm", metavar="COLUMN", panel=INPUT, doc="The column of the gradient norm.")] = (
+        ""
+    )
+    in_format: Annotated[
+        str, _option("--in-format", metavar="FORMAT", panel=INPUT, doc="Read the file as this format, whatever its suffix.")
+    ] = ""
+    floor: Annotated[
+        float | None,
+        _option("--floor", metavar="X", panel=HOW, doc="The loss that could be reached: tells a plateau from the end."),
+    ] = None
+    fail_on: Annotated[
+        str,
+        _option(
+            "--fail-on", metavar="WHAT", panel=GATES, doc="Fail (exit 1) on any, error, warning or worse, or CODE[,CODE…]."
+        ),
+    ] = ""
 
 
-def _place(parameter: inspect.Parameter) -> int:
-    """Where help shows it: arguments first, then the panels in their order."""
-    panels = [getattr(word, "rich_help_panel", None) for word in getattr(parameter.annotation, "__metadata__", ())]
-    return PANELS.index(panels[0]) + 1 if panels and panels[0] in PANELS else 0
+@dataclass(frozen=True)
+class Inspecting(Talk):
+    """What `inspect` takes."""
 
-
-def _default(option: Any) -> Any:
-    return [] if option.type in {Words, "Words"} or callable(option.default_factory) else option.default
+    in_format: Annotated[
+        str, _option("--in-format", metavar="FORMAT", panel=INPUT, doc="Read files as this format, whatever their suffix.")
+    ] = ""

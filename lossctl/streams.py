@@ -17,6 +17,11 @@ def terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
+def unicode() -> bool:
+    """Whether stdout takes signs of all alphabets."""
+    return sys.stdout is not None and (sys.stdout.encoding or "").lower().startswith("utf")
+
+
 def put(text: str) -> None:
     """Write a result to stdout to the last byte; signs that its encoding lacks are spelt out.
 

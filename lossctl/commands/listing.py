@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import BadParameter, UnknownName, near
@@ -70,6 +71,8 @@ def info(name: str) -> Report:
     """
     if re.fullmatch(r"[Ll]\d+", name) and spelling(name) not in LOSSES.rows():
         return _warning(name)
+    if re.fullmatch(r"[Dd]\d+", name) and spelling(name) not in LOSSES.rows():
+        return _finding(name)
     barred = _impossible(name)
     if barred:
         row = {"what": barred, "text": f"cannot be computed from files: {IMPOSSIBLE[barred]}"}
@@ -129,6 +132,22 @@ def _warning(code: str) -> Report:
     rows.append({"what": "silence", "text": f"--ignore {trap.code}"})
     document = {"schema": "lossctl/warning/1", "code": trap.code, "title": trap.title, "why": trap.doc}
     return Report(("what", "text"), rows, document, bare="text")
+
+
+def _finding(code: str) -> Report:
+    """The page of a finding of `diagnose`."""
+    from lossctl.diagnosis.faults import explain
+
+    fault = explain(code)
+    rows = [
+        {"what": "finding", "text": f"{fault.code}: {fault.title} ({fault.severity})"},
+        {"what": "statistic", "text": fault.statistic},
+        {"what": "threshold", "text": f"{fault.threshold:g}"},
+        *({"what": "cause", "text": cause} for cause in fault.causes),
+        *({"what": "remedy", "text": remedy} for remedy in fault.remedies),
+        {"what": "source", "text": fault.source},
+    ]
+    return Report(("what", "text"), rows, {"schema": "lossctl/finding/1", **asdict(fault)}, bare="text")
 
 
 def describe(loss: Loss) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from lossctl.files.values import numbers, shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from lossctl.files.listing import Contents
     from lossctl.spec import Given
 
 
@@ -94,6 +96,23 @@ class Files:
             reader = self._open(source, role, spare=on)
             readers.append(ordered(reader, joined.order(_fitting(ids, reader), first[1], source.text, first[0])))
         return readers
+
+    def listed(self, text: str) -> list[Contents]:
+        """Return what each file of a SOURCE holds, or what its key names there.
+
+        Raises: MissingFile, UnreadableFile, UnknownKey.
+        """
+        from lossctl.files.listing import Contents, Listed, contents
+
+        source = locate(text, self.folder)
+        if source.literal is not None:
+            reader = Memory(numbers(source.literal, "The inline array"), source.text)
+            return [Contents([Listed(source.text, None, None, reader)])]
+        found = []
+        for container in map(self._container, source.paths):
+            again = partial(opener(container.stored, self.in_format), container.stored)
+            found.append(contents(container, source.key, again))
+        return found
 
     def _source(self, given: Given) -> Source:
         return Source(shown(given.value), literal=given.value) if given.inline else locate(given.text, self.folder)

@@ -1,0 +1,156 @@
+"""`trial`: the same small model trained on the user's data under each of several losses."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from lossctl.calls import torch_of
+from lossctl.commands.asked import by_shape, resolve
+from lossctl.commands.progress import progress
+from lossctl.commands.trial_answer import Tried, report
+from lossctl.commands.trial_data import read
+from lossctl.errors import BadParameter, LossctlError, UsageError, near
+from lossctl.spec import Given, Options, Spec, parse_losses
+from lossctl.training.candidates import candidate
+from lossctl.training.data import divide
+from lossctl.training.running import MODELS, Budget
+from lossctl.training.scores import ERRORS, scores_of
+from lossctl.training.tasks import BINARY, CLASSES, LABELS, REGRESSION, understand
+from lossctl.training.trial import Plan, hold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lossctl.commands.asked import Asked
+    from lossctl.commands.trial_data import Read
+    from lossctl.report import Report
+    from lossctl.training.candidates import Candidate
+    from lossctl.training.data import Data
+    from lossctl.training.trial import Trained
+    from lossctl.trial_options import Training
+
+USUAL = {
+    REGRESSION: "mse,l1,huber",
+    CLASSES: "cross_entropy,mse,l1,focal_multiclass",
+    BINARY: "bce_with_logits,mse,hinge,focal",
+    LABELS: "bce_with_logits,focal,asymmetric_multilabel,zlpr",
+}
+FOOTER = "this covers the sampling of held-out rows and these seeds only"
+
+
+def run(features: str, target: str, options: Training, say: Callable[[str], None]) -> Report:
+    """Train under every loss, and compare on held-out rows.
+
+    Raises: MissingExtra without torch; UsageError where no loss is left; what reading, dividing and training raise.
+    """
+    _check(options, typed_steps=options.epochs is None)
+    found = read(features, target, Options(in_format=options.in_format), say)
+    task, coded = understand(found.target, options.task)
+    scores = scores_of(task, options.score)
+    data = divide(found.features, coded, task, options.test_share)
+    torch_of("trial")
+    _tell(data, found, options, say)
+    candidates, left = _candidates(options, data, found, say)
+    plan = Plan(_budget(options, data), options.seeds, scores, options.tune)
+    with progress(plan.steps(len(candidates)), quiet=options.quiet > 0) as tick:
+        trained = hold(candidates, data, plan, tick)
+    _say_diverged(trained, say)
+    if len(trained) > 1:
+        what = ERRORS[task.name][1]
+        seeds = f"averaged over {plan.seeds} seeds" if plan.seeds > 1 else "of one seed"
+        say(f"verdicts compare {what} on {len(data.test)} held-out rows, {seeds}: {FOOTER}")
+    return report(Tried(data, plan, trained, left, found.names, footer=FOOTER, timed=options.time), found.inputs())
+
+
+def _check(options: Training, *, typed_steps: bool) -> None:
+    """Refuse words and numbers that mean nothing, before anything is read.
+
+    Raises: BadParameter, UsageError.
+    """
+    if options.model not in MODELS:
+        message = f"--model knows no '{options.model}'."
+        raise BadParameter(message, hint=near(options.model, MODELS, "models"))
+    if not (math.isfinite(options.lr) and options.lr > 0):
+        message = f"--lr is {options.lr:g}, and must be a number above 0."
+        raise BadParameter(message, hint="Its default is 0.01.")
+    if not typed_steps and options.steps != Budget.steps:
+        raise UsageError("--steps and --epochs both say how long to train.", hint="Keep one of them.")
+
+
+def _budget(options: Training, data: Data) -> Budget:
+    epoch = math.ceil(len(data.train) / options.batch)
+    steps = options.steps if options.epochs is None else options.epochs * epoch
+    return Budget(steps, options.batch, options.lr, options.model, options.hidden)
+
+
+def _tell(data: Data, found: Read, options: Training, say: Callable[[str], None]) -> None:
+    """Say what was taken for granted."""
+    if not options.task:
+        say(f"taken as {data.task.says}, by the values of the target; --task says otherwise")
+    if data.dropped:
+        names = ", ".join(found.names[column] for column in data.dropped)
+        say(f"left out of the features, since they do not vary in the training part: {names}")
+    if not options.losses:
+        say(f"trained under {USUAL[data.task.name].replace(',', ', ')}; --losses names others")
+
+
+def _candidates(
+    options: Training, data: Data, found: Read, say: Callable[[str], None]
+) -> tuple[list[Candidate], dict[str, str]]:
+    """The losses that can train this task; members of a set that cannot are left out, with the reason."""
+    asked = _asked(options, data)
+    for note in dict.fromkeys(one.note for one in asked if one.note and options.losses):
+        say(note)
+    kept: list[Candidate] = []
+    left: dict[str, str] = {}
+    for one, label in zip(asked, _labels(asked), strict=True):
+        try:
+            kept.append(_candidate(one, label, data, found))
+        except LossctlError as error:
+            if not one.of:
+                raise
+            left[label] = error.message
+    if left:
+        say(f"left out, since they cannot train this: {', '.join(left)}")
+    if not kept:
+        message = f"No loss of {asked[0].of} can train {data.task.says}."
+        raise UsageError(message, hint="Name one loss to see why.")
+    return kept, left
+
+
+def _asked(options: Training, data: Data) -> list[Asked]:
+    """Look up the losses; whether one of scores or one of classes is meant, the shapes say."""
+    losses = parse_losses(options.losses or USUAL[data.task.name])
+    spec = Spec(losses=losses, positional=(Given(text="the outputs"), Given(text="the target")))
+    rows = len(data.train)
+    outputs = (rows, data.task.outputs) if data.task.wide else (rows,)
+    return [by_shape(one, {"pred": outputs, "target": data.train.target.shape}) for one in resolve(spec)]
+
+
+def _labels(asked: Sequence[Asked]) -> list[str]:
+    """What each loss is called: as it is typed where two would be called alike, and numbered where even that is the same."""
+    counts = Counter(one.label for one in asked)
+    names = [one.label if counts[one.label] == 1 else one.typed for one in asked]
+    before = [names[:place].count(name) for place, name in enumerate(names)]
+    return [f"{name} ({times + 1})" if times else name for name, times in zip(names, before, strict=True)]
+
+
+def _candidate(one: Asked, label: str, data: Data, found: Read) -> Candidate:
+    """Open what parameters name, and make a candidate; an error says whose it is."""
+    names = {tensor.name for tensor in one.loss.signature.tensors}
+    tensors = {name: found.opened.open(given, name) for name, given in one.given.items() if name in names}
+    try:
+        return candidate(label, one.loss, one.params, tensors, data)
+    except LossctlError as error:
+        if one.loss.name not in error.message:
+            error.message = f"{label}: {error.message}"
+        raise
+
+
+def _say_diverged(trained: Sequence[Trained], say: Callable[[str], None]) -> None:
+    for one in trained:
+        if one.diverged:
+            where = ", ".join(f"seed {run.seed} at step {run.diverged}" for run in one.diverged)
+            say(f"{one.candidate.label} diverged ({where}): a smaller --lr, or --tune, may help")

@@ -1,0 +1,181 @@
+"""Losses that rise: jumps (D004), divergence (D005), oscillation (D003), and values that are no numbers (D002)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lossctl.diagnosis.curve import BLOCKS, SHARE, blocks_of
+from lossctl.diagnosis.faults import FAULTS
+from lossctl.diagnosis.finding import Finding, whole
+from lossctl.diagnosis.robust import kendall, medians, spread, unsteady, windows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lossctl.diagnosis.curve import Curve
+    from lossctl.diagnosis.history import Flags, Floats, History, Series
+
+# A jump lasts at least for so many values, of long runs and of short ones, and stands out by so many spreads.
+LASTING, LASTING_SHORT, LONG = 5, 3, 40
+OUTSTANDING = 7.0
+# Or one step is larger than any other by this factor.
+LARGER = 3.0
+# Noise is local: its spread is taken over so many neighbours.
+LOCAL = 50
+# Divergence begins where the curve last was within this share of the rise from its lowest level.
+ONSET = 0.15
+STEADY, RISING = 0.6, 6
+# A rise that the curve has made before and lost again is a swing.
+ABOVE = 1.5
+# A loss that ends above its first value by this multiple of it was lost at once, and has no rise to look at.
+FAR = 2.0
+BLOCKS_OF_RISE = 15
+# A loss grows before it overflows when the last values exceed this multiple of the usual one.
+GROWTH = 10.0
+LAST = 5
+# Half of the starting level, for what swings: noise of fine-tuning is small beside the level and large beside the decrease.
+SWING = 0.5
+# Fewer crossings of the falling curve are a jump or a bump.
+CROSSINGS = 12
+# A learning rate that rises by this factor and not above its earlier peak restarts a schedule.
+RESTART = 1.5
+
+
+def not_finite(history: History, curve: Curve) -> Iterator[Finding]:
+    """D002: the first loss that is NaN or infinite, and what came before it."""
+    del curve
+    loss = history.loss
+    wrong = ~np.isfinite(loss.values)
+    if wrong.any():
+        first, last = (float(step) for step in loss.steps[wrong][[0, -1]])
+        what = "NaN" if np.isnan(loss.values[wrong][0]) else "infinite"
+        ends = "" if wrong[-1] else ", and finite again in the end"
+        evidence = f"{what} at step {whole(first)}{ends}{_omens(history, first)}"
+        yield Finding("D002", first, last, int(wrong.sum()), evidence)
+
+
+def _omens(history: History, first: float) -> str:
+    """What grew before a step."""
+    found = (("loss", history.loss), ("gradient norm", history.grad_norm))
+    grown = [(name, _growth(series.before(first).finite())) for name, series in found]
+    said = [f"the {name} had grown to {ratio:.3g} times its median" for name, ratio in grown if ratio > GROWTH]
+    return "".join(f"; {one}" for one in said)
+
+
+def _growth(series: Series) -> float:
+    usual = float(np.median(np.abs(series.values))) if len(series) else 0.0
+    return float(np.abs(series.values[-LAST:]).max()) / usual if usual else 0.0
+
+
+def oscillating(history: History, curve: Curve) -> Iterator[Finding]:
+    """D003: the loss is far from every falling curve."""
+    del history
+    scale = max(curve.descent, SWING * abs(curve.start), np.finfo(float).tiny)
+    swing, crossings = unsteady(curve.values)
+    value = swing / scale
+    if value >= FAULTS["D003"].threshold and crossings >= CROSSINGS:
+        evidence = f"it swings by {swing:.4g} around a falling curve, and falls by {curve.descent:.4g}"
+        yield Finding("D003", curve.step(0), curve.step(1), value, evidence)
+
+
+def jumping(history: History, curve: Curve) -> Iterator[Finding]:
+    """D004: the loss rises at once, by more than its noise does, and stays there for some values."""
+    width = LASTING if len(curve) >= LONG else LASTING_SHORT
+    if len(curve) < 4 * width:
+        return
+    running = windows(curve.values, width)
+    rises = running[width:] - running[:-width]
+    value = rises / curve.scale
+    outstanding = rises - np.median(rises) >= OUTSTANDING * _local_spread(rises)
+    found = (value >= FAULTS["D004"].threshold) & (outstanding | _alone(curve, width, len(rises)))
+    for at in _peaks(np.where(found, rises, -np.inf), 2 * width):
+        sharpest = at + 1 + int(np.diff(curve.values[at : at + 2 * width]).argmax())
+        step, before = float(curve.steps[sharpest]), float(running[at])
+        if not _restarts(history.lr.finite(), *curve.steps[[at, min(at + 2 * width, len(curve) - 1)]].tolist()):
+            evidence = f"from {before:.4g} to {float(running[at + width]):.4g} at step {whole(step)}"
+            yield Finding("D004", step, step, float(value[at]), evidence)
+
+
+def _alone(curve: Curve, width: int, count: int) -> Flags:
+    """Where a single step is far larger than every other one up, and leaves all values after it above all before.
+
+    Short curves have too few rises for a spread: in them this tells.
+    """
+    alone = np.zeros(count, bool)
+    steps = np.diff(curve.values)
+    at = int(steps.argmax())
+    place = at + 1 - width
+    if 0 <= place < count:
+        before, after = curve.values[place : at + 1], curve.values[at + 1 : at + 1 + width]
+        others = max(0.0, float(np.delete(steps, at).max()))
+        apart = float(after.min() - before.max()) >= FAULTS["D004"].threshold * curve.scale
+        alone[place] = apart and steps[at] >= LARGER * others
+    return alone
+
+
+def _local_spread(rises: Floats) -> Floats:
+    """The spread of rises around each of them."""
+    parts = max(1, len(rises) // LOCAL)
+    edges = np.linspace(0, len(rises), parts + 1).astype(int)
+    spreads = [spread(rises[low:high]) for low, high in pairwise(edges.tolist())]
+    # A jump at the edge of two parts is compared with the noise of both.
+    wide = [max(spreads[max(0, i - 1) : i + 2]) for i in range(parts)]
+    return np.repeat(wide, np.diff(edges))
+
+
+def _peaks(rises: Floats, apart: int) -> list[int]:
+    """Where rises are largest, in order, each so far from the others; -inf is no rise."""
+    peaks: list[int] = []
+    left = rises.copy()
+    while len(left) and left.max() > -np.inf:
+        at = int(left.argmax())
+        peaks.append(at)
+        left[max(0, at - apart) : at + apart + 1] = -np.inf
+    return sorted(peaks)
+
+
+def _restarts(lr: Series, since: float, until: float) -> bool:
+    """Whether the learning rate returns between two steps to a height that it has had: a warm restart."""
+    before, around = lr.before(since).values, lr.since(since).before(until).values
+    if len(before) < 2 or not len(around):  # noqa: PLR2004 - a peak and what followed it
+        return False
+    return bool(around.max() > RESTART * before[-1] and around.max() <= before.max() * (1 + 1e-9))
+
+
+def diverging(history: History, curve: Curve) -> Iterator[Finding]:
+    """D005: from its lowest level on, the loss rises steadily to the end; or it ends far above its very first value."""
+    del history
+    first = float(curve.values[0])
+    if curve.end - first > FAR * max(abs(first), curve.scale):
+        value = (curve.end - first) / max(SHARE * abs(first), np.finfo(float).tiny)
+        yield _diverged(curve, 0, first, value)
+        return
+    rise = curve.end - curve.best
+    value = rise / curve.scale
+    if value >= FAULTS["D005"].threshold and rise > ABOVE * _swung(curve):
+        begin = _onset(curve, curve.best + ONSET * rise)
+        tail = curve.values[begin:]
+        tau, _ = kendall(medians(tail, blocks_of(len(tail), BLOCKS_OF_RISE)))
+        if len(tail) >= RISING and tau >= STEADY:
+            yield _diverged(curve, begin, curve.best, value)
+
+
+def _diverged(curve: Curve, begin: int, low: float, value: float) -> Finding:
+    evidence = f"from {low:.4g} at its lowest to {curve.end:.4g} in the end"
+    return Finding("D005", float(curve.steps[begin]), curve.step(1), value, evidence)
+
+
+def _swung(curve: Curve) -> float:
+    """The largest rise of the levels before the lowest."""
+    before = curve.levels[: int(curve.levels.argmin()) + 1]
+    return float((before - np.minimum.accumulate(before)).max())
+
+
+def _onset(curve: Curve, level: float) -> int:
+    """The point from which on all levels are above one."""
+    levels = curve.levels
+    last = int(np.flatnonzero(levels <= level)[-1])
+    return last * len(curve) // min(len(curve), blocks_of(len(curve), BLOCKS))

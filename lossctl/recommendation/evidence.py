@@ -1,0 +1,149 @@
+"""What a prediction at hand says of a loss: its value, its skill beside the best constant, and what few samples carry."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossctl.backends import BACKENDS
+from lossctl.binding import bind, scalars
+from lossctl.block import Selection
+from lossctl.blocks import Memory
+from lossctl.engine import evaluate
+from lossctl.errors import LossctlError
+from lossctl.facts.sample import share_of_top
+from lossctl.gradient.job import Job
+from lossctl.gradient.passes import Differentiated
+from lossctl.gradient.slopes import slopes
+from lossctl.recommendation.constants import best_constant
+from lossctl.recommendation.deriving import written
+from lossctl.words import SIGMOID_INSIDE, SOFTMAX_INSIDE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lossctl.blocks import Reader
+    from lossctl.loss import Loss
+    from lossctl.recommendation.deriving import Derived
+    from lossctl.spec import Options
+
+# The share of samples with the largest losses, and with the largest gradients.
+TOP = 0.01
+# The best constant is looked for on so many samples at most.
+FEW = 20_000
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One loss on one prediction. A number that the loss does not have is None; `refused` says why there is no number."""
+
+    loss: str
+    value: float | None = None
+    constant: float | None = None
+    skill: float | None = None
+    top_loss: float | None = None
+    top_gradient: float | None = None
+    refused: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The evidence for machines."""
+        found = {name: getattr(self, name) for name in ("loss", "value", "constant", "skill", "top_loss", "top_gradient")}
+        return found | ({"refused": self.refused} if self.refused else {})
+
+
+def evidence(  # noqa: PLR0913, PLR0917 - everything that a value depends on
+    loss: Loss, derived: Sequence[Derived], facts: Mapping[str, Any], pred: Reader, target: Reader, options: Options
+) -> Evidence:
+    """Compute a loss with its parameters on a prediction; a loss that does not take it says so."""
+    if [argument.name for argument in loss.signature.inputs] != ["pred", "target"]:
+        names = ", ".join(argument.name for argument in loss.signature.inputs)
+        return Evidence(loss.name, refused=f"it takes {names}")
+    refused = _misread(loss, str(facts.get("pred_kind")))
+    if refused:
+        return Evidence(loss.name, refused=refused)
+    try:
+        return Judged(loss, derived, options).on(pred, target, facts)
+    except LossctlError as error:
+        return Evidence(loss.name, refused=error.message)
+
+
+def _misread(loss: Loss, kind: str) -> str:
+    """Why a loss would compute a number that means nothing of a prediction of this kind."""
+    word = loss.signature.inputs[0].word
+    if word.logs and kind != "log_probabilities":
+        return f"it takes {word.says}, and the prediction holds none"
+    if word.needs in {SOFTMAX_INSIDE, SIGMOID_INSIDE} and kind in {"probabilities", "simplex"}:
+        return "it takes raw scores, and the prediction holds probabilities"
+    return ""
+
+
+class Judged:
+    """A loss with its parameters, ready for any prediction."""
+
+    def __init__(self, loss: Loss, derived: Sequence[Derived], options: Options) -> None:
+        """Sort parameters into numbers and arrays."""
+        self.loss, self.options = loss, options
+        names = {parameter.name for parameter in loss.signature.parameters}
+        self.params = scalars(loss, {one.param: written(one.value) for one in derived if one.param in names})
+        self.arrays = {one.param: Memory(np.asarray(one.value), one.param) for one in derived if one.param not in names}
+
+    def on(self, pred: Reader, target: Reader, facts: Mapping[str, Any]) -> Evidence:
+        """Value, skill, and what the top percent carries.
+
+        Raises: what binding and computing raise.
+        """
+        samples = "none" in self.loss.reductions
+        bound = self._bound(pred, target)
+        options = replace(self.options, per_sample=samples)
+        outcome = evaluate([bound], BACKENDS.get("numpy")(), options, Selection())[0]
+        constant = self._constant(pred, target, facts)
+        skill = 1 - outcome.value / constant if constant is not None and constant > 0 else None
+        values = outcome.samples[1] if outcome.samples else np.zeros(0)
+        top = share_of_top(values, TOP) if values.size and values.min() >= 0 else None
+        return Evidence(self.loss.name, outcome.value, constant, skill, top, self._gradient(bound, outcome))
+
+    def _bound(self, pred: Reader, target: Reader) -> Any:
+        return bind(self.loss, {"pred": pred, "target": target, **self.arrays}, self.params, self.options)
+
+    def _constant(self, pred: Reader, target: Reader, facts: Mapping[str, Any]) -> float | None:
+        few = _some(target)
+
+        def value(constant: Reader) -> float:
+            found = evaluate([self._bound(constant, few)], BACKENDS.get("numpy")(), self.options, Selection())[0].value
+            return float(found)
+
+        try:
+            return best_constant(self.loss, self.params, facts, _like(pred, few), value)
+        except LossctlError:
+            return None
+
+    def _gradient(self, bound: Any, outcome: Any) -> float | None:
+        """The share of the top percent in the lengths of all samples' gradients."""
+        if self.loss.flat or self.loss.whole:
+            return None
+        torch = BACKENDS.get("torch")()
+        slope = slopes(bound, outcome.sums, outcome.n, "mean", (), torch)
+        job = Job([Differentiated(bound, ("pred",), (), slope)], [self.loss.name], self.options, Selection(), torch)
+        source = job.sources()[0]
+        gradient = job.gradient(source)
+        job.run([source], {source.name: gradient})
+        share = gradient.profile.share_of_top(TOP)
+        return None if math.isnan(share) else share
+
+
+def _some(target: Reader) -> Reader:
+    """The target, or as many of its samples as fit, evenly spread."""
+    n = target.shape[0] if target.shape else 1
+    if n <= FEW:
+        return target
+    whole = target.read(0, n)
+    return Memory(whole[np.linspace(0, n - 1, FEW).astype(np.int64)], target.name)
+
+
+def _like(pred: Reader, target: Reader) -> Reader:
+    """A stand-in of the prediction's shape and as many samples as the target has."""
+    shape = (target.shape[0] if target.shape else 1, *pred.shape[1:])
+    return Memory(np.broadcast_to(np.zeros(()), shape), pred.name)

@@ -1,0 +1,46 @@
+"""The options of `trial`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from lossctl.options import HOW, INPUT, RESULT, Talk
+
+
+def _option(*names: str, panel: str, doc: str, **more: Any) -> Any:
+    return typer.Option(*names, help=doc, rich_help_panel=panel, **more)
+
+
+@dataclass(frozen=True)
+class Training(Talk):
+    """What `trial` takes."""
+
+    losses: Annotated[
+        str, _option("--losses", metavar="LOSSES", panel=HOW, doc="LOSS[:param=value][,LOSS…] or @task; else usual ones.")
+    ] = ""
+    task: Annotated[
+        str, _option("--task", metavar="TASK", panel=HOW, doc="regression, classification, binary or multilabel.")
+    ] = ""
+    model: Annotated[str, _option("--model", metavar="MODEL", panel=HOW, doc="linear or mlp.")] = "mlp"
+    hidden: Annotated[int, _option("--hidden", metavar="N", panel=HOW, min=1, doc="The width of the MLP's hidden layer.")] = 64
+    seeds: Annotated[int, _option("--seeds", metavar="N", panel=HOW, min=1, doc="Runs of each loss: seeds 0 to N-1.")] = 5
+    steps: Annotated[int, _option("--steps", metavar="N", panel=HOW, min=1, doc="Steps of each run.")] = 1000
+    epochs: Annotated[
+        int | None, _option("--epochs", metavar="N", panel=HOW, min=1, doc="Passes over the training rows, instead of --steps.")
+    ] = None
+    batch: Annotated[int, _option("--batch", metavar="N", panel=HOW, min=1, doc="Rows of a step.")] = 64
+    lr: Annotated[float, _option("--lr", metavar="X", panel=HOW, doc="The learning rate of Adam.")] = 0.01
+    tune: Annotated[bool, _option("--tune", panel=HOW, doc="Choose each loss's rate on a part of the training rows.")] = False
+    test_share: Annotated[
+        float, _option("--test-share", metavar="SHARE", panel=INPUT, doc="The share of rows that is held out.")
+    ] = 0.3
+    in_format: Annotated[
+        str, _option("--in-format", metavar="FORMAT", panel=INPUT, doc="Read files as this format, whatever their suffix.")
+    ] = ""
+    score: Annotated[
+        str, _option("--score", metavar="NAME", panel=RESULT, doc="The leading score: r2, rmse, accuracy, auc or f1.")
+    ] = ""
+    time: Annotated[bool, _option("--time", panel=RESULT, doc="Seconds of each run too, which differ from run to run.")] = False
