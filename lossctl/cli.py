@@ -7,21 +7,23 @@ leaves nothing half said.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lossctl import __version__
-from lossctl.errors import UsageError
-from lossctl.options import Comparing, Computing, Grading, Talk, spread
-from lossctl.streams import JSON, tell, terminal
+from lossctl.options import Checking, Comparing, Computing, Gated, Grading, Identifying, Talk, spread
+from lossctl.printing import Printed
+from lossctl.printing import check_outputs as _check_outputs
+from lossctl.printing import printed as _print
+from lossctl.printing import say as _say
+from lossctl.printing import wants_document as _wants_document
+from lossctl.printing import written as _written
+from lossctl.streams import terminal
 
 if TYPE_CHECKING:
-    from lossctl.errors import LossctlError
-    from lossctl.report import Report
-
-COLORS = ("auto", "always", "never")
+    from lossctl.spec import Spec
 
 app = typer.Typer(
     name="lossctl",
@@ -38,15 +40,8 @@ Loss = Annotated[str, typer.Argument(metavar="LOSS|SPEC.yaml", help="LOSS[:param
 Sources = Annotated[
     list[str], typer.Argument(metavar="PRED TARGET [MORE…]", help="PATH, PATH:KEY, - for stdin.", show_default=False)
 ]
+Checked = Annotated[list[str], typer.Argument(metavar="SPEC.yaml|RESULT.json|DIR…", help="Specs, suites, results.")]
 LossName = Annotated[str, typer.Argument(metavar="LOSS", help="A loss, under any of its names.")]
-
-
-@dataclass(frozen=True)
-class Printed:
-    """What a command says on stdout, and the error it ends with after having said it."""
-
-    text: str
-    error: LossctlError | None = None
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it so
@@ -75,7 +70,7 @@ def compute(losses: Losses, sources: Sources = [], *, options: Computing, typed:
 
     _check_outputs(options)
     spec = compute_spec([losses, *sources], options, typed)
-    check_overwriting(spec, options.output)
+    check_overwriting(spec, _written(options))
     report, error = run(spec, _say(options), document=_wants_document(options))
     return _print(report, options, error)
 
@@ -96,7 +91,7 @@ def grad(losses: Loss, sources: Sources = [], *, options: Grading, typed: set[st
     reports = replace(options, output=[path for path in options.output if path not in arrays])
     _check_outputs(reports)
     spec = compute_spec([losses, *sources], options, typed)
-    check_overwriting(spec, options.output)
+    check_overwriting(spec, _written(options))
     report, error = run(spec, wanted_of(options, arrays), _say(options), document=_wants_document(reports))
     return _print(report, reports, error)
 
@@ -115,8 +110,49 @@ def compare(losses: Losses, sources: Sources = [], *, options: Comparing, typed:
     _check_outputs(options)
     wanted = wanted_of(options, sources)
     spec = compute_spec([losses], options, typed)
-    check_overwriting(spec, options.output)
+    check_overwriting(spec, _written(options))
     report, error = run(spec, wanted, _say(options), document=_wants_document(options))
+    return _print(report, options, error)
+
+
+@app.command()
+@spread
+def identify(sources: Sources = [], *, options: Identifying, typed: set[str]) -> Printed:  # noqa: B006
+    """Find out which loss, reduction and parameters give a reported number.
+
+    Example: lossctl identify --value 0.3655 pred.npy target.npy
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from lossctl.commands.identify import Wanted, run
+    from lossctl.request import check_overwriting, compute_spec
+
+    _check_outputs(options)
+    wanted = Wanted.of(options, sources, typed)
+    spec = compute_spec(["mse", *sources], options.gated(), typed)
+    check_overwriting(spec, _written(options))
+    report, error = run(spec, wanted, _say(options), document=_wants_document(options))
+    return _print(report, options, error)
+
+
+@app.command()
+@spread
+def check(files: Checked, *, options: Checking, typed: set[str]) -> Printed:
+    """Look at the gates of specs, or of saved results without computing anything anew.
+
+    Example: lossctl check new.json --against base.json --max-rel mse=2%
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from lossctl.commands.check import Wanted, run
+    from lossctl.request import check_overwriting, compute_spec, gates_of
+
+    def spec_of(path: str) -> Spec:
+        spec = compute_spec([path], Gated(**vars(options)), typed)
+        check_overwriting(spec, _written(options))
+        return spec
+
+    _check_outputs(options)
+    wanted = Wanted(gates_of(options), options.against, options.alpha if "alpha" in typed else None)
+    report, error = run(files, wanted, spec_of, _say(options))
     return _print(report, options, error)
 
 
@@ -150,12 +186,24 @@ def info(loss: LossName, *, options: Talk, typed: set[str]) -> Printed:  # noqa:
 
 @app.command()
 @spread
-def verify(loss: LossName, *, options: Talk, typed: set[str]) -> Printed:  # noqa: ARG001
-    """Check that a loss keeps its promises; exit 1 if it does not."""
+def verify(
+    loss: Annotated[str, typer.Argument(metavar="LOSS|RESULT.json", help="A loss, or a saved result.")],
+    rtol: Annotated[float, typer.Option("--rtol", metavar="X", min=0, help="What numbers of a result may differ by.")] = 0.0,
+    allow_code: Annotated[bool, typer.Option("--allow-code", help="Let a result name code to import.")] = False,  # noqa: FBT002
+    *,
+    options: Talk,
+    typed: set[str],  # noqa: ARG001
+) -> Printed:
+    """Check that a loss keeps its promises, or that a saved result still comes out; exit 1 if not."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    _check_outputs(options)
+    if loss.lower().endswith(".json"):
+        from lossctl.commands.verify_result import run as run_result
+
+        report, error = run_result(loss, _say(options), rtol=rtol, allow_code=allow_code)
+        return _print(report, options, error)
     from lossctl.commands.verify import run
 
-    _check_outputs(options)
     report, error = run(loss)
     return _print(report, options, error)
 
@@ -166,52 +214,3 @@ def schema(what: Annotated[str, typer.Argument(metavar="result|spec", help="Whic
     from lossctl.commands.schema import run
 
     return Printed(run(what))
-
-
-def _say(options: Talk) -> Any:
-    """Notes go to stderr, and nowhere with -q."""
-    return (lambda _: None) if options.quiet else (lambda text: tell(f"lossctl: {text}"))
-
-
-def _format(options: Talk) -> str:
-    from lossctl.render import choose
-
-    return choose("value" if options.bare else options.format, terminal=terminal())
-
-
-def _check_outputs(options: Talk) -> None:
-    """Refuse a format or a suffix that nobody writes, and options that contradict, before anything is computed."""
-    if options.color not in COLORS:
-        message = f"--color takes {', '.join(COLORS)}, not '{options.color}'."
-        raise UsageError(message, hint=f"Its default is {COLORS[0]}.")
-    if options.sig is not None and options.decimals is not None:
-        raise UsageError("--sig and --decimals both say how to round.", hint="Keep one of them.")
-    _format(options)
-    if options.output:
-        from lossctl.render.output import format_of
-
-        for path in options.output:
-            format_of(path)
-
-
-def _wants_document(options: Talk) -> bool:
-    return _format(options) in JSON or any(path.lower().endswith((".json", ".jsonl")) for path in options.output)
-
-
-def _print(report: Report, options: Talk, error: LossctlError | None = None) -> Printed:
-    """Render a report for stdout, after the files that `-o` asks for are written."""
-    from lossctl.render import Style, render
-
-    style = Style(sig=options.sig, decimals=options.decimals, color=_color(options))
-    if options.output:
-        from lossctl.render.output import write
-
-        for path in options.output:
-            write(report, path, style)
-    return Printed("" if options.quiet > 1 else render(report, _format(options), style), error)
-
-
-def _color(options: Talk) -> bool:
-    if options.color != "auto":
-        return options.color == "always"
-    return not os.environ.get("NO_COLOR") and bool(os.environ.get("FORCE_COLOR") or terminal())

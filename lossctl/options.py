@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import Annotated
 
-import typer
+from lossctl.spreading import GATES, HOW, INPUT, RESULT, TALK, Count, Word, Words, spread
+from lossctl.spreading import option as _option
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-INPUT, HOW, RESULT, GATES, TALK = "Inputs", "How to compute", "Result", "Gates", "Messages"
-PANELS = (INPUT, HOW, RESULT, GATES, TALK)
-
-Words = list[str]
-Word = str | None
-Count = int | None
-
-
-def _option(*names: str, panel: str, doc: str, **more: Any) -> Any:
-    return typer.Option(*names, help=doc, rich_help_panel=panel, **more)
+__all__ = ["Checking", "Comparing", "Computing", "Gated", "Gating", "Grading", "Identifying", "Reading", "Talk", "spread"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +23,7 @@ class Talk:
             metavar="FORMAT",
             panel=RESULT,
             envvar="LOSSCTL_FORMAT",
-            doc="auto, table, value, tsv, csv, json, jsonl or markdown.",
+            doc="auto, table, value, tsv, csv, json, jsonl, markdown, junit or github.",
         ),
     ] = "auto"
     bare: Annotated[bool, _option("-b", "--bare", panel=RESULT, doc="The bare number: --format value.")] = False
@@ -116,12 +104,9 @@ class Reading(Talk):
 
 
 @dataclass(frozen=True)
-class Gated(Reading):
-    """What every command takes that reduces losses and may bound results."""
+class Gating(Talk):
+    """What every command takes that may bound results."""
 
-    reduction: Annotated[
-        str, _option("--reduction", metavar="HOW", panel=RESULT, doc="mean, sum, none or batchmean, as in torch.")
-    ] = "mean"
     max: Annotated[Words, _option("--max", panel=GATES, metavar="KEY=V", doc="Fail (exit 1) above V. Repeatable.")] = field(
         default_factory=list
     )
@@ -133,6 +118,42 @@ class Gated(Reading):
     )
     rtol: Annotated[float, _option("--rtol", metavar="X", panel=GATES, min=0, doc="Relative tolerance of --expect.")] = 1e-9
     atol: Annotated[float, _option("--atol", metavar="X", panel=GATES, min=0, doc="Absolute tolerance of --expect.")] = 0.0
+    max_abs: Annotated[
+        Words, _option("--max-abs", panel=GATES, metavar="KEY=V", doc="Fail if worse than the baseline by more. Repeatable.")
+    ] = field(default_factory=list)
+    max_rel: Annotated[
+        Words, _option("--max-rel", panel=GATES, metavar="KEY=V%", doc="The same in parts of the baseline. Repeatable.")
+    ] = field(default_factory=list)
+    require: Annotated[
+        Words,
+        _option(
+            "--require", panel=GATES, metavar="[KEY=]HOW", doc="How to judge a change: point, sig, noninf or equiv. Repeatable."
+        ),
+    ] = field(default_factory=list)
+    alpha: Annotated[float, _option("--alpha", panel=GATES, metavar="X", min=0, max=0.5, doc="The level of --require.")] = 0.05
+    against: Annotated[str, _option("--against", panel=GATES, metavar="FILE", doc="The baseline: a saved JSON result.")] = ""
+    summary: Annotated[
+        str, _option("--summary", panel=RESULT, metavar="FILE", doc="Append results and gates to a file, in Markdown.")
+    ] = ""
+
+
+@dataclass(frozen=True)
+class Checking(Gating):
+    """What `check` takes."""
+
+    jobs: Annotated[
+        int, _option("--jobs", metavar="N", panel=HOW, min=0, doc="Threads; 0 is one a core. No result depends on it.")
+    ] = 0
+    allow_code: Annotated[bool, _option("--allow-code", panel=HOW, doc="Let a spec name code to import.")] = False
+
+
+@dataclass(frozen=True)
+class Gated(Gating, Reading):
+    """What every command takes that reduces losses and may bound results."""
+
+    reduction: Annotated[
+        str, _option("--reduction", metavar="HOW", panel=RESULT, doc="mean, sum, none or batchmean, as in torch.")
+    ] = "mean"
 
 
 @dataclass(frozen=True)
@@ -173,6 +194,19 @@ class Grading(Gated):
 
 
 @dataclass(frozen=True)
+class Identifying(Reading):
+    """What `identify` takes."""
+
+    value: Annotated[str, _option("--value", metavar="X", panel=INPUT, doc="The reported number, with all its digits.")] = ""
+    rtol: Annotated[float, _option("--rtol", metavar="X", panel=HOW, min=0, doc="Also match what is this close.")] = 0.0
+    top: Annotated[int, _option("--top", metavar="N", panel=RESULT, min=1, doc="How many candidates to show.")] = 10
+
+    def gated(self) -> Gated:
+        """The same words for reading inputs, as other commands take them."""
+        return Gated(**{one.name: getattr(self, one.name) for one in fields(Reading)})
+
+
+@dataclass(frozen=True)
 class Comparing(Gated):
     """What `compare` takes."""
 
@@ -205,44 +239,3 @@ class Comparing(Gated):
     suggest_tol: Annotated[
         bool, _option("--suggest-tol", panel=RESULT, doc="Predictions are reruns: which difference is mere noise?")
     ] = False
-
-
-def spread(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give Typer a command whose last parameter, a dataclass of options, is spread over the command line.
-
-    The command also gets `typed`: the names of the options that were given, by flag or environment.
-    """
-    hints = get_type_hints(command, include_extras=True)
-    *own, options, _ = list(inspect.signature(command).parameters)
-    kind = hints[options]
-    words = get_type_hints(kind, include_extras=True)
-
-    def run(ctx: typer.Context, **given: Any) -> Any:
-        typed = {name for name in given if getattr(ctx.get_parameter_source(name), "name", "") != "DEFAULT"}
-        chosen = {name: given.pop(name) for name in words}
-        return command(**given, **{options: kind(**chosen), "typed": typed})
-
-    plain = inspect.signature(command).parameters
-    parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
-    parameters += [plain[name].replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY) for name in own]
-    parameters += [
-        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, annotation=words[f.name], default=_default(f))
-        for f in fields(kind)
-    ]
-    order = sorted(range(len(parameters)), key=lambda at: _place(parameters[at]))
-    parameters = [parameters[at] for at in order]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {}
-    run.__doc__ = command.__doc__
-    run.__name__ = command.__name__
-    return run
-
-
-def _place(parameter: inspect.Parameter) -> int:
-    """Where help shows it: arguments first, then the panels in their order."""
-    panels = [getattr(word, "rich_help_panel", None) for word in getattr(parameter.annotation, "__metadata__", ())]
-    return PANELS.index(panels[0]) + 1 if panels and panels[0] in PANELS else 0
-
-
-def _default(option: Any) -> Any:
-    return [] if option.type in {Words, "Words"} or callable(option.default_factory) else option.default

@@ -8,8 +8,9 @@ from typing import Any, NoReturn
 
 import typer
 
-from lossctl.cli import Printed, app
+from lossctl.cli import app
 from lossctl.errors import InputError, LossctlError, TooLarge, UsageError
+from lossctl.printing import Printed
 from lossctl.streams import drop, put, tell_error
 
 INTERRUPTED, PIPE_CLOSED = 130, 141

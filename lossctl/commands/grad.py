@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.backends import BACKENDS
+from lossctl.commands.again import with_request
 from lossctl.commands.answer import Answer
 from lossctl.commands.grad_answer import Found, report
 from lossctl.commands.grad_board import show
+from lossctl.commands.judging import judged
 from lossctl.commands.opening import inputs_of, prepare
-from lossctl.commands.warn import strict_error, warnings
+from lossctl.commands.warn import warnings
 from lossctl.engine import evaluate
 from lossctl.errors import UnknownName, UsageError, near
-from lossctl.gates import check_coverage, check_gates, verdict
 from lossctl.gradient.allowed import chosen
 from lossctl.gradient.clipping import Clipped
 from lossctl.gradient.formats import FORMATS
@@ -82,14 +83,20 @@ def run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: boo
     outcomes = evaluate(prepared.bounds, BACKENDS.get(spec.options.backend)(), spec.options, prepared.selection)
     answer = Answer(spec, prepared.asked, prepared.bounds, outcomes, (), prepared.opened.ids)
     found = _found(_job(spec, wanted, prepared, picks, outcomes, torch), wanted, prepared)
-    checks = check_gates(spec.gates, answer.values() | found.values(prepared.asked)) + check_coverage(
-        min(outcome.coverage for outcome in outcomes), spec.options.min_coverage
-    )
     warned = warnings(answer, say)
-    inputs = inputs_of(prepared.opened) if document else []
+    inputs = inputs_of(prepared.opened) if document or spec.against else []
     if wanted.board:
         show(wanted.board, wanted.step, answer, found)
-    return report(answer, found, checks, inputs, warned), verdict(checks) or strict_error(answer, warned)
+    values = answer.values() | found.values(prepared.asked)
+    coverage = min(outcome.coverage for outcome in outcomes)
+    made = with_request(report(answer, found, (), inputs, warned), "grad", _asked(wanted))
+    return judged(made, spec, values, coverage, warned)
+
+
+def _asked(wanted: Wanted) -> dict[str, Any]:
+    """What a result needs besides its spec to be made again."""
+    lists = {"wrt": [*wanted.wrt], "precision": [*wanted.precision]}
+    return {**lists, "eps": wanted.eps, "clip_norm": wanted.clip.norm, "clip_value": wanted.clip.value}
 
 
 def _check(spec: Spec, wanted: Wanted) -> None:

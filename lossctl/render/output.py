@@ -21,6 +21,7 @@ SUFFIXES = {
     ".txt": "tsv",
     ".md": "markdown",
     ".markdown": "markdown",
+    ".xml": "junit",
 }
 
 

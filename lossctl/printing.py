@@ -1,0 +1,87 @@
+"""From a report to what a command prints: formats, files that are written on the way, and notes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lossctl.errors import UsageError
+from lossctl.streams import JSON, tell, terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lossctl.errors import LossctlError
+    from lossctl.options import Talk
+    from lossctl.report import Report
+
+COLORS = ("auto", "always", "never")
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What a command says on stdout, and the error it ends with after having said it."""
+
+    text: str
+    error: LossctlError | None = None
+
+
+def say(options: Talk) -> Callable[[str], None]:
+    """Notes go to stderr, and nowhere with -q."""
+    return (lambda _: None) if options.quiet else (lambda text: tell(f"lossctl: {text}"))
+
+
+def _format(options: Talk) -> str:
+    from lossctl.render import choose
+
+    return choose("value" if options.bare else options.format, terminal=terminal())
+
+
+def check_outputs(options: Talk) -> None:
+    """Refuse a format or a suffix that nobody writes, and options that contradict, before anything is computed."""
+    if options.color not in COLORS:
+        message = f"--color takes {', '.join(COLORS)}, not '{options.color}'."
+        raise UsageError(message, hint=f"Its default is {COLORS[0]}.")
+    if options.sig is not None and options.decimals is not None:
+        raise UsageError("--sig and --decimals both say how to round.", hint="Keep one of them.")
+    _format(options)
+    if options.output:
+        from lossctl.render.output import format_of
+
+        for path in options.output:
+            format_of(path)
+
+
+def written(options: Talk) -> list[str]:
+    """Every file that the command writes reports to."""
+    summary = getattr(options, "summary", "")
+    return [*options.output, summary] if summary else options.output
+
+
+def wants_document(options: Talk) -> bool:
+    """Whether what only machine-readable results hold is asked for."""
+    return _format(options) in JSON or any(path.lower().endswith((".json", ".jsonl")) for path in options.output)
+
+
+def printed(report: Report, options: Talk, error: LossctlError | None = None) -> Printed:
+    """Render a report for stdout, after the files that `-o` asks for are written."""
+    from lossctl.render import Style, render
+
+    style = Style(sig=options.sig, decimals=options.decimals, color=_color(options))
+    if options.output:
+        from lossctl.render.output import write
+
+        for path in options.output:
+            write(report, path, style)
+    if summary := getattr(options, "summary", ""):
+        from lossctl.render.summary import append
+
+        append(report, summary, style)
+    return Printed("" if options.quiet > 1 else render(report, _format(options), style), error)
+
+
+def _color(options: Talk) -> bool:
+    if options.color != "auto":
+        return options.color == "always"
+    return not os.environ.get("NO_COLOR") and bool(os.environ.get("FORCE_COLOR") or terminal())

@@ -1,0 +1,65 @@
+"""Options as dataclasses: how one is spread over a command's signature, and the panels that help shows them in."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+INPUT, HOW, RESULT, GATES, TALK = "Inputs", "How to compute", "Result", "Gates", "Messages"
+PANELS = (INPUT, HOW, RESULT, GATES, TALK)
+
+Words = list[str]
+Word = str | None
+Count = int | None
+
+
+def option(*names: str, panel: str, doc: str, **more: Any) -> Any:
+    """An option of the command line, in its panel of the help."""
+    return typer.Option(*names, help=doc, rich_help_panel=panel, **more)
+
+
+def spread(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give Typer a command whose last parameter, a dataclass of options, is spread over the command line.
+
+    The command also gets `typed`: the names of the options that were given, by flag or environment.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    *own, options, _ = list(inspect.signature(command).parameters)
+    kind = hints[options]
+    words = get_type_hints(kind, include_extras=True)
+
+    def run(ctx: typer.Context, **given: Any) -> Any:
+        typed = {name for name in given if getattr(ctx.get_parameter_source(name), "name", "") != "DEFAULT"}
+        chosen = {name: given.pop(name) for name in words}
+        return command(**given, **{options: kind(**chosen), "typed": typed})
+
+    plain = inspect.signature(command).parameters
+    parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
+    parameters += [plain[name].replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY) for name in own]
+    parameters += [
+        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, annotation=words[f.name], default=_default(f))
+        for f in fields(kind)
+    ]
+    order = sorted(range(len(parameters)), key=lambda at: _place(parameters[at]))
+    parameters = [parameters[at] for at in order]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {}
+    run.__doc__ = command.__doc__
+    run.__name__ = command.__name__
+    return run
+
+
+def _place(parameter: inspect.Parameter) -> int:
+    """Where help shows it: arguments first, then the panels in their order."""
+    panels = [getattr(word, "rich_help_panel", None) for word in getattr(parameter.annotation, "__metadata__", ())]
+    return PANELS.index(panels[0]) + 1 if panels and panels[0] in PANELS else 0
+
+
+def _default(option: Any) -> Any:
+    return [] if option.type in {Words, "Words"} or callable(option.default_factory) else option.default
