@@ -18,6 +18,8 @@ from lossctl.options import Computing, Grading, Talk, spread
 from lossctl.streams import JSON, tell, terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lossctl.errors import LossctlError
     from lossctl.report import Report
 
@@ -90,11 +92,11 @@ def grad(losses: Loss, sources: Sources = [], *, options: Grading, typed: set[st
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from lossctl.commands.grad import run, wanted_of
     from lossctl.request import check_overwriting, compute_spec
-    from lossctl.sinks import is_array
+    from lossctl.sinks import SUFFIXES, is_array
 
     arrays = [path for path in options.output if is_array(path)]
     reports = replace(options, output=[path for path in options.output if path not in arrays])
-    _check_outputs(reports)
+    _check_outputs(reports, SUFFIXES)
     spec = compute_spec([losses, *sources], options, typed)
     check_overwriting(spec, options.output)
     report, error = run(spec, wanted_of(options, arrays), _say(options), document=_wants_document(reports))
@@ -160,7 +162,7 @@ def _format(options: Talk) -> str:
     return choose("value" if options.bare else options.format, terminal=terminal())
 
 
-def _check_outputs(options: Talk) -> None:
+def _check_outputs(options: Talk, others: Iterable[str] = ()) -> None:
     """Refuse a format or a suffix that nobody writes, and options that contradict, before anything is computed."""
     if options.color not in COLORS:
         message = f"--color takes {', '.join(COLORS)}, not '{options.color}'."
@@ -172,7 +174,7 @@ def _check_outputs(options: Talk) -> None:
         from lossctl.render.output import format_of
 
         for path in options.output:
-            format_of(path)
+            format_of(path, others)
 
 
 def _wants_document(options: Talk) -> bool:

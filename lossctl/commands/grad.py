@@ -16,14 +16,16 @@ from lossctl.commands.grad_board import show
 from lossctl.commands.opening import inputs_of, prepare
 from lossctl.commands.warn import strict_error, warnings
 from lossctl.engine import evaluate
-from lossctl.errors import UnknownName, UsageError, near
+from lossctl.errors import MissingExtra, UnknownName, UsageError, near
 from lossctl.gates import check_coverage, check_gates, verdict
 from lossctl.gradient.allowed import chosen
 from lossctl.gradient.clipping import Clipped
 from lossctl.gradient.formats import FORMATS
 from lossctl.gradient.job import Job
+from lossctl.gradient.numbers import settle
 from lossctl.gradient.passes import Differentiated
 from lossctl.gradient.slopes import slopes
+from lossctl.gradient.verdicts import check
 from lossctl.sinks import Field, MemorySink, opened
 from lossctl.tensorboard import Span, check_board
 
@@ -50,6 +52,7 @@ class Wanted:
     precision: tuple[str, ...] = ()
     clip: Clipped = field(default_factory=Clipped)
     outputs: tuple[str, ...] = ()
+    check: bool = False
     board: str = ""
     step: int = 0
 
@@ -62,6 +65,7 @@ def wanted_of(options: Grading, outputs: Sequence[str]) -> Wanted:
         precision=tuple(name for item in options.precision for name in item.split(",")),
         clip=Clipped(options.clip_norm, options.clip_value),
         outputs=tuple(outputs),
+        check=options.check,
         board=options.tensorboard,
         step=options.step,
     )
@@ -78,18 +82,29 @@ def run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: boo
     spec = _summed(spec, say)
     prepared = prepare(spec, say)
     picks = [chosen(bound, wanted.wrt) for bound in prepared.bounds]
-    torch = BACKENDS.get("torch")()
+    torch = _torch()
     outcomes = evaluate(prepared.bounds, BACKENDS.get(spec.options.backend)(), spec.options, prepared.selection)
     answer = Answer(spec, prepared.asked, prepared.bounds, outcomes, (), prepared.opened.ids)
     found = _found(_job(spec, wanted, prepared, picks, outcomes, torch), wanted, prepared)
+    settle(found.job, outcomes, [one.weight for one in prepared.asked], say)
+    found = _compared(found, outcomes, say) if wanted.check else found
     checks = check_gates(spec.gates, answer.values() | found.values(prepared.asked)) + check_coverage(
         min(outcome.coverage for outcome in outcomes), spec.options.min_coverage
     )
+    checks += [one.check() for one in found.verdicts.values()]
     warned = warnings(answer, say)
     inputs = inputs_of(prepared.opened) if document else []
     if wanted.board:
         show(wanted.board, wanted.step, answer, found)
     return report(answer, found, checks, inputs, warned), verdict(checks) or strict_error(answer, warned)
+
+
+def _compared(found: Found, outcomes: Sequence[Outcome], say: Callable[[str], None]) -> Found:
+    """Compare every gradient with central differences."""
+    verdicts = check(found.job, outcomes, found.gradients)
+    for note in (note for one in verdicts.values() for note in one.notes()):
+        say(note)
+    return replace(found, verdicts=verdicts)
 
 
 def _check(spec: Spec, wanted: Wanted) -> None:
@@ -101,6 +116,18 @@ def _check(spec: Spec, wanted: Wanted) -> None:
         if name not in FORMATS:
             message = f"--precision knows no '{name}'."
             raise UnknownName(message, hint=near(name, FORMATS, "formats"))
+
+
+def _torch() -> Any:
+    """What differentiates.
+
+    Raises: MissingExtra, in the words of those who have asked for no backend.
+    """
+    try:
+        return BACKENDS.get("torch")()
+    except MissingExtra as error:
+        error.message = error.message.replace("--backend torch", "grad", 1)
+        raise
 
 
 def _summed(spec: Spec, say: Callable[[str], None]) -> Spec:
@@ -122,7 +149,8 @@ def _job(  # noqa: PLR0913, PLR0917 - everything that a derivative depends on
     terms = []
     for one, bound, outcome, (inputs, params) in zip(prepared.asked, prepared.bounds, outcomes, picks, strict=True):
         found = slopes(bound, outcome.sums, outcome.n, spec.options.reduction, params, torch)
-        terms.append(Differentiated(bound, inputs, params, found.times(one.weight)))
+        peers = tuple(other for other in prepared.bounds if other.n == bound.n)
+        terms.append(Differentiated(bound, inputs, params, found.times(one.weight), peers))
     names = [one.term or one.label for one in prepared.asked]
     groups = None if prepared.groups is None else (prepared.groups.names, prepared.groups.codes)
     return Job(terms, names, spec.options, prepared.selection, torch, wanted.eps, wanted.clip, groups)

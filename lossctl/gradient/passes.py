@@ -60,12 +60,16 @@ class InOrder:
 
 @dataclass(frozen=True)
 class Differentiated:
-    """One loss to be differentiated by inputs and scalar parameters, with the slopes at the folded sums."""
+    """One loss to be differentiated by inputs and scalar parameters, with the slopes at the folded sums.
+
+    A sample that one of its `peers` cannot use counts for none of them.
+    """
 
     bound: Bound
     inputs: tuple[str, ...]
     params: tuple[str, ...]
     slopes: Slopes
+    peers: tuple[Bound, ...] = ()
 
 
 def stream(  # noqa: PLR0913 - everything that a pass depends on
@@ -98,7 +102,7 @@ def stream(  # noqa: PLR0913 - everything that a pass depends on
 
 def differentiate(one: Differentiated, block: Block) -> Part:
     """The gradient of one block's share of the loss."""
-    block.select([one.bound])
+    block.select(one.peers or (one.bound,))
     torch = block.backend.torch  # type: ignore[attr-defined]
     bound = with_leaves(one.bound, one.params, torch)
     slots = {slot.input.name: slot for slot in bound.slots}
