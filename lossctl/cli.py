@@ -85,11 +85,11 @@ def grad(losses: Loss, sources: Sources = [], *, options: Grading, typed: set[st
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from lossctl.commands.grad import run, wanted_of
     from lossctl.request import check_overwriting, compute_spec
-    from lossctl.sinks import is_array
+    from lossctl.sinks import SUFFIXES, is_array
 
     arrays = [path for path in options.output if is_array(path)]
     reports = replace(options, output=[path for path in options.output if path not in arrays])
-    _check_outputs(reports)
+    _check_outputs(reports, SUFFIXES)
     spec = compute_spec([losses, *sources], options, typed)
     check_overwriting(spec, _written(options))
     report, error = run(spec, wanted_of(options, arrays), _say(options), document=_wants_document(reports))

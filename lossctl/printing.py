@@ -10,7 +10,7 @@ from lossctl.errors import UsageError
 from lossctl.streams import JSON, tell, terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from lossctl.errors import LossctlError
     from lossctl.options import Talk
@@ -38,8 +38,8 @@ def _format(options: Talk) -> str:
     return choose("value" if options.bare else options.format, terminal=terminal())
 
 
-def check_outputs(options: Talk) -> None:
-    """Refuse a format or a suffix that nobody writes, and options that contradict, before anything is computed."""
+def check_outputs(options: Talk, others: Iterable[str] = ()) -> None:
+    """Refuse a format or a suffix that nobody writes (`others` are written elsewhere), and options that contradict, before anything is computed."""
     if options.color not in COLORS:
         message = f"--color takes {', '.join(COLORS)}, not '{options.color}'."
         raise UsageError(message, hint=f"Its default is {COLORS[0]}.")
@@ -50,7 +50,7 @@ def check_outputs(options: Talk) -> None:
         from lossctl.render.output import format_of
 
         for path in options.output:
-            format_of(path)
+            format_of(path, others)
 
 
 def written(options: Talk) -> list[str]:

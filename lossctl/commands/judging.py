@@ -24,15 +24,21 @@ if TYPE_CHECKING:
 DEFAULT = 0.05
 
 
-def judged(
-    report: Report, spec: Spec, values: Mapping[str, float], coverage: float, warned: Sequence[Warned] = ()
+def judged(  # noqa: PLR0913, PLR0917 - everything that may fail a run
+    report: Report,
+    spec: Spec,
+    values: Mapping[str, float],
+    coverage: float,
+    warned: Sequence[Warned] = (),
+    own: Sequence[Check] = (),
 ) -> tuple[Report, LossctlError | None]:
-    """Return the report with every check in it, and the error to exit with.
+    """Return the report with every check in it, the command's own last, and the error to exit with.
 
     Raises: BadParameter, UsageError for gates that fit no result, and what reading the baseline raises.
     """
     now = Saved("this result", report.document)
-    return with_checks(report, [*decided(spec.gates, values, now, spec.against, spec.alpha), *_others(spec, coverage, warned)])
+    gates = decided(spec.gates, values, now, spec.against, spec.alpha)
+    return with_checks(report, [*gates, *_others(spec, coverage, warned), *own])
 
 
 def decided(gates: Sequence[Gate], values: Mapping[str, float], now: Saved, against: str, alpha: float | None) -> list[Check]:
