@@ -151,7 +151,7 @@ def _outcome(bound: Bound, tally: Tally, options: Options) -> Outcome:
         code: (float(reduced(bound, part.finish(), tally.counts[code], _scalar(options))), tally.counts[code])
         for code, part in sorted(tally.groups.items())
     }
-    samples = _samples(bound, tally) if tally.rows else None
+    samples = _samples(bound, tally) if tally.rows and "samples" in _keep(options) else None
     stats = statistics(samples[1]) if samples is not None and options.stats else {}
     return Outcome(value, tally.n, tally.skipped, groups, samples, stats, sums)
 

@@ -39,7 +39,10 @@ def _format(options: Talk) -> str:
 
 
 def check_outputs(options: Talk, others: Iterable[str] = ()) -> None:
-    """Refuse a format or a suffix that nobody writes (`others` are written elsewhere), and options that contradict, before anything is computed."""
+    """Refuse a format or a suffix that nobody writes, and options that contradict, before anything is computed.
+
+    `others` are suffixes that the command itself writes.
+    """
     if options.color not in COLORS:
         message = f"--color takes {', '.join(COLORS)}, not '{options.color}'."
         raise UsageError(message, hint=f"Its default is {COLORS[0]}.")

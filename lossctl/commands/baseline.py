@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ AGAIN = "Save both results with --per-sample, or let lossctl compare read both p
 def changes_between(now: Saved, base: Saved, gates: Sequence[Gate], alpha: float) -> list[Change]:
     """Every result that both have, beside its baseline; with tests where a gate needs them."""
     known = {entry.key: entry for entry in base.entries()}
-    pairs = [(entry, known[entry.key]) for entry in now.entries() if entry.key in known]
+    pairs = [(entry, its) for entry in now.entries() if (its := known.get(entry.key) or known.get(_plain(entry.key)))]
     changes = [_change(mine, its, alpha) for mine, its in pairs]
     if not any(gate.require in TESTED for gate in gates):
         return changes
@@ -37,6 +38,11 @@ def changes_between(now: Saved, base: Saved, gates: Sequence[Gate], alpha: float
         for change, (mine, its) in zip(changes, pairs, strict=True)
     ]
     return _corrected(found)
+
+
+def _plain(key: str) -> str:
+    """A key without the system that it is of, for a baseline that knows no systems."""
+    return re.sub(r"\[[^\]]*\]", "", key)
 
 
 def _meant(gates: Sequence[Gate], changes: Sequence[Change]) -> set[str]:

@@ -78,6 +78,8 @@ def wanted_of(options: Comparing, sources: Sequence[str]) -> Wanted:
     rules = Rules(draws, options.alpha, test, options.correction, options.reduction, options.horizon)
     check_rules(rules, clustered=bool(options.cluster_by), ordered=bool(options.order))
     _check_reruns(options, preds)
+    if options.grad and len(preds) > 1:
+        raise UsageError("--grad is for losses on one prediction.", hint="Use lossctl grad, or name one prediction.")
     extra = (options.cluster_by, options.order, options.grad, tuple(options.explain), options.suggest_tol)
     return Wanted(tuple(preds), target, rules, *extra)
 
