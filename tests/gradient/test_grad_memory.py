@@ -10,13 +10,14 @@ import pytest
 
 MB = 10**6
 PROGRAM = """
-import resource, sys
+import sys
+from memory import peak
 sys.argv[0] = "lossctl"
 from lossctl.__main__ import main
 try:
     main()
 except SystemExit as end:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, file=sys.stderr)
+    print(peak(), file=sys.stderr)
     raise
 """
 WIDTH = 25
@@ -39,7 +40,7 @@ def write(path, piece, count):
 def run(folder, *argv):
     """The document of a run of `grad`, and the peak of its memory in bytes."""
     command = [sys.executable, "-P", "-c", PROGRAM, "grad", *argv, "--format", "json"]
-    env = golden.environment(folder)
+    env = golden.environment(folder, golden.ROOT / "tests")
     found = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True, timeout=golden.PATIENCE)
     return json.loads(found.stdout), int(found.stderr.splitlines()[-1])
 
