@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lossctl import __version__
-from lossctl.options import Comparing, Computing, Diagnosing, Grading, Inspecting, Talk
-from lossctl.printing import Printed, check_outputs, printed, say, wants_document
-from lossctl.spreading import spread
-from lossctl.streams import terminal, unicode
-from lossctl.trial_options import Training
-from lossctl.wishes import Recommending
+from lossctl.options import Checking, Comparing, Computing, Gated, Grading, Identifying, Talk, spread
+from lossctl.printing import Printed
+from lossctl.printing import check_outputs as _check_outputs
+from lossctl.printing import printed as _print
+from lossctl.printing import say as _say
+from lossctl.printing import wants_document as _wants_document
+from lossctl.printing import written as _written
+from lossctl.streams import terminal
+
+if TYPE_CHECKING:
+    from lossctl.spec import Spec
 
 app = typer.Typer(
     name="lossctl",
@@ -35,6 +40,7 @@ Loss = Annotated[str, typer.Argument(metavar="LOSS|SPEC.yaml", help="LOSS[:param
 Sources = Annotated[
     list[str], typer.Argument(metavar="PRED TARGET [MORE…]", help="PATH, PATH:KEY, - for stdin.", show_default=False)
 ]
+Checked = Annotated[list[str], typer.Argument(metavar="SPEC.yaml|RESULT.json|DIR…", help="Specs, suites, results.")]
 LossName = Annotated[str, typer.Argument(metavar="LOSS", help="A loss, under any of its names.")]
 
 
@@ -62,11 +68,11 @@ def compute(losses: Losses, sources: Sources = [], *, options: Computing, typed:
     from lossctl.commands.compute import run
     from lossctl.request import check_overwriting, compute_spec
 
-    check_outputs(options)
+    _check_outputs(options)
     spec = compute_spec([losses, *sources], options, typed)
-    check_overwriting(spec, options.output)
-    report, error = run(spec, say(options), document=wants_document(options))
-    return printed(report, options, error)
+    check_overwriting(spec, _written(options))
+    report, error = run(spec, _say(options), document=_wants_document(options))
+    return _print(report, options, error)
 
 
 @app.command()
@@ -79,15 +85,15 @@ def grad(losses: Loss, sources: Sources = [], *, options: Grading, typed: set[st
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from lossctl.commands.grad import run, wanted_of
     from lossctl.request import check_overwriting, compute_spec
-    from lossctl.sinks import is_array
+    from lossctl.sinks import SUFFIXES, is_array
 
     arrays = [path for path in options.output if is_array(path)]
     reports = replace(options, output=[path for path in options.output if path not in arrays])
-    check_outputs(reports)
+    _check_outputs(reports, SUFFIXES)
     spec = compute_spec([losses, *sources], options, typed)
-    check_overwriting(spec, options.output)
-    report, error = run(spec, wanted_of(options, arrays), say(options), document=wants_document(reports))
-    return printed(report, reports, error)
+    check_overwriting(spec, _written(options))
+    report, error = run(spec, wanted_of(options, arrays), _say(options), document=_wants_document(reports))
+    return _print(report, reports, error)
 
 
 @app.command()
@@ -101,95 +107,53 @@ def compare(losses: Losses, sources: Sources = [], *, options: Comparing, typed:
     from lossctl.commands.compare import run, wanted_of
     from lossctl.request import check_overwriting, compute_spec
 
-    check_outputs(options)
+    _check_outputs(options)
     wanted = wanted_of(options, sources)
     spec = compute_spec([losses], options, typed)
-    check_overwriting(spec, options.output)
-    report, error = run(spec, wanted, say(options), document=wants_document(options))
-    return printed(report, options, error)
+    check_overwriting(spec, _written(options))
+    report, error = run(spec, wanted, _say(options), document=_wants_document(options))
+    return _print(report, options, error)
 
 
 @app.command()
 @spread
-def diagnose(
-    history: Annotated[str, typer.Argument(metavar="HISTORY", help="A table or JSON of losses, event files, or - for stdin.")],
-    *,
-    options: Diagnosing,
-    typed: set[str],  # noqa: ARG001
-) -> Printed:
-    """Say what is wrong with a training run, by its history of losses.
+def identify(sources: Sources = [], *, options: Identifying, typed: set[str]) -> Printed:  # noqa: B006
+    """Find out which loss, reduction and parameters give a reported number.
 
-    Example: lossctl diagnose history.csv --fail-on error
+    Example: lossctl identify --value 0.3655 pred.npy target.npy
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from lossctl.commands.diagnose import run
+    from lossctl.commands.identify import Wanted, run
+    from lossctl.request import check_overwriting, compute_spec
 
-    check_outputs(options)
-    report, error = run(history, options, say(options), plain=not unicode())
-    return printed(report, options, error)
+    _check_outputs(options)
+    wanted = Wanted.of(options, sources, typed)
+    spec = compute_spec(["mse", *sources], options.gated(), typed)
+    check_overwriting(spec, _written(options))
+    report, error = run(spec, wanted, _say(options), document=_wants_document(options))
+    return _print(report, options, error)
 
 
 @app.command()
 @spread
-def inspect(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE…", help="PATH, PATH:KEY, - for stdin.")],
-    *,
-    options: Inspecting,
-    typed: set[str],  # noqa: ARG001
-) -> Printed:
-    """Say what files hold: shapes, types, ranges, and what each array looks like.
+def check(files: Checked, *, options: Checking, typed: set[str]) -> Printed:
+    """Look at the gates of specs, or of saved results without computing anything anew.
 
-    Example: lossctl inspect predictions.csv
+    Example: lossctl check new.json --against base.json --max-rel mse=2%
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from lossctl.commands.inspect import run
+    from lossctl.commands.check import Wanted, run
+    from lossctl.request import check_overwriting, compute_spec, gates_of
 
-    check_outputs(options)
-    return printed(run(sources, options.in_format, say(options)), options)
+    def spec_of(path: str) -> Spec:
+        spec = compute_spec([path], Gated(**vars(options)), typed)
+        check_overwriting(spec, _written(options))
+        return spec
 
-
-@app.command()
-@spread
-def recommend(
-    sources: Annotated[list[str], typer.Argument(metavar="[PRED] [TARGET]", show_default=False)] = [],  # noqa: B006
-    *,
-    options: Recommending,
-    typed: set[str],  # noqa: ARG001
-) -> Printed:
-    """Say which loss to take, why, and why not another: by flags, questions, or the data.
-
-    Example: lossctl recommend target.csv:y
-    """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from lossctl.commands.recommend import is_picture, picture, run
-
-    if is_picture(options):
-        return Printed(picture(options, terminal=terminal(), plain=not unicode()))
-    check_outputs(options)
-    return printed(run(sources, options, say(options)), options)
-
-
-@app.command()
-@spread
-def trial(
-    features: Annotated[str, typer.Argument(metavar="FEATURES", help="'table.csv:x_*', or an array with one row a sample.")],
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="Numbers, classes, or a column of 0 and 1 for each label.")],
-    *,
-    options: Training,
-    typed: set[str],  # noqa: ARG001
-) -> Printed:
-    """Train the same small model under each of several losses, and compare on held-out rows.
-
-    Example: lossctl trial 'table.csv:x_*' table.csv:y --losses mse,l1,huber
-    """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from lossctl.commands.trial import run
-    from lossctl.request import check_overwriting
-    from lossctl.spec import Given, Spec
-
-    check_outputs(options)
-    check_overwriting(Spec(positional=(Given(text=features), Given(text=target))), options.output)
-    return printed(run(features, target, options, say(options)), options)
+    _check_outputs(options)
+    wanted = Wanted(gates_of(options), options.against, options.alpha if "alpha" in typed else None)
+    report, error = run(files, wanted, spec_of, _say(options))
+    return _print(report, options, error)
 
 
 @app.command("list")
@@ -205,9 +169,9 @@ def list_(
     """List the losses that lossctl knows."""
     from lossctl.commands.listing import list_framework, list_losses
 
-    check_outputs(options)
+    _check_outputs(options)
     report = list_framework(framework) if framework else list_losses(task)
-    return printed(report, replace(options, format="json") if json else options)
+    return _print(report, replace(options, format="json") if json else options)
 
 
 @app.command()
@@ -216,20 +180,32 @@ def info(loss: LossName, *, options: Talk, typed: set[str]) -> Printed:  # noqa:
     """Say everything about a loss: formula, inputs, parameters, pitfalls, source."""
     from lossctl.commands.listing import info as page
 
-    check_outputs(options)
-    return printed(page(loss), options)
+    _check_outputs(options)
+    return _print(page(loss), options)
 
 
 @app.command()
 @spread
-def verify(loss: LossName, *, options: Talk, typed: set[str]) -> Printed:  # noqa: ARG001
-    """Check that a loss keeps its promises; exit 1 if it does not."""
+def verify(
+    loss: Annotated[str, typer.Argument(metavar="LOSS|RESULT.json", help="A loss, or a saved result.")],
+    rtol: Annotated[float, typer.Option("--rtol", metavar="X", min=0, help="What numbers of a result may differ by.")] = 0.0,
+    allow_code: Annotated[bool, typer.Option("--allow-code", help="Let a result name code to import.")] = False,  # noqa: FBT002
+    *,
+    options: Talk,
+    typed: set[str],  # noqa: ARG001
+) -> Printed:
+    """Check that a loss keeps its promises, or that a saved result still comes out; exit 1 if not."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    _check_outputs(options)
+    if loss.lower().endswith(".json"):
+        from lossctl.commands.verify_result import run as run_result
+
+        report, error = run_result(loss, _say(options), rtol=rtol, allow_code=allow_code)
+        return _print(report, options, error)
     from lossctl.commands.verify import run
 
-    check_outputs(options)
     report, error = run(loss)
-    return printed(report, options, error)
+    return _print(report, options, error)
 
 
 @app.command()

@@ -57,17 +57,26 @@ def evaluate(bounds: Sequence[Bound], backend: Backend, options: Options, select
 
     Raises: NoSuchReduction, NothingLeft, NotFinite, and what the fold raises.
     """
-    keep = _keep(options)
+    return evaluate_keeping(bounds, backend, options, selection, _keep(options))[0]
+
+
+def evaluate_keeping(  # noqa: PLR0913, PLR0917 - everything that a pass depends on
+    bounds: Sequence[Bound], backend: Backend, options: Options, selection: Selection, keep: Keep, extra: Keep = frozenset()
+) -> tuple[list[Outcome], list[Tally]]:
+    """The same, with what was gathered; `extra` is gathered where a loss has it, and no loss is refused that has not.
+
+    Raises: as `evaluate`.
+    """
     for bound in bounds:
         _check_reduction(bound, options.reduction, keep)
         _check_selection(bound, options.reduction, selection)
     _check_offset(bounds, options)
-    tallies = fold(bounds, backend, options, selection, keep=keep)
+    tallies = fold(bounds, backend, options, selection, keep=keep | extra)
     outcomes = [_outcome(bound, tally, options) for bound, tally in zip(bounds, tallies, strict=True)]
     if options.nan != "propagate":
         for bound, outcome in zip(bounds, outcomes, strict=True):
             _refuse_non_finite(bound, outcome, backend, options, selection)
-    return outcomes
+    return outcomes, tallies
 
 
 def _keep(options: Options) -> Keep:
@@ -142,7 +151,7 @@ def _outcome(bound: Bound, tally: Tally, options: Options) -> Outcome:
         code: (float(reduced(bound, part.finish(), tally.counts[code], _scalar(options))), tally.counts[code])
         for code, part in sorted(tally.groups.items())
     }
-    samples = _samples(bound, tally) if tally.rows else None
+    samples = _samples(bound, tally) if tally.rows and "samples" in _keep(options) else None
     stats = statistics(samples[1]) if samples is not None and options.stats else {}
     return Outcome(value, tally.n, tally.skipped, groups, samples, stats, sums)
 

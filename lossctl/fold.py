@@ -66,9 +66,8 @@ def fold(  # noqa: PLR0913 - everything that a pass depends on
 ) -> list[Tally]:
     """Fold every loss over its arrays.
 
-    `keep` may hold "samples" to gather each sample's sums and "values" to gather unreduced losses. Losses that are cut
-    alike share one pass; all with as many samples share the same selection of them.
-
+    `keep` may hold "samples" to gather each sample's sums, "terms" for those that there are, and "values" for unreduced
+    losses. Losses that are cut alike share one pass; all with as many samples share the same selection of them.
     Raises: NotFinite, OutOfDomain, NothingLeft, ShapeMismatch, TooLarge.
     """
     keep_memory()
@@ -115,10 +114,7 @@ def _fold_block(  # noqa: PLR0913, PLR0917 - everything that a block depends on
 
 
 def elements_of(bound: Bound, options: Options) -> int:
-    """How many elements a sample counts for when blocks are cut; 0 for a loss that is read whole, which cuts nothing.
-
-    Raises: TooLarge where it would not fit.
-    """
+    """Elements that a sample counts for when blocks are cut; 0 for a loss read whole, and TooLarge where it would not fit."""
     if not bound.loss.whole:
         return max(1, bound.elements)
     if any(prod(slot.reader.shape) == 0 for slot in bound.slots):
@@ -141,7 +137,7 @@ def _add(tally: Tally, bound: Bound, block: Block, keep: Keep) -> None:
     terms = unreduced(bound, {slot.input.name: block.ready(slot, bound) for slot in bound.slots}, xp, lambda: block.index)
     _check_own(bound, terms, block, keep)
     plain = "weight" not in terms
-    detailed = bool(keep) or block.selection.groups is not None
+    detailed = (bool(keep) or block.selection.groups is not None) and _has_samples(bound, terms, block)
     if plain and (detailed or block.selection.weights is not None or block.selection.by_element):
         terms["weight"] = xp.ones_like(next(iter(terms.values())))
     terms = counted(terms, block)
@@ -154,8 +150,13 @@ def _add(tally: Tally, bound: Bound, block: Block, keep: Keep) -> None:
         tally.sums.add(name, found)
     if "weight" not in terms:
         tally.sums.add("weight", float(prod(next(iter(terms.values())).shape)))
-    if detailed and not (bound.loss.whole and "value" not in terms):
+    if detailed:
         _keep(tally, terms, block, keep)
+
+
+def _has_samples(bound: Bound, terms: Arrays, block: Block) -> bool:
+    given = tuple(terms["value"].shape)[:1] if "value" in terms else ()
+    return given == (block.kept,) if bound.loss.origin != "lossctl" else bool(given) or not bound.loss.whole
 
 
 def _check_own(bound: Bound, terms: Arrays, block: Block, keep: Keep) -> None:
@@ -166,7 +167,7 @@ def _check_own(bound: Bound, terms: Arrays, block: Block, keep: Keep) -> None:
     if "own_mean" in terms and (block.selection.weights is not None or block.selection.by_element):
         message = f"{bound.loss.name} makes its own mean, which --weights, or a --mask by element, would not reach."
         raise UsageError(message, hint="Leave them out; a --mask by sample leaves samples out before it sees them.")
-    if not keep or bound.loss.origin == "lossctl":
+    if not keep - {"terms"} or bound.loss.origin == "lossctl":
         return
     shape = tuple(terms["value"].shape) if "value" in terms else ()
     if not shape or ("samples" in keep and shape[0] != block.kept):
@@ -224,7 +225,7 @@ def _keep(tally: Tally, terms: Arrays, block: Block, keep: Keep) -> None:
     if "values" in keep:
         tally.values.append(take(terms["value"]))
     sums = {name: take(_by_sample(block.backend.xp, term)) for name, term in terms.items() if term.ndim}
-    if "samples" in keep:
+    if keep & {"samples", "terms"}:
         tally.rows.append(block.index)
         tally.samples.append(sums)
     if block.selection.groups is not None:

@@ -58,6 +58,7 @@ class Loss:
     no look of their own. `guard(xp, index, *inputs, **params)` raises for values that no word of the vocabulary can
     refuse; `index` holds the numbers of the samples in the whole data, for its message. `flat` says that the gradient is no
     guide, since it is 0 wherever it exists or that of one sample alone, and names the nearest loss that can be trained with.
+    `higher_is_better` turns the direction of gates around.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Loss:
     reductions: tuple[str, ...] = REDUCTIONS
     guard: Guard | None = None
     flat: str = ""
+    higher_is_better: bool = False
     origin: str = "lossctl"
 
     @cached_property

@@ -1,22 +1,14 @@
-"""The options of the command line as data: one dataclass for each command, whose signature they are spread over."""
+"""The options of the command line as data: one dataclass a command spreads over its signature."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from dataclasses import dataclass, field, fields
+from typing import Annotated
 
-import typer
+from lossctl.spreading import GATES, HOW, INPUT, RESULT, TALK, Count, Word, Words, spread
+from lossctl.spreading import option as _option
 
-INPUT, HOW, RESULT, GATES, TALK = "Inputs", "How to compute", "Result", "Gates", "Messages"
-PANELS = (INPUT, HOW, RESULT, GATES, TALK)
-
-Words = list[str]
-Word = str | None
-Count = int | None
-
-
-def _option(*names: str, panel: str, doc: str, **more: Any) -> Any:
-    return typer.Option(*names, help=doc, rich_help_panel=panel, **more)
+__all__ = ["Checking", "Comparing", "Computing", "Gated", "Gating", "Grading", "Identifying", "Reading", "Talk", "spread"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +23,7 @@ class Talk:
             metavar="FORMAT",
             panel=RESULT,
             envvar="LOSSCTL_FORMAT",
-            doc="auto, table, value, tsv, csv, json, jsonl or markdown.",
+            doc="auto, table, value, tsv, csv, json, jsonl, markdown, junit or github.",
         ),
     ] = "auto"
     bare: Annotated[bool, _option("-b", "--bare", panel=RESULT, doc="The bare number: --format value.")] = False
@@ -112,12 +104,9 @@ class Reading(Talk):
 
 
 @dataclass(frozen=True)
-class Gated(Reading):
-    """What every command takes that reduces losses and may bound results."""
+class Gating(Talk):
+    """What every command takes that may bound results."""
 
-    reduction: Annotated[
-        str, _option("--reduction", metavar="HOW", panel=RESULT, doc="mean, sum, none or batchmean, as in torch.")
-    ] = "mean"
     max: Annotated[Words, _option("--max", panel=GATES, metavar="KEY=V", doc="Fail (exit 1) above V. Repeatable.")] = field(
         default_factory=list
     )
@@ -129,6 +118,42 @@ class Gated(Reading):
     )
     rtol: Annotated[float, _option("--rtol", metavar="X", panel=GATES, min=0, doc="Relative tolerance of --expect.")] = 1e-9
     atol: Annotated[float, _option("--atol", metavar="X", panel=GATES, min=0, doc="Absolute tolerance of --expect.")] = 0.0
+    max_abs: Annotated[
+        Words, _option("--max-abs", panel=GATES, metavar="KEY=V", doc="Fail if worse than the baseline by more. Repeatable.")
+    ] = field(default_factory=list)
+    max_rel: Annotated[
+        Words, _option("--max-rel", panel=GATES, metavar="KEY=V%", doc="The same in parts of the baseline. Repeatable.")
+    ] = field(default_factory=list)
+    require: Annotated[
+        Words,
+        _option(
+            "--require", panel=GATES, metavar="[KEY=]HOW", doc="How to judge a change: point, sig, noninf or equiv. Repeatable."
+        ),
+    ] = field(default_factory=list)
+    alpha: Annotated[float, _option("--alpha", panel=GATES, metavar="X", min=0, max=0.5, doc="The level of --require.")] = 0.05
+    against: Annotated[str, _option("--against", panel=GATES, metavar="FILE", doc="The baseline: a saved JSON result.")] = ""
+    summary: Annotated[
+        str, _option("--summary", panel=RESULT, metavar="FILE", doc="Append results and gates to a file, in Markdown.")
+    ] = ""
+
+
+@dataclass(frozen=True)
+class Checking(Gating):
+    """What `check` takes."""
+
+    jobs: Annotated[
+        int, _option("--jobs", metavar="N", panel=HOW, min=0, doc="Threads; 0 is one a core. No result depends on it.")
+    ] = 0
+    allow_code: Annotated[bool, _option("--allow-code", panel=HOW, doc="Let a spec name code to import.")] = False
+
+
+@dataclass(frozen=True)
+class Gated(Gating, Reading):
+    """What every command takes that reduces losses and may bound results."""
+
+    reduction: Annotated[
+        str, _option("--reduction", metavar="HOW", panel=RESULT, doc="mean, sum, none or batchmean, as in torch.")
+    ] = "mean"
 
 
 @dataclass(frozen=True)
@@ -169,6 +194,19 @@ class Grading(Gated):
 
 
 @dataclass(frozen=True)
+class Identifying(Reading):
+    """What `identify` takes."""
+
+    value: Annotated[str, _option("--value", metavar="X", panel=INPUT, doc="The reported number, with all its digits.")] = ""
+    rtol: Annotated[float, _option("--rtol", metavar="X", panel=HOW, min=0, doc="Also match what is this close.")] = 0.0
+    top: Annotated[int, _option("--top", metavar="N", panel=RESULT, min=1, doc="How many candidates to show.")] = 10
+
+    def gated(self) -> Gated:
+        """The same words for reading inputs, as other commands take them."""
+        return Gated(**{one.name: getattr(self, one.name) for one in fields(Reading)})
+
+
+@dataclass(frozen=True)
 class Comparing(Gated):
     """What `compare` takes."""
 
@@ -201,38 +239,3 @@ class Comparing(Gated):
     suggest_tol: Annotated[
         bool, _option("--suggest-tol", panel=RESULT, doc="Predictions are reruns: which difference is mere noise?")
     ] = False
-
-
-@dataclass(frozen=True)
-class Diagnosing(Talk):
-    """What `diagnose` takes."""
-
-    loss: Annotated[str, _option("--loss", metavar="COLUMN", panel=INPUT, doc="The column of the loss.")] = ""
-    val: Annotated[str, _option("--val", metavar="COLUMN", panel=INPUT, doc="The column of the validation loss.")] = ""
-    step: Annotated[str, _option("--step", metavar="COLUMN", panel=INPUT, doc="The column of the steps.")] = ""
-    lr: Annotated[str, _option("--lr", metavar="COLUMN", panel=INPUT, doc="The column of the learning rate.")] = ""
-    grad_norm: Annotated[str, _option("--grad-norm", metavar="COLUMN", panel=INPUT, doc="The column of the gradient norm.")] = (
-        ""
-    )
-    in_format: Annotated[
-        str, _option("--in-format", metavar="FORMAT", panel=INPUT, doc="Read the file as this format, whatever its suffix.")
-    ] = ""
-    floor: Annotated[
-        float | None,
-        _option("--floor", metavar="X", panel=HOW, doc="The loss that could be reached: tells a plateau from the end."),
-    ] = None
-    fail_on: Annotated[
-        str,
-        _option(
-            "--fail-on", metavar="WHAT", panel=GATES, doc="Fail (exit 1) on any, error, warning or worse, or CODE[,CODE…]."
-        ),
-    ] = ""
-
-
-@dataclass(frozen=True)
-class Inspecting(Talk):
-    """What `inspect` takes."""
-
-    in_format: Annotated[
-        str, _option("--in-format", metavar="FORMAT", panel=INPUT, doc="Read files as this format, whatever their suffix.")
-    ] = ""

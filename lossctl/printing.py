@@ -1,15 +1,17 @@
-"""From a report to what a command prints: the format, the files that `-o` names, colours, and notes on stderr."""
+"""From a report to what a command prints: formats, files that are written on the way, and notes."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lossctl.errors import UsageError
 from lossctl.streams import JSON, tell, terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from lossctl.errors import LossctlError
     from lossctl.options import Talk
     from lossctl.report import Report
@@ -25,7 +27,7 @@ class Printed:
     error: LossctlError | None = None
 
 
-def say(options: Talk) -> Any:
+def say(options: Talk) -> Callable[[str], None]:
     """Notes go to stderr, and nowhere with -q."""
     return (lambda _: None) if options.quiet else (lambda text: tell(f"lossctl: {text}"))
 
@@ -36,8 +38,11 @@ def _format(options: Talk) -> str:
     return choose("value" if options.bare else options.format, terminal=terminal())
 
 
-def check_outputs(options: Talk) -> None:
-    """Refuse a format or a suffix that nobody writes, and options that contradict, before anything is computed."""
+def check_outputs(options: Talk, others: Iterable[str] = ()) -> None:
+    """Refuse a format or a suffix that nobody writes, and options that contradict, before anything is computed.
+
+    `others` are suffixes that the command itself writes.
+    """
     if options.color not in COLORS:
         message = f"--color takes {', '.join(COLORS)}, not '{options.color}'."
         raise UsageError(message, hint=f"Its default is {COLORS[0]}.")
@@ -48,11 +53,17 @@ def check_outputs(options: Talk) -> None:
         from lossctl.render.output import format_of
 
         for path in options.output:
-            format_of(path)
+            format_of(path, others)
+
+
+def written(options: Talk) -> list[str]:
+    """Every file that the command writes reports to."""
+    summary = getattr(options, "summary", "")
+    return [*options.output, summary] if summary else options.output
 
 
 def wants_document(options: Talk) -> bool:
-    """Whether any output holds the document, and not only its table."""
+    """Whether what only machine-readable results hold is asked for."""
     return _format(options) in JSON or any(path.lower().endswith((".json", ".jsonl")) for path in options.output)
 
 
@@ -66,6 +77,10 @@ def printed(report: Report, options: Talk, error: LossctlError | None = None) ->
 
         for path in options.output:
             write(report, path, style)
+    if summary := getattr(options, "summary", ""):
+        from lossctl.render.summary import append
+
+        append(report, summary, style)
     return Printed("" if options.quiet > 1 else render(report, _format(options), style), error)
 
 

@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 
 import typer
 
-from lossctl.cli import app
 from lossctl.errors import InputError, LossctlError, TooLarge, UsageError
+from lossctl.guides import app
 from lossctl.printing import Printed
 from lossctl.streams import drop, put, tell_error
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import BadParameter, LossctlError, UsageError
-from lossctl.spec import Gate, Given, Options, Spec, parse_losses, parse_params, with_params
+from lossctl.gates import KINDS, parse_gate
+from lossctl.spec import Given, Options, Spec, parse_losses, parse_params, with_params
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from lossctl.options import Gated
+    from lossctl.options import Gated, Gating
+    from lossctl.spec import Gate
 
 CHOICES = {
     "reduction": ("mean", "sum", "none", "batchmean"),
@@ -20,7 +22,8 @@ CHOICES = {
     "dtype": ("f64", "f32", "native"),
 }
 # A variable that the shell found unset must not turn into a run without the option.
-FILLED = ("on", "by", "weights", "mask", "in_format")
+FILLED = ("on", "by", "weights", "mask", "in_format", "against", "summary")
+JUDGED = ("against", "alpha")
 # One table of samples has one order.
 ORDERS = ("per_sample", "worst", "best")
 
@@ -31,6 +34,7 @@ def compute_spec(words: Sequence[str], options: Gated, typed: set[str]) -> Spec:
     Raises: UsageError, BadParameter, and what reading a spec file raises.
     """
     _check_choices(options, typed)
+    judged = {name: getattr(options, name) for name in JUDGED if name in typed}
     if _is_spec(words):
         from lossctl.specfile import read_spec  # noqa: PLC0415 - pydantic and yaml, only for specs
 
@@ -45,10 +49,10 @@ def compute_spec(words: Sequence[str], options: Gated, typed: set[str]) -> Spec:
         typed = {field.name for field in fields(Options) if hasattr(options, field.name)}
     pairs = _pairs(options.input, "-i", "NAME=SOURCE")
     named = {name: Given(text=_from_here(source, spec.folder)) for name, source in pairs}
-    gates = spec.gates + tuple(_gates(options))
+    gates = spec.gates + tuple(gates_of(options))
     chosen = _overlay(spec.options, options, typed, spec.folder)
     _check_order(chosen)
-    return replace(spec, inputs={**spec.inputs, **named}, gates=gates, options=chosen)
+    return replace(spec, inputs={**spec.inputs, **named}, gates=gates, options=chosen, **judged)
 
 
 def _is_spec(words: Sequence[str]) -> bool:
@@ -73,7 +77,7 @@ def _check_choices(options: Gated, typed: set[str]) -> None:
     if options.min_coverage != options.min_coverage:
         raise UsageError("--min-coverage is nan, which no share is below.", hint="Give a number from 0 to 1.")
     for name in FILLED:
-        if name in typed and not getattr(options, name):
+        if name in typed and not getattr(options, name, True):
             message = f"--{_dashed(name)} is empty."
             raise UsageError(message, hint="Give it a value, or leave it out.")
 
@@ -162,6 +166,8 @@ def _read(spec: Spec) -> Iterable[Path]:
     from lossctl.files.source import locate  # noqa: PLC0415 - imports NumPy, which a wrong word should not wait for
 
     options = spec.options
+    if spec.against:
+        yield Path(spec.against)
     given = [*spec.positional, *spec.inputs.values(), options.weights, options.mask]
     given += [one for term in spec.terms for one in term.inputs.values()]
     losses = [*spec.losses, *(term.loss for term in spec.terms)]
@@ -173,16 +179,9 @@ def _read(spec: Spec) -> Iterable[Path]:
             continue
 
 
-def _gates(options: Gated) -> Iterable[Gate]:
-    """`KEY=V`, split at the last `=`, since a key may be `huber:delta=0.5`."""
-    for kind in ("max", "min", "expect"):
-        for item in getattr(options, kind):
-            key, equals, bound = item.rpartition("=")
-            try:
-                value = float(bound)
-            except ValueError:
-                equals = ""
-            if not (key and equals):
-                message = f"--{kind} takes KEY=NUMBER, not '{item}'."
-                raise BadParameter(message, hint=f"For example: --{kind} mse=0.1")
-            yield Gate(key, kind, value, options.rtol, options.atol)
+def gates_of(options: Gating) -> list[Gate]:
+    """The gates that were typed.
+
+    Raises: BadParameter.
+    """
+    return [parse_gate(kind, item, options.rtol, options.atol) for kind in KINDS for item in getattr(options, kind)]

@@ -55,13 +55,17 @@ class Term:
 
 @dataclass(frozen=True)
 class Gate:
-    """A bound on one result: `kind` is max, min or expect."""
+    """A bound on one result: `kind` is max, min or expect, or max_abs, max_rel or require for its change from a baseline.
+
+    `require` is how a change is judged; a gate of that kind may leave its `key` empty and then speaks of every loss.
+    """
 
     key: str
     kind: str
     bound: float
     rtol: float = 1e-9
     atol: float = 0.0
+    require: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Spec:
-    """A whole request. `positional` inputs get their names from the loss; `folder` is what paths are relative to."""
+    """A whole request. `positional` inputs get their names from the loss; `folder` is what paths are relative to.
+
+    `against` is the saved result that changes are judged by, relative to where the program runs, and `alpha` their level.
+    """
 
     losses: tuple[LossSpec, ...] = ()
     positional: tuple[Given, ...] = ()
@@ -105,6 +112,8 @@ class Spec:
     options: Options = field(default_factory=Options)
     gates: tuple[Gate, ...] = ()
     folder: str = ""
+    against: str = ""
+    alpha: float = 0.05
 
 
 def parse_losses(text: str) -> tuple[LossSpec, ...]:
@@ -170,3 +179,19 @@ def with_params(losses: tuple[LossSpec, ...], params: Mapping[str, str], *, inst
         message = f"Parameter '{min(twice)}' of {losses[0].name} is given twice, behind the loss and with -p."
         raise BadParameter(message, hint="Give it once.")
     return (replace(losses[0], params={**losses[0].params, **params}),)
+
+
+def share(text: str) -> float:
+    """Read `2%` or `0.02` to the float nearest to it.
+
+    Raises: ValueError.
+    """
+    if not text.endswith("%"):
+        return float(text)
+    from decimal import Decimal, InvalidOperation  # noqa: PLC0415 - only for shares
+
+    try:
+        return float(Decimal(text[:-1]) / 100)
+    except InvalidOperation as error:
+        message = f"'{text}' is no share"
+        raise ValueError(message) from error

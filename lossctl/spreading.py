@@ -1,4 +1,4 @@
-"""Options that stand in a dataclass, spread over a command's signature for Typer."""
+"""Options as dataclasses: how one is spread over a command's signature, and the panels that help shows them in."""
 
 from __future__ import annotations
 
@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
 
-from lossctl.options import PANELS, Words
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+INPUT, HOW, RESULT, GATES, TALK = "Inputs", "How to compute", "Result", "Gates", "Messages"
+PANELS = (INPUT, HOW, RESULT, GATES, TALK)
+
+Words = list[str]
+Word = str | None
+Count = int | None
+
+
+def option(*names: str, panel: str, doc: str, **more: Any) -> Any:
+    """An option of the command line, in its panel of the help."""
+    return typer.Option(*names, help=doc, rich_help_panel=panel, **more)
 
 
 def spread(command: Callable[..., Any]) -> Callable[..., Any]:

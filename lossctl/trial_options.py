@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
-import typer
-
-from lossctl.options import HOW, INPUT, RESULT, Talk
-
-
-def _option(*names: str, panel: str, doc: str, **more: Any) -> Any:
-    return typer.Option(*names, help=doc, rich_help_panel=panel, **more)
+from lossctl.options import Talk
+from lossctl.spreading import HOW, INPUT, RESULT
+from lossctl.spreading import option as _option
 
 
 @dataclass(frozen=True)

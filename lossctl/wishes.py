@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from lossctl.options import HOW, INPUT, RESULT, Talk
+from lossctl.options import Talk
+from lossctl.spreading import HOW, INPUT, RESULT
 
 Word = str | None
 Number = float | None

@@ -6,8 +6,13 @@ from pathlib import Path
 
 import golden
 import pytest
+from hypothesis import settings
 
 import lossctl
+
+# A test on a busy machine is slow, and not wrong.
+settings.register_profile("timeless")
+settings.load_profile("timeless")
 
 
 def pytest_configure() -> None:

@@ -69,11 +69,14 @@ def write_files(files: dict, folder: Path) -> None:
             np.savez(path, **{key: np.array(value, dtype=dtype) for key, value in content["npz"].items()})
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """The environment of every child: the same everywhere, with the package that the tests themselves import."""
+def environment(folder: Path, *paths: Path) -> dict[str, str]:
+    """The environment of every child: the same everywhere, with the package that the tests themselves import.
+
+    `paths` are further folders to import from.
+    """
     return {
         "PATH": os.pathsep.join([str(script_folder(folder)), str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-        "PYTHONPATH": str(Path(lossctl.__file__).parents[1]),
+        "PYTHONPATH": os.pathsep.join(map(str, [Path(lossctl.__file__).parents[1], *paths])),
         "PYTHONUTF8": "1",
         "HOME": str(folder),
         "COLUMNS": "120",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 HEAVY = ("torch", "array_api_compat", "scipy", "pandas", "pydantic", "yaml", "rich", "pyarrow", "importlib.metadata")
+OF_GRADIENTS = ("torch", "lossctl.gradient", "lossctl.sinks", "lossctl.autograd", "lossctl.commands.grad")
 
 
 def imported(argv, folder):
@@ -44,8 +45,10 @@ def pair(tmp_path):
         ("--version", ("numpy", "torch", "rich")),
         ("list", ("numpy", "torch", "rich")),
         ("info huber", ("numpy", "torch")),
-        ("compute mse a.npy b.npy --format json", HEAVY),
-        ("compute mse a.npy b.npy", HEAVY),
+        ("grad --help", ("numpy", "torch", "lossctl.gradient", "rich")),
+        ("compute mse a.npy b.npy --format json", (*HEAVY, *OF_GRADIENTS)),
+        ("compute mse a.npy b.npy", (*HEAVY, *OF_GRADIENTS)),
+        ("compute mse a.npy b.npy -o result.json", OF_GRADIENTS),
     ],
 )
 def test_imports_nothing_heavy(argv, banned, pair):
@@ -61,3 +64,9 @@ def test_a_plain_run_loads_no_part_of_numpy_that_it_does_not_need(pair):
 
 def test_numpy_would_be_noticed(pair):
     assert "numpy" in among(("numpy",), imported("compute mse a.npy b.npy", pair))
+
+
+def test_grad_imports_torch_and_no_other_heavy_thing(pair):
+    modules = imported("grad mse a.npy b.npy", pair)
+    assert {"torch.nn", "array_api_compat.torch", "lossctl.gradient.passes"} <= modules
+    assert not among(("torchvision", "pydantic", "yaml", "pyarrow", "tensorboard", "lossctl.autograd"), modules)

@@ -1,23 +1,34 @@
+import re
+
 import pytest
 import transcript
 from golden import ROOT
 
 README = ROOT / "README.md"
-BLOCKS = transcript.blocks(README.read_text(encoding="utf-8")) if README.exists() else []
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in transcript.pages()}
+BLOCKS = {f"{name}-{n}": block for name, page in PAGES.items() for n, block in enumerate(transcript.blocks(page), 1)}
 
 
-def test_readme_has_examples():
-    assert BLOCKS, "README.md shows no console block"
+@pytest.mark.parametrize("name", ["README.md", "docs/gradients.md"])
+def test_a_page_has_examples(name):
+    assert f"{name}-1" in BLOCKS
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=[f"block-{number}" for number in range(1, len(BLOCKS) + 1)])
-def test_readme_prints_what_it_shows(block, configs):
-    assert transcript.rerun(block, configs) == block
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_page_prints_what_it_shows(name, configs):
+    assert transcript.rerun(BLOCKS[name], configs) == BLOCKS[name]
 
 
-def test_commands_stand_only_in_blocks_that_run():
-    lines = transcript.BLOCK.sub("", README.read_text(encoding="utf-8")).splitlines()
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
+def test_commands_stand_only_in_blocks_that_run(page):
+    lines = transcript.BLOCK.sub("", page).splitlines()
     assert not [line for line in lines if line.startswith("$ ")]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_to_files_lead_somewhere(name):
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", PAGES[name])
+    assert not [target for target in targets if not ((ROOT / name).parent / target).exists()]
 
 
 def test_ci_runs_the_readme_s_test_command():

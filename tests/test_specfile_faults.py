@@ -41,7 +41,7 @@ from lossctl.specfile import read_spec
         ("loss: mse\nterms: [{loss: l1}]", "line 2: 'terms' cannot stand beside 'loss'."),
         ("reduction: mean", "line 1: one of loss, losses and terms is missing."),
         ("loss: a\ngates:\n- {key: a, max: 1, min: 0}", "line 3: 'min' cannot stand beside 'max'."),
-        ("loss: a\ngates:\n- {key: a}", "line 3: one of max, min and expect is missing."),
+        ("loss: a\ngates:\n- {key: a}", "line 3: one of max, min, expect, max_abs, max_rel and require is missing."),
         ("loss: a\ngates:\n- {max: 1}", "line 3: the key 'key' is missing."),
         ("loss: a\ngates:\n- {key: a, max: .nan}", "line 3: 'gates[0].max' should be a finite number, not nan."),
         ("loss: a\ngates:\n- {key: a, max: 1,\n   rtol: 1e-3}", "line 4: 'rtol' belongs to 'expect', and this gate has 'max'."),

@@ -10,7 +10,7 @@ from golden import ROOT
 
 TOP = {
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "pyproject.toml", "constraints.txt", ".gitignore"),
-    *(".git", ".github", ".ci", "lossctl", "configs", "tests", "scripts", "docs"),
+    *(".git", ".github", ".pre-commit-hooks.yaml", ".ci", "lossctl", "configs", "tests", "scripts", "docs"),
 }
 UNUSED_WORDS = ("criterion", "handler", "manager", "helper", "utils")
 PACKAGE = sorted((ROOT / "lossctl").rglob("*.py"))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lossctl.advice import TRAPS
-from lossctl.cli import app
 from lossctl.errors import GateFailed, UnknownName
+from lossctl.guides import app
 
 RNG = np.random.default_rng(0)
 PROBS = RNG.uniform(0.05, 0.95, 20).round(3).tolist()
@@ -17,6 +17,7 @@ ROWS = [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.3, 0.5]]
 FRAME = RNG.normal(size=(3, 1, 3)).tolist()
 SIGMA = np.full(40, 9.0)
 ERRORS = (RNG.normal(size=40) * SIGMA).tolist()
+NOISY = [score + 0.01 for score in SCORES]
 FAR = [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
 
 # code, the command that makes the mistake, and the one that does not.
@@ -55,6 +56,7 @@ MISTAKES = [
         ("contrastive", FAR, [[5, 5], [0, 1], [5, 0]], [1, 0, 1]),
         ("contrastive", FAR, [[5, 5], [0, 1], [5, 0]], [0, 1, 0]),
     ),
+    ("L043", ("mse", NOISY, SCORES[::-1]), ("mse", NOISY, SCORES)),
     ("L042", ("mse", SCORES, SCORES), ("mse", SCORES, PROBS)),
     ("L040", ("triplet_margin", FAR, FAR, FAR), ("triplet_margin", FAR, FAR, [[3, 0]] * 3)),
 ]

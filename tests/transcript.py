@@ -19,6 +19,11 @@ BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TERMINAL = {"COLUMNS": "100", "LINES": "50", "TERM": "dumb"}
 
 
+def pages() -> list[Path]:
+    """The pages with console blocks: README.md and those in docs/ that people write."""
+    return [golden.ROOT / "README.md", *sorted((golden.ROOT / "docs").glob("*.md"))]
+
+
 def blocks(text: str) -> list[str]:
     """The console blocks of a Markdown page."""
     return BLOCK.findall(text)

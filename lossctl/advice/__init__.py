@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lossctl.advice import activations, labels, numbers
+from lossctl.advice import activations, labels, numbers, order
+from lossctl.advice.order import has_order
 from lossctl.advice.sight import Sight, Trap, Warned, look_at
 from lossctl.errors import UnknownName, near
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from lossctl.binding import Bound
     from lossctl.spec import Options
 
-__all__ = ["TRAPS", "Sight", "Warned", "advise", "check_codes", "explain"]
+__all__ = ["ORDER", "TRAPS", "Sight", "Warned", "advise", "check_codes", "explain", "has_order"]
 
 # A part of a weighted sum with more than this share leaves nothing to the others.
 DOMINATES = 0.95
@@ -25,8 +26,12 @@ SHARES = Trap(
     "Weigh each term by the inverse of its usual size, or learn the weights (Kendall 2018, arXiv:1705.07115).",
     lambda _: "",
 )
+ORDER = order.misaligned.code
 TRAPS: dict[str, Trap] = {
-    found.code: found for module in (activations, labels, numbers) for found in vars(module).values() if isinstance(found, Trap)
+    found.code: found
+    for module in (activations, labels, numbers, order)
+    for found in vars(module).values()
+    if isinstance(found, Trap)
 } | {SHARES.code: SHARES}
 
 

@@ -79,18 +79,6 @@ def percent_of_zero(sight: Sight) -> str:
     )
 
 
-@trap("L036", "predictions and targets the wrong way round")
-def swapped(sight: Sight) -> str:
-    """The first input is the prediction. Where it holds nothing but 0 and 1 while the target holds fractions, or whole
-    numbers while the target of a class loss does not, the two were probably given in the wrong order.
-    """
-    same = sight.pred.shape == sight.target.shape and sight.pred.size >= ENOUGH
-    if sight.loss not in {"bce", "bce_with_logits", "focal", "dice", "brier", "log_loss"} or not same:
-        return ""
-    labels = np.isin(sight.pred, (0, 1)).all() and not np.isin(sight.target, (0, 1)).all()
-    return "pred holds only 0 and 1 and target holds fractions: are they the wrong way round?" if labels else ""
-
-
 @trap("L037", "a pair of shapes that was broadcast")
 def broadcast(sight: Sight) -> str:
     """--broadcast let shapes such as (N, 1) and (N,) make N x N pairs. The mean is then over all pairs, not over samples."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl import __version__
+from lossctl.commands.again import request_of
 from lossctl.commands.asked import brief
 from lossctl.report import Report, status
 from lossctl.sums import exact_sum
@@ -130,6 +131,7 @@ def document_of(
         "results": results(answer),
         "checks": [check.as_dict() for check in checks],
         "warnings": [warned.as_dict() for warned in warnings],
+        "request": request_of(answer.spec),
     }
     if answer.total is not None:
         document["total"] = {"value": answer.total, "status": status(answer.total)}

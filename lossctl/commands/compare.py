@@ -9,22 +9,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.backends import BACKENDS
+from lossctl.commands.again import with_request
 from lossctl.commands.answer import Answer
 from lossctl.commands.compare_answer import Compared, report
+from lossctl.commands.compare_extras import explanations, with_tolerances
+from lossctl.commands.judging import judged
 from lossctl.commands.opening import inputs_of, prepare_all
-from lossctl.commands.warn import strict_error, warnings
+from lossctl.commands.warn import warnings
 from lossctl.comparison.judging import judge
 from lossctl.comparison.measured import measure
-from lossctl.comparison.testing import TESTS, Pair, Rules
+from lossctl.comparison.naming import names
+from lossctl.comparison.testing import TESTS, Pair, Rules, check_rules
 from lossctl.engine import Outcome
 from lossctl.errors import BadParameter, NoSuchReduction, UsageError, near
-from lossctl.gates import check_coverage, check_gates, verdict
 from lossctl.spec import Given
 from lossctl.statistics.draws import Draws
 from lossctl.statistics.multiple import CORRECTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lossctl.commands.opening import Prepared
     from lossctl.comparison.measured import Measured
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from lossctl.report import Report
     from lossctl.spec import Spec
 
+# What the test knows of rows, and what it knows unless it is told.
+ROWS = {"cluster_by": "", "order": "", "horizon": 1}
 FOOTER = "this covers the sampling of these rows, not of training seeds"
 
 
@@ -62,16 +67,26 @@ def wanted_of(options: Comparing, sources: Sequence[str]) -> Wanted:
         message = "compare needs predictions and a target."
         raise UsageError(message, hint="Write: lossctl compare mse base.npy new.npy -t target.npy")
     if options.baseline:
-        preds = [options.baseline, *(pred for pred in preds if pred != options.baseline)]
-    twice = next((pred for pred in preds if preds.count(pred) > 1), None)
+        preds = [options.baseline, *(pred for pred in preds if _place(pred) != _place(options.baseline))]
+    places = [*map(_place, preds)]
+    twice = next((pred for pred, place in zip(preds, places, strict=True) if places.count(place) > 1), None)
     if twice:
         message = f"{twice} is given twice."
         raise UsageError(message, hint="Name each prediction once.")
     draws = Draws(options.resamples, options.seed)
     test = "dm" if options.test == "auto" and (options.order or options.horizon > 1) else options.test
     rules = Rules(draws, options.alpha, test, options.correction, options.reduction, options.horizon)
+    check_rules(rules, clustered=bool(options.cluster_by), ordered=bool(options.order))
+    _check_reruns(options, preds)
+    if options.grad and len(preds) > 1:
+        raise UsageError("--grad is for losses on one prediction.", hint="Use lossctl grad, or name one prediction.")
     extra = (options.cluster_by, options.order, options.grad, tuple(options.explain), options.suggest_tol)
     return Wanted(tuple(preds), target, rules, *extra)
+
+
+def _place(source: str) -> str:
+    """A source however it was typed: `./a.npy` is `a.npy`."""
+    return source if source.startswith("[") or "://" in source else str(Path(source))
 
 
 def _check_words(options: Comparing) -> None:
@@ -84,26 +99,70 @@ def _check_words(options: Comparing) -> None:
         raise BadParameter(message, hint="The usual level is 0.05.")
 
 
+def _check_reruns(options: Comparing, preds: Sequence[str]) -> None:
+    """Reruns have no baseline, and no tests.
+
+    Raises: UsageError.
+    """
+    asked = [name for name in ("baseline", "explain", "by", "order", "cluster_by") if getattr(options, name)]
+    if options.suggest_tol and asked:
+        message = f"--suggest-tol takes all predictions as reruns of one, and --{asked[0].replace('_', '-')} compares them."
+        raise UsageError(message, hint="Leave out one of the two.")
+    if options.suggest_tol and len(preds) == 1:
+        raise UsageError("--suggest-tol needs at least two runs.", hint="Write: lossctl compare mse run*.npy -t target.npy")
+
+
+def _asked(wanted: Wanted) -> dict[str, Any]:
+    """What a result needs besides its spec to be made again."""
+    rules, draws = wanted.rules, wanted.rules.draws
+    words = {name: getattr(wanted, name) for name in ("target", "cluster_by", "order", "grad", "suggest_tol")}
+    lists = {"systems": [*wanted.systems], "explain": [*wanted.explain]}
+    numbers = {"test": rules.test, "correction": rules.correction, "alpha": rules.alpha, "horizon": rules.horizon}
+    return {**lists, **words, **numbers, "resamples": draws.resamples, "seed": draws.seed}
+
+
+def wanted_again(asked: Mapping[str, Any], reduction: str) -> Wanted:
+    """The reverse of what a result holds."""
+    rules = {name: asked[name] for name in ("alpha", "test", "correction", "horizon")}
+    words = {name: asked[name] for name in ("target", "cluster_by", "order", "grad", "suggest_tol")}
+    draws = Draws(asked["resamples"], asked["seed"])
+    lists: dict[str, Any] = {name: tuple(asked[name]) for name in ("systems", "explain")}
+    return Wanted(**lists, **words, rules=Rules(draws=draws, reduction=reduction, **rules))
+
+
 def run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: bool) -> tuple[Report, LossctlError | None]:
     """Compare what `spec` and `wanted` ask for.
 
     Returns the report, and the error to exit with if a gate failed or could not be decided.
     """
+    found, error = _run(spec, wanted, say, document=document)
+    told = [f"|{name}:{item}" for name, item in _asked(wanted).items() if name in ROWS and item != ROWS[name]]
+    told_all = {**found.document, "signature": found.document["signature"] + "".join(told)}
+    return with_request(replace(found, document=told_all), "compare", _asked(wanted)), error
+
+
+def _run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: bool) -> tuple[Report, LossctlError | None]:
     if spec.terms:
         raise UsageError("compare takes losses, not a weighted sum of terms.", hint="Name the losses on the command line.")
     if spec.options.reduction == "none":
         raise NoSuchReduction("compare compares numbers, and --reduction none has none.", hint="Use mean or sum.")
+    if len(wanted.systems) == 1:
+        from lossctl.commands.compare_losses import run_losses
+
+        return run_losses(spec, wanted, say, document=document)
     systems = [replace(spec, positional=(Given(text=pred), Given(text=wanted.target))) for pred in wanted.systems]
     prepared = prepare_all(systems, say)
     measured = _measured(spec, prepared)
     answers = [_answer(spec, one, row) for one, row in zip(prepared, measured, strict=True)]
-    compared = _compared(wanted, prepared, measured)
-    checks = check_gates(spec.gates, compared.values()) + check_coverage(_coverage(measured), spec.options.min_coverage)
+    compared = _reruns(wanted, prepared, measured) if wanted.suggest_tol else _compared(wanted, prepared, measured)
     warned = list(dict.fromkeys(one for answer in answers for one in warnings(answer, say)))
-    if compared.judged:
+    inputs = inputs_of(prepared[0].opened) if document or spec.against else []
+    found = report(answers, compared, (), inputs, warned)
+    if wanted.suggest_tol:
+        found = with_tolerances(found, compared, wanted.rules.alpha, say)
+    else:
         say(FOOTER)
-    inputs = inputs_of(prepared[0].opened) if document else []
-    return report(answers, compared, checks, inputs, warned), verdict(checks) or strict_error(answers[0], warned)
+    return judged(found, spec, compared.values(), _coverage(measured), warned)
 
 
 def _measured(spec: Spec, prepared: Sequence[Prepared]) -> list[list[Measured]]:
@@ -124,32 +183,37 @@ def _coverage(measured: Sequence[Sequence[Measured]]) -> float:
     return min(Outcome(one.value, one.n, one.skipped).coverage for row in measured for one in row)
 
 
+def _reruns(wanted: Wanted, prepared: Sequence[Prepared], measured: Sequence[Sequence[Measured]]) -> Compared:
+    """Values of reruns, of which none is tested against another."""
+    return Compared(names(wanted.systems), [one.label for one in prepared[0].asked], measured, {}, wanted.rules)
+
+
 def _compared(wanted: Wanted, prepared: Sequence[Prepared], measured: Sequence[Sequence[Measured]]) -> Compared:
     """Judge every system against the first under every loss, over all samples and by group."""
-    first = prepared[0]
-    rows = measured[0][0].rows
-    rules = wanted.rules
+    first, rules = prepared[0], wanted.rules
+    rows = _rows(measured)
+    if rows is not None and wanted.order:
+        order = np.argsort(first.times(wanted.order)[rows], kind="stable")
+        measured, rows = [[one.ordered(order) for one in row] for row in measured], rows[order]
     if rows is not None and wanted.cluster_by:
         rules = replace(rules, clusters=first.codes(wanted.cluster_by).codes[rows])
-    if rows is not None and wanted.order:
-        rules, measured = _in_order(first.times(wanted.order)[rows], rules, measured)
     judged = {"": judge(_pairs(measured), rules)}
     for name, chosen in _slices(first, rows):
         part = [[one.subset(chosen, rules.reduction) for one in row] for row in measured]
         judged[name] = judge(_pairs(part), rules.subset(chosen))
     labels = [one.label for one in first.asked]
-    return Compared(_names(wanted.systems), labels, measured, judged, rules)
+    compared = Compared(names(wanted.systems), labels, measured, judged, rules)
+    return replace(compared, explained=explanations(wanted.explain, first, compared, rows)) if wanted.explain else compared
+
+
+def _rows(measured: Sequence[Sequence[Measured]]) -> Any:
+    """The numbers of the samples that are tested; None where no loss can be told apart by sample."""
+    return next((one.rows for row in measured for one in row if one.terms is not None), None)
 
 
 def _pairs(measured: Sequence[Sequence[Measured]]) -> list[Pair]:
     base, *others = measured
     return [Pair(j, i, base[j], row[j]) for j in range(len(base)) for i, row in enumerate(others, 1)]
-
-
-def _in_order(times: Any, rules: Rules, measured: Sequence[Sequence[Measured]]) -> tuple[Rules, list[list[Measured]]]:
-    """Put samples in the order of time."""
-    order = np.argsort(times, kind="stable")
-    return rules.subset(order), [[one.subset(order, rules.reduction) for one in row] for row in measured]
 
 
 def _slices(prepared: Prepared, rows: Any) -> list[tuple[str, Any]]:
@@ -159,27 +223,9 @@ def _slices(prepared: Prepared, rows: Any) -> list[tuple[str, Any]]:
     """
     if prepared.groups is None:
         return []
-    if rows is None:
-        name = prepared.bounds[0].loss.name
-        message = f"{name} couples all samples, so that its groups cannot be told apart in one pass."
+    whole = [bound.loss.name for bound in prepared.bounds if bound.loss.whole]
+    if whole or rows is None:
+        message = f"{(whole or [prepared.bounds[0].loss.name])[0]} couples all samples, so that it has no value by group."
         raise UsageError(message, hint="Leave out --by, or give it one group's samples.")
     codes = prepared.groups.codes[rows]
     return [(name, codes == code) for code, name in enumerate(prepared.groups.names) if (codes == code).any()]
-
-
-def _names(systems: Sequence[str]) -> list[str]:
-    """What each system is called: as little of its source as tells it from the others."""
-    for short in (_stem, _last, str):
-        names = [short(system) for system in systems]
-        if len(set(names)) == len(names):
-            return names
-    return list(systems)
-
-
-def _stem(system: str) -> str:
-    return Path(_last(system)).stem
-
-
-def _last(system: str) -> str:
-    path, _, key = system.rpartition(":")
-    return key if path and "/" not in key else Path(system).name

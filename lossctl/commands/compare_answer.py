@@ -29,6 +29,12 @@ class Compared:
     measured: Sequence[Sequence[Measured]]
     judged: Mapping[str, Sequence[Judged]]
     rules: Rules
+    explained: tuple[Sequence[Mapping[str, Any]], Sequence[Report]] = ((), ())
+
+    @property
+    def whole(self) -> Sequence[Judged]:
+        """What is said over all samples."""
+        return self.judged.get("", ())
 
     def values(self) -> dict[str, float]:
         """Every number that a gate may bound: `loss[system]`, and `loss` where there is one system besides the baseline."""
@@ -60,10 +66,13 @@ def report(
     rules = compared.rules
     document["signature"] += f"|test:{rules.test}|correction:{rules.correction}|alpha:{rules.alpha}"
     document["signature"] += f"|resamples:{rules.draws.resamples}|seed:{rules.draws.seed}"
+    explained, tables = compared.explained
+    if tables:
+        document["explanations"] = explained
     rows = [row for group in compared.judged for row in _rows(compared, group)]
     grouped = ("group",) if len(compared.judged) > 1 else ()
     columns = ("loss", "system", *grouped, "value", "difference", "relative", "low", "high", "p", "verdict")
-    return Report(columns, rows, document, more=_details(compared))
+    return Report(columns, rows, document, more=[*_details(compared), *tables])
 
 
 def _rows(compared: Compared, group: str) -> list[dict[str, Any]]:
@@ -82,16 +91,17 @@ def _shown(one: Judged) -> dict[str, Any]:
     return {
         "value": one.pair.other.value,
         "difference": one.difference,
-        "relative": _known(one.relative),
-        "low": _known(one.low),
-        "high": _known(one.high),
-        "p": _known(one.adjusted),
+        "relative": known(one.relative),
+        "low": known(one.low),
+        "high": known(one.high),
+        "p": known(one.adjusted),
         "verdict": one.verdict,
     }
 
 
-def _known(number: float) -> float | None:
-    return None if math.isnan(number) else number
+def known(number: float | None) -> float | None:
+    """The number, and None in place of NaN."""
+    return None if number is None or math.isnan(number) else number
 
 
 def _entry(compared: Compared, one: Judged, group: str) -> dict[str, Any]:
@@ -110,15 +120,26 @@ def _entry(compared: Compared, one: Judged, group: str) -> dict[str, Any]:
         "high": one.high,
         "low_one_sided": one.low_wide,
         "high_one_sided": one.high_wide,
+        "interval": one.interval,
+        "error": one.error,
+        "units": one.units,
         "test": one.method,
         "p": one.p,
         "p_adjusted": one.adjusted,
         "verdict": one.verdict,
+        **({"why": one.why} if one.why else {}),
+        **_robustness(one),
+    }
+
+
+def _robustness(one: Judged) -> dict[str, Any]:
+    """Counts by sample, what would decide, and what the verdict hangs on."""
+    return {
         "wins": one.wins,
         "ties": one.ties,
         "losses": one.losses,
         "detectable": one.detectable,
-        "needed": one.needed,
+        "needed": int(one.needed) if math.isfinite(one.needed) else one.needed,
         "top_1_percent": one.top_share,
         "trimming_flips": one.trimming_flips,
         "seed_flips": one.seed_flips,
@@ -130,7 +151,7 @@ def _entry(compared: Compared, one: Judged, group: str) -> dict[str, Any]:
 
 def _details(compared: Compared) -> list[Report]:
     """The tables below the first: counts by sample, what would decide, and what is not robust."""
-    judged = compared.judged[""]
+    judged = compared.whole
     counts = [_counted(compared, one) for one in judged if one.wins is not None]
     open_ones = [_wanting(compared, one) for one in judged if one.verdict == "undecided" and one.detectable == one.detectable]
     found = [("sample by sample", counts), ("what would decide", open_ones), ("handle with care", _doubts(compared))]
@@ -143,30 +164,36 @@ def _head(compared: Compared, one: Judged) -> dict[str, Any]:
 
 def _counted(compared: Compared, one: Judged) -> dict[str, Any]:
     counts = {"better on": one.wins, "same on": one.ties, "worse on": one.losses}
-    return _head(compared, one) | counts | {"by top 1 %": one.top_share, "rank correlation": one.correlation}
+    return _head(compared, one) | counts | {"by top 1 %": known(one.top_share), "rank correlation": known(one.correlation)}
 
 
 def _wanting(compared: Compared, one: Judged) -> dict[str, Any]:
     needed = int(one.needed) if math.isfinite(one.needed) else None
-    return _head(compared, one) | {"n": one.pair.base.n, "detectable": one.detectable, "n for this difference": needed}
+    return _head(compared, one) | {"n": one.units, "detectable": one.detectable, "n for this difference": needed}
 
 
 def _doubts(compared: Compared) -> list[dict[str, Any]]:
     """Winners that change under another loss, another seed, or without the extremes; and intervals not to trust."""
-    rows = []
-    for one in compared.judged[""]:
+    rows: list[dict[str, Any]] = []
+    for one in compared.whole:
         reasons = {
             "another seed changes the verdict": one.seed_flips,
-            "without the outermost 1 % of samples the other one wins": one.trimming_flips and one.verdict != "identical",
-            "fewer than 50 samples: intervals are rough": one.small,
+            "without the outermost 1 % of samples the other one wins": one.trimming_flips,
+            f"not tested: {one.why}": one.why,
+            "fewer than 50 samples: the interval is that of the t-test": one.small and not one.identical,
             "skewed differences: intervals cover less than they say": one.skewed,
         }
         rows += [_head(compared, one) | {"doubt": reason} for reason, holds in reasons.items() if holds]
+    return rows + _turning(compared)
+
+
+def _turning(compared: Compared) -> list[dict[str, Any]]:
+    """Systems that are better under one loss and worse under another."""
+    rows = []
     for system, name in enumerate(compared.systems):
-        signs = {
-            one.difference > 0: one.pair.loss for one in compared.judged[""] if one.pair.system == system and one.difference
-        }
-        if len(signs) > 1:
-            better, worse = (compared.losses[signs[sign]] for sign in (False, True))
-            rows.append({"loss": "", "system": name, "doubt": f"it is better under {better} and worse under {worse}"})
+        own = [one for one in compared.whole if one.pair.system == system]
+        found = {one.pair.better: compared.losses[one.pair.loss] for one in reversed(own) if one.pair.better is not None}
+        if len(found) > 1:
+            doubt = f"it is better under {found[True]} and worse under {found[False]}"
+            rows.append({"loss": "", "system": name, "doubt": doubt})
     return rows

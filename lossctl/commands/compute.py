@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from lossctl.backends import BACKENDS
 from lossctl.commands.answer import Answer, report
+from lossctl.commands.judging import judged
 from lossctl.commands.opening import inputs_of, prepare
-from lossctl.commands.warn import strict_error, warnings
+from lossctl.commands.warn import warnings
 from lossctl.engine import evaluate
 from lossctl.errors import LossctlError, TooLarge, UsageError
-from lossctl.gates import check_coverage, check_gates, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,15 +37,13 @@ def run(spec: Spec, say: Callable[[str], None], *, document: bool) -> tuple[Repo
     selection, groups = _grouped(prepared)
     outcomes = evaluate(bounds, BACKENDS.get(spec.options.backend)(), spec.options, selection)
     answer = Answer(spec, asked, bounds, outcomes, groups, prepared.opened.ids, selection.groups)
-    checks = check_gates(spec.gates, answer.values()) + check_coverage(
-        min(outcome.coverage for outcome in outcomes), spec.options.min_coverage
-    )
     _say_skipped(answer, say)
     if answer.wants_samples and spec.options.stats and not document:
         say("--stats is not shown beside single samples; --format json holds both")
-    inputs = inputs_of(prepared.opened) if document else []
+    inputs = inputs_of(prepared.opened) if document or spec.against else []
     found = warnings(answer, say)
-    return report(answer, checks, inputs, found), verdict(checks) or strict_error(answer, found)
+    coverage = min(outcome.coverage for outcome in outcomes)
+    return judged(report(answer, (), inputs, found), spec, answer.values(), coverage, found)
 
 
 def _grouped(prepared: Prepared) -> tuple[Selection, Sequence[str]]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lossctl.diagnosis.finding import Finding
     from lossctl.diagnosis.history import History
     from lossctl.errors import LossctlError
-    from lossctl.options import Diagnosing
+    from lossctl.looking_options import Diagnosing
 
 ANY = "any"
 COLUMNS = ("code", "severity", "finding", "from", "to", "value", "evidence")

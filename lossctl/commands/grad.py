@@ -10,20 +10,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.backends import BACKENDS
+from lossctl.commands.again import with_request
 from lossctl.commands.answer import Answer
 from lossctl.commands.grad_answer import Found, report
 from lossctl.commands.grad_board import show
+from lossctl.commands.judging import judged
 from lossctl.commands.opening import inputs_of, prepare
-from lossctl.commands.warn import strict_error, warnings
+from lossctl.commands.warn import warnings
 from lossctl.engine import evaluate
-from lossctl.errors import UnknownName, UsageError, near
-from lossctl.gates import check_coverage, check_gates, verdict
+from lossctl.errors import MissingExtra, UnknownName, UsageError, near
 from lossctl.gradient.allowed import chosen
 from lossctl.gradient.clipping import Clipped
 from lossctl.gradient.formats import FORMATS
 from lossctl.gradient.job import Job
+from lossctl.gradient.numbers import settle
 from lossctl.gradient.passes import Differentiated
 from lossctl.gradient.slopes import slopes
+from lossctl.gradient.verdicts import check
 from lossctl.sinks import Field, MemorySink, opened
 from lossctl.tensorboard import Span, check_board
 
@@ -50,6 +53,7 @@ class Wanted:
     precision: tuple[str, ...] = ()
     clip: Clipped = field(default_factory=Clipped)
     outputs: tuple[str, ...] = ()
+    check: bool = False
     board: str = ""
     step: int = 0
 
@@ -62,6 +66,7 @@ def wanted_of(options: Grading, outputs: Sequence[str]) -> Wanted:
         precision=tuple(name for item in options.precision for name in item.split(",")),
         clip=Clipped(options.clip_norm, options.clip_value),
         outputs=tuple(outputs),
+        check=options.check,
         board=options.tensorboard,
         step=options.step,
     )
@@ -78,18 +83,34 @@ def run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: boo
     spec = _summed(spec, say)
     prepared = prepare(spec, say)
     picks = [chosen(bound, wanted.wrt) for bound in prepared.bounds]
-    torch = BACKENDS.get("torch")()
+    torch = _torch()
     outcomes = evaluate(prepared.bounds, BACKENDS.get(spec.options.backend)(), spec.options, prepared.selection)
     answer = Answer(spec, prepared.asked, prepared.bounds, outcomes, (), prepared.opened.ids)
     found = _found(_job(spec, wanted, prepared, picks, outcomes, torch), wanted, prepared)
-    checks = check_gates(spec.gates, answer.values() | found.values(prepared.asked)) + check_coverage(
-        min(outcome.coverage for outcome in outcomes), spec.options.min_coverage
-    )
+    settle(found.job, outcomes, [one.weight for one in prepared.asked], say)
+    found = _compared(found, outcomes, say) if wanted.check else found
     warned = warnings(answer, say)
-    inputs = inputs_of(prepared.opened) if document else []
+    inputs = inputs_of(prepared.opened) if document or spec.against else []
     if wanted.board:
         show(wanted.board, wanted.step, answer, found)
-    return report(answer, found, checks, inputs, warned), verdict(checks) or strict_error(answer, warned)
+    values = answer.values() | found.values(prepared.asked)
+    coverage = min(outcome.coverage for outcome in outcomes)
+    made = with_request(report(answer, found, (), inputs, warned), "grad", _asked(wanted))
+    return judged(made, spec, values, coverage, warned, [one.check() for one in found.verdicts.values()])
+
+
+def _asked(wanted: Wanted) -> dict[str, Any]:
+    """What a result needs besides its spec to be made again."""
+    lists = {"wrt": [*wanted.wrt], "precision": [*wanted.precision]}
+    return {**lists, "check": wanted.check, "eps": wanted.eps, "clip_norm": wanted.clip.norm, "clip_value": wanted.clip.value}
+
+
+def _compared(found: Found, outcomes: Sequence[Outcome], say: Callable[[str], None]) -> Found:
+    """Compare every gradient with central differences."""
+    verdicts = check(found.job, outcomes, found.gradients)
+    for note in (note for one in verdicts.values() for note in one.notes()):
+        say(note)
+    return replace(found, verdicts=verdicts)
 
 
 def _check(spec: Spec, wanted: Wanted) -> None:
@@ -101,6 +122,18 @@ def _check(spec: Spec, wanted: Wanted) -> None:
         if name not in FORMATS:
             message = f"--precision knows no '{name}'."
             raise UnknownName(message, hint=near(name, FORMATS, "formats"))
+
+
+def _torch() -> Any:
+    """What differentiates.
+
+    Raises: MissingExtra, in the words of those who have asked for no backend.
+    """
+    try:
+        return BACKENDS.get("torch")()
+    except MissingExtra as error:
+        error.message = error.message.replace("--backend torch", "grad", 1)
+        raise
 
 
 def _summed(spec: Spec, say: Callable[[str], None]) -> Spec:
@@ -122,7 +155,8 @@ def _job(  # noqa: PLR0913, PLR0917 - everything that a derivative depends on
     terms = []
     for one, bound, outcome, (inputs, params) in zip(prepared.asked, prepared.bounds, outcomes, picks, strict=True):
         found = slopes(bound, outcome.sums, outcome.n, spec.options.reduction, params, torch)
-        terms.append(Differentiated(bound, inputs, params, found.times(one.weight)))
+        peers = tuple(other for other in prepared.bounds if other.n == bound.n)
+        terms.append(Differentiated(bound, inputs, params, found.times(one.weight), peers))
     names = [one.term or one.label for one in prepared.asked]
     groups = None if prepared.groups is None else (prepared.groups.names, prepared.groups.codes)
     return Job(terms, names, spec.options, prepared.selection, torch, wanted.eps, wanted.clip, groups)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lossctl.commands.answer import document_of
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from lossctl.gates import Check
     from lossctl.gradient.gathering import Gradient
     from lossctl.gradient.job import Job
+    from lossctl.gradient.verdicts import Verdict
 
 COLUMNS = ("norm", "mean", "max", "at", "zeros", "saturated", "top_1_percent", "not_finite")
 FORMAT_COLUMNS = ("format", "underflow", "subnormal", "overflow", "scale", "scale_limit")
+CHECK_COLUMNS = ("verdict", "checked", "of", "worst_relative_error", "at", "analytic", "numeric", "kinks_count", "steep_count")
 # Rows of a histogram, at most; and the signs of its longest bar.
 BARS, LONGEST = 16, 32
 
@@ -36,6 +38,7 @@ class Found:
     job: Job
     precision: Sequence[str] = ()
     files: Sequence[str] = ()
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -133,6 +136,8 @@ def _entry(found: Found, name: str) -> dict[str, Any]:
         entry["clip"] = clipped
     if found.precision:
         entry["precision"] = [precision(kind, gradient.profile) for kind in found.precision]
+    if name in found.verdicts:
+        entry["check"] = found.verdicts[name].facts()
     return entry
 
 
@@ -146,6 +151,8 @@ def _details(found: Found, name: str) -> list[Report]:
         "cosine between their pulls": entry.get("conflicts"),
         "number formats": [{key: row[key] for key in FORMAT_COLUMNS} for row in entry.get("precision", ())],
         "clipping": [{"clip": kind, **row} for kind, row in entry.get("clip", {}).items()],
+        "central differences": [{key: entry["check"][key] for key in CHECK_COLUMNS}] if "check" in entry else None,
+        "kinks": entry.get("check", {}).get("kinks"),
         "sizes": _bars(entry["histogram"]),
     }
     parts = [(f"{name}: {title}", rows) for title, rows in tables.items() if rows]

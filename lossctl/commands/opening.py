@@ -151,9 +151,10 @@ def _groups(opened: Opened, asked: Sequence[Asked]) -> Groups | None:
 def _groups_by(column: str, opened: Opened, asked: Sequence[Asked]) -> Groups:
     """Find a column in the table of the first input that has it."""
     refused: list[UnknownKey] = []
-    for beside in (given for name, given in asked[0].given.items() if _is_input(asked[0], name)):
+    inputs = [given for name, given in asked[0].given.items() if _is_input(asked[0], name)]
+    for beside in inputs:
         try:
-            labels = opened.files.labels(column, beside, opened.options.on)
+            labels = opened.files.labels(column, beside, opened.options.on, inputs[0])
         except UnknownKey as error:
             refused.append(error)
             continue

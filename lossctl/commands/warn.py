@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lossctl.advice import advise, check_codes, check_shares
-from lossctl.errors import GateFailed
+from lossctl.advice import ORDER, advise, check_codes, check_shares, has_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from lossctl.advice import Warned
     from lossctl.commands.answer import Answer
@@ -24,9 +24,14 @@ def warnings(answer: Answer, say: Callable[[str], None]) -> list[Warned]:
     options = answer.spec.options
     check_codes(options.ignore)
     found: dict[Warned, None] = {}
+    paired: set[str] = set()
     for one, bound, outcome in zip(answer.asked, answer.bounds, answer.outcomes, strict=True):
         typed = {name: _typed(given) for name, given in one.given.items()}
-        found |= dict.fromkeys(advise(bound, outcome.value, options, typed))
+        rows = json.dumps([typed[argument.name] for argument in bound.loss.signature.inputs])
+        # The order of rows belongs to inputs, not to losses: one loss looks at it, and the others say nothing again.
+        own = replace(options, ignore=(*options.ignore, ORDER)) if rows in paired else options
+        found |= dict.fromkeys(advise(bound, outcome.value, own, typed))
+        paired |= {rows} if has_order(bound, options) else set()
     if answer.total is not None:
         found |= dict.fromkeys(check_shares(answer.shares(), options))
     for warned in found:
@@ -36,11 +41,3 @@ def warnings(answer: Answer, say: Callable[[str], None]) -> list[Warned]:
 
 def _typed(given: Given) -> str:
     return json.dumps(given.value) if given.inline else given.text
-
-
-def strict_error(answer: Answer, found: Sequence[Warned]) -> GateFailed | None:
-    """The error that `--strict` makes of warnings."""
-    if not answer.spec.options.strict or not found:
-        return None
-    codes = ", ".join(dict.fromkeys(warned.code for warned in found))
-    return GateFailed(f"--strict turns warnings into failures: {codes}.", hint=f"lossctl info {found[0].code} explains it.")

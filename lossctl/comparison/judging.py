@@ -12,35 +12,38 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lossctl.comparison.testing import Pair, Rules, p_values
-from lossctl.statistics.intervals import bootstrap_mean, bootstrap_sums, interval
-from lossctl.statistics.paired import LARGE
-from lossctl.statistics.power import detectable, needed
+from lossctl.comparison.estimates import estimate
+from lossctl.comparison.testing import p_values
+from lossctl.statistics.power import needed
 from lossctl.statistics.verdict import rank_correlation, tally, top_share, trimming_flips, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lossctl.comparison.testing import Tested
-    from lossctl.statistics.draws import Draws
-    from lossctl.statistics.intervals import Bootstrap
-
-# Intervals need fewer resamples than p-values: their ends move by 1 % of their width.
-RESAMPLED = 1_999
+    from lossctl.comparison.estimates import Estimate
+    from lossctl.comparison.testing import Pair, Rules, Tested
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What is said of one pair. What a test or a loss does not have is NaN or None."""
+    """What is said of one pair. What a test or a loss does not have is NaN or None.
+
+    `low` and `high` are the interval of level 1 - alpha, `low_wide` and `high_wide` that of level 1 - 2 alpha, which decides
+    one-sidedly. `error` is the standard error of the difference, from `units` samples or clusters. `why` is the reason of a
+    pair that was not tested.
+    """
 
     pair: Pair
     method: str = "none"
     p: float = math.nan
     adjusted: float = math.nan
+    interval: str = "none"
     low: float = math.nan
     high: float = math.nan
     low_wide: float = math.nan
     high_wide: float = math.nan
+    error: float = math.nan
+    units: int = 0
     detectable: float = math.nan
     needed: float = math.nan
     wins: int | None = None
@@ -54,11 +57,12 @@ class Judged:
     small: bool = False
     skewed: bool = False
     verdict: str = "undecided"
+    why: str = ""
 
     @property
     def difference(self) -> float:
-        """System minus baseline: below zero is better."""
-        return self.pair.other.value - self.pair.base.value
+        """System minus baseline."""
+        return self.pair.difference
 
     @property
     def relative(self) -> float:
@@ -71,65 +75,46 @@ def judge(pairs: Sequence[Pair], rules: Rules) -> list[Judged]:
 
     Raises: UsageError for a test that does not fit; what a test raises.
     """
-    found = [_described(pair, rules) for pair in pairs]
-    able = [place for place, pair in enumerate(pairs) if pair.base.terms is not None]
-    for place, tested in zip(able, p_values([pairs[place] for place in able], rules), strict=True):
-        found[place] = _decided(found[place], tested, rules.alpha)
-    return found
+    able = [pair for pair in pairs if not pair.why]
+    tests = dict(zip(map(id, able), p_values(able, rules), strict=True))
+    found = dict(zip(map(id, able), estimate(able, rules), strict=True))
+    return [
+        Judged(pair, verdict="not tested", why=pair.why) if pair.why else _judged(pair, found[id(pair)], tests[id(pair)], rules)
+        for pair in pairs
+    ]
 
 
-def _described(pair: Pair, rules: Rules) -> Judged:
-    """Interval, counts and shares; nothing for a loss that couples samples."""
-    if pair.base.terms is None or pair.other.terms is None:
-        return Judged(pair, verdict="not tested")
-    found = _interval(pair, rules)
+def _judged(pair: Pair, found: Estimate, tested: Tested, rules: Rules) -> Judged:
+    """Put a p-value into a verdict, and see whether another seed would change it."""
+    same = bool(np.array_equal(pair.base.terms, pair.other.terms))  # type: ignore[arg-type]
+    word, other = (verdict(pair.difference, p, rules.alpha, identical=same) for p in (tested.adjusted, tested.again))
+    judged = Judged(
+        pair,
+        method=tested.method,
+        p=tested.p,
+        adjusted=tested.adjusted,
+        needed=needed(pair.difference, found.error, found.units, rules.alpha) if word == "undecided" else math.nan,
+        identical=same,
+        verdict=word,
+        seed_flips=word != other,
+        **found.facts(),
+    )
+    return _counted(judged)
+
+
+def _counted(found: Judged) -> Judged:
+    """Counts and shares by sample, where the loss is a mean."""
+    pair = found.pair
     values = pair.differences
-    same = bool(np.array_equal(pair.base.terms, pair.other.terms))
-    if values is None:
-        return replace(found, identical=same)
+    if values is None or pair.base.values is None or pair.other.values is None:
+        return found
     counts = tally(values)
     return replace(
         found,
-        identical=same,
         wins=counts.wins,
         ties=counts.ties,
         losses=counts.losses,
         top_share=top_share(values),
         trimming_flips=trimming_flips(values),
-        correlation=rank_correlation(np.asarray(pair.base.values), np.asarray(pair.other.values)),
+        correlation=rank_correlation(pair.base.values, pair.other.values),
     )
-
-
-def _interval(pair: Pair, rules: Rules) -> Judged:
-    """Intervals at alpha and, for one-sided questions, at twice alpha; and what the data could have shown."""
-    drawn = _bootstrap(pair, replace(rules.draws, resamples=min(rules.draws.resamples, RESAMPLED)), rules)
-    method = "t" if drawn.units > LARGE else "bca"
-    narrow, wide = interval(drawn, 1 - rules.alpha, method), interval(drawn, 1 - 2 * rules.alpha, method)
-    error = float(drawn.error[0])
-    difference = pair.other.value - pair.base.value
-    return Judged(
-        pair,
-        low=float(narrow.low[0]),
-        high=float(narrow.high[0]),
-        low_wide=float(wide.low[0]),
-        high_wide=float(wide.high[0]),
-        detectable=detectable(error, drawn.units, rules.alpha),
-        needed=needed(difference, error, drawn.units, rules.alpha),
-        small=drawn.small,
-        skewed=bool(drawn.skewed[0]),
-    )
-
-
-def _bootstrap(pair: Pair, draws: Draws, rules: Rules) -> Bootstrap:
-    if pair.differences is not None:
-        return bootstrap_mean(pair.differences, draws, clusters=rules.clusters)
-    width = len(pair.base.names)
-    finish = pair.base.finish(rules.reduction)
-    terms = np.concatenate([pair.base.terms, pair.other.terms], axis=1)
-    return bootstrap_sums(terms, lambda sums: finish(sums[:, width:]) - finish(sums[:, :width]), draws, clusters=rules.clusters)
-
-
-def _decided(found: Judged, tested: Tested, alpha: float) -> Judged:
-    """Put p-values into a verdict, and see whether another seed would change it."""
-    word, other = (verdict(found.difference, p, alpha, identical=found.identical) for p in (tested.adjusted, tested.again))
-    return replace(found, method=tested.method, p=tested.p, adjusted=tested.adjusted, verdict=word, seed_flips=word != other)

@@ -6,14 +6,13 @@ has only sums by sample, from which it is finished.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.engine import reduced
+from lossctl.engine import evaluate_keeping, reduced
 from lossctl.errors import TooLarge
-from lossctl.fold import fold
 from lossctl.loss import weighted_mean
 
 if TYPE_CHECKING:
@@ -21,19 +20,23 @@ if TYPE_CHECKING:
 
     from lossctl.binding import Bound
     from lossctl.block import Backend, Selection
+    from lossctl.engine import Outcome
     from lossctl.fold import Tally
     from lossctl.spec import Options
     from lossctl.statistics.arrays import Floats
 
 # Numbers by sample and loss take so much until they are judged, in bytes: sums, values, differences.
 HELD = 64
+# A mean that differs from that of the values by more than rounding is another one.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """One loss of one system: the value, the sums of each sample's terms (n, c), and where it is a mean its values (n,).
+    """One loss of one system: the value, the sums of each sample's terms (m, c), and where it is a mean its values (m,).
 
-    `rows` are the numbers of the samples that count. A loss that couples samples has none of the three.
+    `n` samples were used, and `rows` are the numbers of the m of them that count for something in any loss. A loss that cannot
+    be told apart by sample has none of the three, and `why` says the reason. `summed` says that nothing is divided by weights.
     """
 
     bound: Bound
@@ -44,6 +47,8 @@ class Measured:
     terms: Floats | None = None
     values: Floats | None = None
     rows: Any = None
+    summed: bool = False
+    why: str = ""
 
     def finish(self, reduction: str) -> Any:
         """The function that makes losses (B,) of sums (B, c) of as many samples as there are."""
@@ -54,13 +59,30 @@ class Measured:
 
         return finished
 
+    def single(self) -> Floats:
+        """Each sample's own loss (m,), by the same formula as that of all; NaN for a sample that does not count."""
+        named = {name: self.terms[:, place] for place, name in enumerate(self.names)}  # type: ignore[index]
+        return np.asarray(reduced(self.bound, named, 1, "mean"), np.float64)
+
+    @property
+    def weights(self) -> Floats | None:
+        """What each sample counts for, where a mean divides by it."""
+        return None if self.terms is None else self.terms[:, self.names.index("weight")]
+
     def subset(self, chosen: Any, reduction: str) -> Measured:
         """The same on some of the samples, which `chosen` marks."""
         if self.terms is None:
             return self
-        terms = self.terms[chosen]
-        named = {name: terms[:, place] for place, name in enumerate(self.names)}
-        return _measured(self.bound, named, self.rows[chosen], 0, reduction)
+        return _measured(
+            self.bound, self.names, self.terms[chosen], self.rows[chosen], int(np.count_nonzero(chosen)), reduction
+        )
+
+    def ordered(self, order: Any) -> Measured:
+        """The same samples in another order."""
+        if self.terms is None:
+            return self
+        values = None if self.values is None else self.values[order]
+        return replace(self, terms=self.terms[order], values=values, rows=self.rows[order])
 
 
 def measure(
@@ -68,49 +90,76 @@ def measure(
 ) -> list[Measured]:
     """Fold every loss of every system in one pass, keeping the sums of each sample.
 
-    Raises: TooLarge where they would take more than `within` bytes; what a fold raises.
+    Raises: TooLarge where they would take more than `within` bytes; what evaluating raises.
     """
     held = sum(bound.n for bound in bounds) * HELD
     if held > within:
         message = f"Comparing {len(bounds)} columns of losses sample by sample needs about {held / 2**20:,.0f} MiB."
         raise TooLarge(message, hint=f"Allow it with --max-memory {held / 2**20 * 1.1:.0f}, or compare fewer at once.")
-    tallies = fold(bounds, backend, options, selection, keep=frozenset({"samples"}))
-    return [_of_tally(bound, tally, options.reduction) for bound, tally in zip(bounds, tallies, strict=True)]
+    outcomes, tallies = evaluate_keeping(bounds, backend, options, selection, frozenset(), frozenset({"terms"}))
+    triples = zip(bounds, outcomes, tallies, strict=True)
+    return _counted([_of_tally(*each, options.reduction) for each in triples], options.reduction)
 
 
-def _of_tally(bound: Bound, tally: Tally, reduction: str) -> Measured:
+def _of_tally(bound: Bound, outcome: Outcome, tally: Tally, reduction: str) -> Measured:
+    plain = Measured(bound, outcome.value, outcome.n, outcome.skipped)
+    if bound.loss.whole and bound.loss.origin == "lossctl":
+        return replace(plain, why="it couples samples")
     if not tally.samples:
-        value = float(reduced(bound, tally.sums.finish(), tally.n, reduction))
-        return Measured(bound, value, tally.n, tally.skipped)
-    named = {name: np.concatenate([part[name] for part in tally.samples]) for name in tally.samples[0]}
-    found = _measured(bound, named, np.concatenate(tally.rows), tally.skipped, reduction)
-    value = float(reduced(bound, tally.sums.finish(), tally.n, reduction))
-    return Measured(bound, value, found.n, tally.skipped, found.names, found.terms, found.values, found.rows)
+        return replace(plain, why="it has no value for each sample")
+    if not np.isfinite(outcome.value):
+        return replace(plain, why="it is not finite")
+    names = tuple(tally.samples[0])
+    terms = np.stack([np.concatenate([np.asarray(part[name], np.float64) for part in tally.samples]) for name in names], axis=1)
+    found = _measured(bound, names, terms, np.concatenate(tally.rows), outcome.n, reduction)
+    if bound.loss.origin != "lossctl" and not np.isclose(found.value, outcome.value, rtol=ROUNDING, atol=0):
+        return replace(plain, why="its own mean is not that of its values")
+    return replace(found, value=outcome.value, skipped=outcome.skipped)
 
 
-def _measured(bound: Bound, named: Mapping[str, Floats], rows: Any, skipped: int, reduction: str) -> Measured:
-    n = len(rows)
-    terms = np.stack([np.asarray(term, np.float64) for term in named.values()], axis=1)
+def _counted(found: list[Measured], reduction: str) -> list[Measured]:
+    """Leave out samples that count for nothing in any loss of any system, such as ignored ones: they are no ties."""
+    weights = [one.weights for one in found if one.weights is not None]
+    if not weights or len({len(one) for one in weights}) > 1:
+        return found
+    counts = np.any([one != 0 for one in weights], axis=0)
+    return found if counts.all() else [_without(one, counts, reduction) for one in found]
+
+
+def _without(one: Measured, counts: Any, reduction: str) -> Measured:
+    if one.terms is None:
+        return one
+    kept = _measured(one.bound, one.names, one.terms[counts], one.rows[counts], one.n, reduction)
+    return replace(kept, value=one.value, skipped=one.skipped)
+
+
+def _measured(  # noqa: PLR0913, PLR0917 - everything that a value depends on
+    bound: Bound, names: tuple[str, ...], terms: Floats, rows: Any, n: int, reduction: str
+) -> Measured:
+    named = {name: terms[:, place] for place, name in enumerate(names)}
     totals = {name: float(np.sum(term)) for name, term in named.items()}
     value = float(reduced(bound, totals, n, reduction))
-    return Measured(bound, value, n, skipped, tuple(named), terms, _values(bound, named, n, reduction), rows)
+    if not np.isfinite(value):
+        why = "it is not finite" if totals["weight"] else "nothing is left to average"
+        return Measured(bound, value, n, 0, rows=rows, why=why)
+    summed = reduction in {"sum", "batchmean"}
+    return Measured(bound, value, n, 0, names, terms, _values(bound, named, n, reduction), rows, summed)
 
 
 def _values(bound: Bound, named: Mapping[str, Floats], n: int, reduction: str) -> Floats | None:
     """Values by sample whose mean the reduced loss is: for a weighted mean the weights are taken as given."""
     if "value" not in named:
         return None
+    count = len(named["value"])
     if reduction in {"sum", "batchmean"}:
-        return np.asarray(named["value"] * (n if reduction == "sum" else 1), np.float64)
-    if bound.loss.finish is not weighted_mean:
+        return np.asarray(named["value"] * (count if reduction == "sum" else count / n), np.float64)
+    if bound.loss.finish is not weighted_mean and bound.loss.origin == "lossctl":
         return None
-    weight = float(np.sum(named["weight"]))
-    return np.asarray(named["value"] * (n / weight), np.float64) if weight else None
+    return np.asarray(named["value"] * (count / float(np.sum(named["weight"]))), np.float64)
 
 
 def alike(one: Measured, other: Measured) -> bool:
     """Whether two systems' losses are means with the same weights, so that their difference is a mean as well."""
-    if one.values is None or other.values is None or one.terms is None or other.terms is None:
+    if one.values is None or other.values is None or one.weights is None or other.weights is None:
         return False
-    place = one.names.index("weight")
-    return bool(np.array_equal(one.terms[:, place], other.terms[:, place]))
+    return bool(np.array_equal(one.weights, other.weights))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from lossctl.statistics.swaps import swap_test
 from lossctl.sums import Moments
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lossctl.statistics.arrays import Floats
     from lossctl.statistics.flips import FlipTest
@@ -52,12 +53,35 @@ class Pair:
     base: Measured
     other: Measured
 
+    @property
+    def difference(self) -> float:
+        """System minus baseline."""
+        return self.other.value - self.base.value
+
+    @property
+    def better(self) -> bool | None:
+        """Whether the system's value is the better one; None where both are the same, or one is no number."""
+        if not self.difference or math.isnan(self.difference):
+            return None
+        return (self.difference > 0) == self.base.bound.loss.higher_is_better
+
+    @property
+    def why(self) -> str:
+        """Why the pair cannot be tested; empty where it can."""
+        return self.base.why or self.other.why
+
     @cached_property
     def differences(self) -> Floats | None:
         """By sample, where the difference of the losses is their mean."""
         if self.base.values is None or self.other.values is None or not alike(self.base, self.other):
             return None
         return self.other.values - self.base.values
+
+    @cached_property
+    def evenly(self) -> bool:
+        """Whether every sample counts for the same in the mean, or in a sum for itself."""
+        weights = self.base.weights
+        return weights is None or self.base.summed or bool((weights == weights[0]).all())
 
 
 @dataclass(frozen=True)
@@ -70,6 +94,19 @@ class Tested:
     method: str
 
 
+def check_rules(rules: Rules, *, clustered: bool, ordered: bool) -> None:
+    """Refuse options that the test would not listen to.
+
+    Raises: UsageError.
+    """
+    if clustered and rules.test not in {"auto", "flip"}:
+        message = f"--cluster-by is for flips: --test {rules.test} takes every sample by itself."
+        raise UsageError(message, hint="Use --test flip, and leave out --order and --horizon.")
+    if (ordered or rules.horizon > 1) and rules.test != "dm":
+        message = f"--order and --horizon are for --test dm: --test {rules.test} knows no time."
+        raise UsageError(message, hint="Leave out --test, or use --test dm.")
+
+
 def p_values(pairs: Sequence[Pair], rules: Rules) -> list[Tested]:
     """Test every pair.
 
@@ -77,35 +114,61 @@ def p_values(pairs: Sequence[Pair], rules: Rules) -> list[Tested]:
     """
     if not pairs:
         return []
-    large = max(pair.base.n for pair in pairs) > LARGE
-    if rules.test in {"auto", "flip"} and not (rules.test == "auto" and large):
+    if rules.test in {"auto", "flip"} and not any(_is_large(pair, rules) for pair in pairs):
         return _by_flips(pairs, rules)
-    tests = [_classical(pair, "t" if large and rules.test == "auto" else rules.test, rules) for pair in pairs]
-    p = np.asarray([one for one, _ in tests])
-    adjusted = adjust(p, "holm" if rules.correction == "maxt" else rules.correction)
-    return [Tested(one, float(two), float(two), method) for (one, method), two in zip(tests, adjusted, strict=True)]
+    tests = [_alone(pair, rules) for pair in pairs]
+    p, reseeded = (np.asarray([one[place] for one in tests]) for place in (0, 1))
+    correction = "holm" if rules.correction == "maxt" else rules.correction
+    adjusted, other = adjust(p, correction).tolist(), adjust(reseeded, correction).tolist()
+    found = zip(tests, adjusted, other, strict=True)
+    return [Tested(test[0], corrected, again, test[2]) for test, corrected, again in found]
+
+
+def _is_large(pair: Pair, rules: Rules) -> bool:
+    """Whether there are so many samples that Student's t says the same as flips."""
+    return rules.test == "auto" and rules.clusters is None and len(pair.base.rows) > LARGE and pair.differences is not None
+
+
+def _alone(pair: Pair, rules: Rules) -> tuple[float, float, str]:
+    """The p-values of one pair without regard to the others, under two seeds, and the test."""
+    if rules.test == "auto" and not _is_large(pair, rules):
+        tests = [_flipped([pair], each)[0] for each in (rules, _reseeded(rules))]
+        return float(tests[0].p[0]), float(tests[1].p[0]), "swaps"
+    counts = _counts(pair) if rules.test == "auto" else None
+    p, method = _classical(pair, "mcnemar" if counts else "t" if rules.test == "auto" else rules.test, rules)
+    return p, p, method
+
+
+def raw_p(pair: Pair, rules: Rules) -> float:
+    """The p-value of one pair by flips alone; 1 where there is nothing to test."""
+    return 1.0 if pair.why else float(_flipped([pair], rules)[0].p[0])
 
 
 def _by_flips(pairs: Sequence[Pair], rules: Rules) -> list[Tested]:
     """By flips of differences, or of whole samples where the loss is no mean; 0/1 losses have an exact test."""
+    counts = [_counts(pair) if rules.test == "auto" and rules.clusters is None else None for pair in pairs]
+    exact = {place: mcnemar(*count).p for place, count in enumerate(counts) if count is not None}
     tests = _flipped(pairs, rules)
-    p = np.concatenate([test.p for test in tests])
-    corrected = _correct(tests, p, rules.correction)
-    methods = ["sign flips" if pair.differences is not None else "swaps" for pair in pairs]
-    for place, pair in enumerate(pairs):
-        counts = _counts(pair) if rules.test == "auto" and rules.clusters is None else None
-        if counts is not None:
-            p[place], methods[place] = mcnemar(*counts).p, "McNemar"
-            corrected[place] = max(corrected[place], p[place]) if rules.correction == "maxt" else corrected[place]
-    another = replace(rules.draws, seed=rules.draws.seed + 1)
-    again = tests if tests[0].exact else _flipped(pairs, replace(rules, draws=another))
-    other = _correct(again, np.concatenate([test.p for test in again]), rules.correction)
-    found = zip(p.tolist(), corrected.tolist(), other.tolist(), methods, strict=True)
+    p, corrected = _corrected(tests, exact, rules.correction)
+    again = corrected if tests[0].exact else _corrected(_flipped(pairs, _reseeded(rules)), exact, rules.correction)[1]
+    methods = ["McNemar" if place in exact else _method(pair) for place, pair in enumerate(pairs)]
+    found = zip(p.tolist(), corrected.tolist(), again.tolist(), methods, strict=True)
     return [Tested(*each) for each in found]
 
 
-def _correct(tests: Sequence[FlipTest], p: Floats, correction: str) -> Floats:
-    return np.concatenate(together(tests)) if correction == "maxt" else adjust(p, correction)
+def _method(pair: Pair) -> str:
+    return "sign flips" if pair.differences is not None else "swaps"
+
+
+def _reseeded(rules: Rules) -> Rules:
+    return replace(rules, draws=replace(rules.draws, seed=rules.draws.seed + 1))
+
+
+def _corrected(tests: Sequence[FlipTest], exact: Mapping[int, float], correction: str) -> tuple[Floats, Floats]:
+    """Raw p-values, exact ones in their places, and the corrected ones, none of them smaller."""
+    p = np.concatenate([test.p for test in tests])
+    p[list(exact)] = list(exact.values())
+    return p, np.maximum(np.concatenate(together(tests)), p) if correction == "maxt" else adjust(p, correction)
 
 
 def _flipped(pairs: Sequence[Pair], rules: Rules) -> list[FlipTest]:

@@ -132,26 +132,30 @@ class Files:
             raise UnknownKey(message, hint=f"Use tables that have a column '{column}', or name another.")
         return container.texts(named(container, container.names, column).positions[0])
 
-    def labels(self, text: str, beside: Given, on: str = "") -> list[str]:
+    def labels(self, text: str, beside: Given, on: str = "", first: Given | None = None) -> list[str]:
         """Return groups as text: a column of the table that `beside` comes from, else those of the SOURCE `text`.
 
-        Where inputs are joined on a column, so are the groups.
+        Where inputs are joined on a column, so are the groups, in the order of `first` or else of `beside`.
 
         Raises: UnknownKey if it is neither; what `open` raises.
         """
         found = [] if beside.inline else [self._container(path) for path in locate(beside.text, self.folder).paths]
         if found and all(text in (one.names or ()) for one in found):
-            return [label for one in found for label in self._texts(one, text)]
+            labels = [label for one in found for label in self._texts(one, text)]
+            return self._joined(labels, self._source(beside), first or beside, on)
         try:
             source = locate(text, self.folder)
         except LossctlError as error:
             known = [name for one in found for name in one.names or ()]
             message = f"'{text}' is neither a column beside '{beside.text}' nor a file."
             raise UnknownKey(message, hint=near(text, known, "columns")) from error
-        labels = self._all_labels(source)
-        if not on:
+        return self._joined(self._all_labels(source), source, first or beside, on)
+
+    def _joined(self, labels: list[str], source: Source, first: Given, on: str) -> list[str]:
+        """Labels of a source in the order of the first input's ids."""
+        if not on or source.text == first.text:
             return labels
-        order = joined.order(self._ids(source, on), self._ids(self._source(beside), on), text, beside.text)
+        order = joined.order(self._ids(source, on), self._ids(self._source(first), on), source.text, first.text)
         return [labels[index] for index in order]
 
     def _all_labels(self, source: Source) -> list[str]:

@@ -1,48 +1,27 @@
-"""Gates: bounds that a result must keep. They are decided on unrounded values, and say all the digits they decided on."""
+"""Bounds on a value: at most, at least, or close to a number."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lossctl.errors import BadParameter, GateFailed, LossctlError, Undecided, near
+from lossctl.errors import BadParameter, near
+from lossctl.gates.check import WORDS, Check
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from lossctl.spec import Gate
 
-
-@dataclass(frozen=True)
-class Check:
-    """A gate that was looked at; `passed` is None where the data cannot decide it."""
-
-    key: str
-    kind: str
-    bound: float
-    value: float
-    passed: bool | None
-    message: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the entry of the result's `checks`."""
-        return {
-            "key": self.key,
-            "kind": self.kind,
-            "bound": self.bound,
-            "value": self.value,
-            "passed": self.passed,
-            "message": self.message,
-        }
+ABSOLUTE = ("max", "min", "expect")
 
 
-def check_gates(gates: Iterable[Gate], values: Mapping[str, float]) -> list[Check]:
-    """Look at every gate.
+def check_bounds(gates: Iterable[Gate], values: Mapping[str, float], system: str = "") -> list[Check]:
+    """Look at every gate that bounds a value; `system` names whose values these are, where there are several.
 
     Raises: BadParameter for a key that no result has, or a bound that is no number.
     """
-    return [_check(_bounded(gate), _find(gate.key, values)) for gate in gates]
+    return [_check(_bounded(gate), _find(gate.key, values), system) for gate in gates if gate.kind in ABSOLUTE]
 
 
 def _bounded(gate: Gate) -> Gate:
@@ -65,11 +44,11 @@ def _find(key: str, values: Mapping[str, float]) -> float:
     return values[key]
 
 
-def _check(gate: Gate, value: float) -> Check:
+def _check(gate: Gate, value: float, system: str) -> Check:
     relation, passed = _decide(gate, value)
-    verdict = {True: "passed", False: "failed", None: "undecided"}[passed]
-    message = f"gate {verdict}: {gate.key} = {value!r}, wanted {relation}"
-    return Check(gate.key, gate.kind, gate.bound, value, passed, message)
+    whose = f"{gate.key} of {system}" if system else gate.key
+    message = f"gate {WORDS[passed]}: {whose} = {value!r}, wanted {relation}"
+    return Check(gate.key, gate.kind, gate.bound, value, passed, message, {"system": system} if system else {})
 
 
 def _decide(gate: Gate, value: float) -> tuple[str, bool | None]:
@@ -93,12 +72,3 @@ def check_coverage(coverage: float, least: float) -> list[Check]:
     share, wanted = f"{coverage:.{digits}%}", f"{least:.{digits}%}"
     message = f"undecided: only {share} of the samples could be used, fewer than --min-coverage {wanted}"
     return [Check("coverage", "min_coverage", least, coverage, None, message)]
-
-
-def verdict(checks: Sequence[Check]) -> LossctlError | None:
-    """The error to exit with: a failed gate before one that is undecided, and None when all passed."""
-    failed = [check.message for check in checks if check.passed is False]
-    undecided = [check.message for check in checks if check.passed is None]
-    if failed:
-        return GateFailed("; ".join(failed) + ".")
-    return Undecided("; ".join(undecided) + ".") if undecided else None

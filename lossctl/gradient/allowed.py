@@ -24,13 +24,14 @@ def chosen(bound: Bound, wrt: Sequence[str]) -> tuple[tuple[str, ...], tuple[str
     """
     loss = bound.loss
     if loss.flat:
-        message = f"{loss.name} changes in steps, or not at all, with its inputs: its gradient says nothing."
+        message = f"{loss.name} has no gradient to train with: it is 0 wherever it exists, or that of one sample alone."
         raise NoGradient(message, hint=f"Train with {loss.flat}: lossctl grad {loss.flat} …")
     words = {slot.input.name: slot.input.word for slot in bound.slots}
     params = {parameter.name: parameter for parameter in loss.signature.parameters}
     names = list(wrt) or [loss.signature.inputs[0].name]
-    if names == ["all"]:
-        names = [name for name, word in words.items() if not _reason(name, word)]
+    if "all" in names and "all" not in words:
+        every = [name for name, word in words.items() if not _reason(name, word)]
+        names = every + [name for name in names if name != "all"]
     inputs = tuple(dict.fromkeys(_input(loss, name, words) for name in names if not name.startswith(PARAM)))
     numbers = [name.removeprefix(PARAM) for name in names if name.startswith(PARAM)]
     return inputs, tuple(dict.fromkeys(_parameter(loss, name, params) for name in numbers))

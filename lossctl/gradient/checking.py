@@ -9,66 +9,182 @@ which this difference has no part: g - softmax(pred) sum(g).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lossctl.backends import BACKENDS
 from lossctl.block import Block
-from lossctl.gradient.differences import KINK, OK, RTOL, STEEP, WRONG, Line, judge
+from lossctl.gradient.differences import STEEP, WRONG, Judged, Line, judge
 from lossctl.gradient.passes import differentiate
 from lossctl.gradient.probing import probe
-from lossctl.gradient.sampling import POSITIONS, SINGLE, cost_of, positions, sample_of, sampled, source_place
+from lossctl.gradient.sampling import cost_of, positions, sample_of, sampled, source_place
 from lossctl.signature import ANY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from lossctl.binding import Bound, Slot
     from lossctl.block import Selection
     from lossctl.blocks import NumPyArray
-    from lossctl.gradient.differences import Judged
     from lossctl.gradient.passes import Differentiated
     from lossctl.gradient.probing import Probe
     from lossctl.signature import Domain
     from lossctl.spec import Options
 
-# Kinks that are listed.
-LISTED = 10
-# Sizes below this part of the largest of the sample, or of all samples, count as that large.
-OF_SAMPLE, OF_ALL = 1e-3, 1e-6
+Place = tuple[int, ...]
+# Sizes below this part of the largest of the sample count as that large; so do those below a part of a slope of 1.
+OF_SAMPLE, OF_VALUE = 1e-3, 1e-6
 # So near to the edge of a domain losses have conventions of torch's in place of a derivative.
 EDGE = 1e-12
+# Losses of others with torch's convention for log-probabilities.
+TORCHS_CTC = ("CTCLoss", "ctc_loss")
 
 
-@dataclass
-class Checked:
-    """What came of a check: how many elements were looked at, the worst of them, the kinks, and what was too steep to say."""
+@dataclass(frozen=True)
+class Compared:
+    """A gradient compared: for each element that was moved what came of it, its gradient, and its place in the source."""
 
-    checked: int = 0
-    wrong: int = 0
-    steep: int = 0
-    kinks: int = 0
-    worst: float = 0.0
-    at: list[int] = field(default_factory=list)
-    analytic: float | None = None
-    numeric: float | None = None
-    listed: list[dict[str, Any]] = field(default_factory=list)
-    by_scores: bool = False
+    judged: Judged
+    gradient: NumPyArray
+    by_scores: bool
+    spot: Spot
 
-    def add(self, judged: Judged, gradient: NumPyArray, places: Iterator[list[int]]) -> None:
-        """Take in some elements; `places` gives the place of each in the source, in order of their numbers."""
-        for name, kind in (("wrong", WRONG), ("steep", STEEP), ("kinks", KINK)):
-            setattr(self, name, getattr(self, name) + int((judged.kinds == kind).sum()))
-        self.checked += len(gradient)
-        ranks = np.where(np.isin(judged.kinds, (OK, WRONG)), judged.relative + (judged.kinds == WRONG), -1.0)
-        worst = int(np.argmax(ranks)) if len(ranks) else -1
-        shown = set(np.nonzero(judged.kinds == KINK)[0][: LISTED - len(self.listed)].tolist())
-        if worst >= 0 and ranks[worst] > self._rank or (not self.at and worst >= 0 and ranks[worst] >= 0):
-            shown.add(worst)
-        else:
-            worst = -1
-        for number in sorted(shown):
-            self._show(number, judged, float(gradient[number]), next(places), worst=number == worst)
+    def at(self, number: int) -> list[int]:
+        """The place of an element in the source."""
+        return self.spot.source(number)
+
+
+@dataclass(frozen=True)
+class Cube:
+    """An input with samples first, (samples, ...), and its gradient; where samples see one another, all data are one sample.
+
+    `scores` holds softmax probabilities along the last axis where the input is moved by raw scores: one of them up by a step,
+    and all by its probability down.
+    """
+
+    values: NumPyArray
+    gradient: NumPyArray
+    axis: int | None
+    scores: NumPyArray | None
+
+    def moved(self, rows: NumPyArray, index: Place, steps: NumPyArray) -> NumPyArray:
+        """Some samples with one element of each moved, as the loss takes them."""
+        found, every = self.values[rows], _every(index)
+        if self.scores is not None:
+            found[every[:-1]] -= (steps * self.scores[rows][every])[:, None]
+        found[every] += steps
+        return found[0] if self.axis is None else np.moveaxis(found, 0, self.axis)
+
+
+def _every(index: Place) -> tuple[Any, ...]:
+    """An element of every sample."""
+    return (slice(None), *index)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Finds elements by their numbers: which elements of a sample were moved, and which samples those are in the source."""
+
+    slot: Slot
+    cube: Cube
+    columns: NumPyArray
+    samples: NumPyArray
+
+    def source(self, number: int) -> list[int]:
+        """The place in the source of an element that was moved."""
+        row, column = divmod(number, len(self.columns))
+        index = [int(i) for i in np.unravel_index(self.columns[column], self.cube.values.shape[1:])]
+        if self.cube.axis is not None:
+            index.insert(self.cube.axis, 0)
+        elif self.slot.axis is not None:
+            row, index[self.slot.axis] = index[self.slot.axis], 0
+        return source_place(self.slot, int(self.samples[row]) if len(self.samples) else 0, index)
+
+
+def compare(one: Differentiated, name: str, options: Options, selection: Selection, wanted: Iterable[Place]) -> Compared:
+    """Compare the gradient of `one` by the input `name`, on samples of which those with the wanted elements are some.
+
+    Raises: PluginFailed for a loss that has another value every time; TooLarge; and what the loss raises.
+    """
+    options = replace(options, dtype="f64")
+    slot = _slot(one.bound, name)
+    rows = [row for place in wanted if (row := sample_of(slot, place)) is not None]
+    part = sampled(replace(one, inputs=(name,), params=()), options, selection, rows)
+    span = (0, part.one.bound.n, options, part.selection)
+    block = Block(*span, BACKENDS.get("torch")(), alone=True)
+    gradient = differentiate(part.one, block).seen[name]
+    measured = probe(part.one, Block(*span, BACKENDS.get("numpy")(), alone=True))
+    whole = one.bound.loss.whole or slot.axis is None
+    gradient = gradient if slot.axis is None else block.narrow(gradient, slot.axis)
+    cube = _cube(one.bound, slot, measured.arrays[name], gradient, whole=whole)
+    flat = _flat(cube.gradient)
+    columns = positions(flat, cost=cost_of(part.one), together=not whole)
+    judged = _judged(measured, cube, slot, columns)
+    spot = Spot(slot, cube, columns, part.rows[block.index])
+    return Compared(judged, flat[:, columns].reshape(-1), cube.scores is not None, spot)
+
+
+def _flat(array: NumPyArray) -> NumPyArray:
+    return array.reshape(len(array), prod(array.shape[1:]))
+
+
+def _slot(bound: Bound, name: str) -> Slot:
+    return next(slot for slot in bound.slots if slot.input.name == name)
+
+
+def _cube(bound: Bound, slot: Slot, values: NumPyArray, gradient: NumPyArray, *, whole: bool) -> Cube:
+    axis = None if whole else slot.axis
+    values, gradient = (
+        np.asarray(one, np.float64)[None] if axis is None else np.moveaxis(np.asarray(one, np.float64), axis, 0)
+        for one in (values, gradient)
+    )
+    if not _torchs_ctc(bound, slot):
+        return Cube(values, gradient, axis, None)
+    scores = np.exp(values - values.max(axis=-1, keepdims=True, initial=-np.inf))
+    scores /= scores.sum(axis=-1, keepdims=True)
+    return Cube(values, gradient - scores * gradient.sum(axis=-1, keepdims=True), axis, scores)
+
+
+def _torchs_ctc(bound: Bound, slot: Slot) -> bool:
+    """Whether the gradient by this input is that by raw scores, as torch's ctc has it."""
+    others = bound.loss.origin.startswith("torch.") and bound.loss.origin.endswith(TORCHS_CTC)
+    first = bound.loss.signature.inputs[0].name
+    return slot.input.name == first and (bound.loss.torch == "ctc_loss" or others)
+
+
+def _judged(measured: Probe, cube: Cube, slot: Slot, columns: NumPyArray) -> Judged:
+    """Move one element after another, of all samples at once where they do not see one another."""
+    bound, domain = measured.one.bound, _domain(measured.one.bound, slot)
+    sizes = _flat(np.where(np.isfinite(cube.gradient), np.abs(cube.gradient), 0.0)).max(axis=1, initial=0.0)
+    floor = np.clip(OF_SAMPLE * sizes, OF_VALUE * measured.weight, OF_SAMPLE * measured.weight)
+    reach = measured.weight * np.abs(_flat(cube.values)).max(axis=1, initial=0.0)
+    unit = measured.unit(slot.input.name)
+    found = []
+    for column in columns:
+        index = tuple(int(i) for i in np.unravel_index(column, cube.values.shape[1:]))
+        at, gradient = cube.values[_every(index)], cube.gradient[_every(index)]
+
+        def change(rows: NumPyArray, steps: NumPyArray, index: Place = index) -> tuple[NumPyArray, NumPyArray]:
+            moved = {slot.input.name: cube.moved(rows, index, steps)}
+            return measured.change(moved, None if cube.axis is None else rows)
+
+        judged = judge(Line(at, change, domain.low, domain.high, unit, reach), gradient, floor)
+        edge = _by_convention(at, bound, slot, domain) | np.isnan(judged.left) | np.isnan(judged.right)
+        judged.kinds[edge & np.isfinite(gradient) & (judged.kinds == WRONG)] = STEEP
+        found.append(judged)
+    return Judged.joined(found)
+
+
+def _domain(bound: Bound, slot: Slot) -> Domain:
+    word = slot.input.word
+    return ANY if word.loose or bound.params.get(word.free_if) is True else word.domain
+
+
+def _by_convention(at: NumPyArray, bound: Bound, slot: Slot, domain: Domain) -> NumPyArray:
+    """Where torch has a convention in place of a derivative: at the edge of the domain, and for variances below `eps`."""
+    near = np.minimum(np.abs(at - domain.low), np.abs(domain.high - at)) <= EDGE
+    least: float = bound.params.get("eps", 0.0) if slot.input.word.rule == "variance" else -np.inf
+    return np.asarray(near | (at < least))

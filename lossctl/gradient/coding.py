@@ -27,8 +27,9 @@ class ByGroup:
     axis: int
 
     def code(self, gradient: NumPyArray, block: Block) -> Coded:
-        """Put samples first."""
-        return np.moveaxis(gradient, self.axis, 0), self.codes[block.start : block.stop]
+        """Put samples first; those that do not count are in no group."""
+        codes = self.codes[block.start : block.stop]
+        return np.moveaxis(gradient, self.axis, 0), codes if block.rows is None else np.where(block.rows, codes, -1)
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class ByClass:
             gradient = np.moveaxis(gradient, 1, -1)
         else:
             known = np.where(target == 1, 1, np.where((target == 0) | (target == -1), 0, -1))
+        if block.selection.by_element and known.shape == block.mask().shape:
+            known = np.where(block.mask(), known, -1)
         return gradient, self._wide(known.astype(np.int64), block)
 
     @staticmethod

@@ -7,8 +7,8 @@ the gradient has them, smaller and larger steps are tried, and the step with the
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,7 +38,8 @@ class Line:
     """Points `at`, each of which is moved in one direction inside [low, high].
 
     `change(rows, steps)` gives by how much the values of some points change, and how large those are that do; values are
-    right to `unit` of that and of `reach`, the size of what they are calculated from.
+    right to `unit` of that and of `reach`, the size of what they are calculated from. No further step of `factors` is tried
+    for a slope whose error is less than the part `sure` of it.
     """
 
     at: NumPyArray
@@ -46,7 +47,9 @@ class Line:
     low: float = -np.inf
     high: float = np.inf
     unit: float = float(np.finfo(np.float64).eps)
-    reach: float = 0.0
+    reach: NumPyArray | float = 0.0
+    factors: Sequence[float] = FACTORS
+    sure: float = SURE
 
 
 @dataclass
@@ -59,6 +62,13 @@ class Judged:
     right: NumPyArray
     error: NumPyArray
     relative: NumPyArray = field(default_factory=lambda: np.zeros(0))
+
+    @staticmethod
+    def joined(parts: Sequence[Judged]) -> Judged:
+        """The points of several lines with as many points: the first of each, then the second of each, and so on."""
+        names = [one.name for one in fields(Judged)] if parts else []
+        empty = [np.zeros(0) for _ in fields(Judged)]
+        return Judged(*([np.stack([getattr(part, name) for part in parts], axis=1).reshape(-1) for name in names] or empty))
 
 
 @dataclass(frozen=True)
@@ -74,27 +84,28 @@ class Side:
 def judge(line: Line, gradient: NumPyArray, floor: NumPyArray) -> Judged:
     """Compare the gradient at each point with the slopes there; `floor` is a size below which slopes count as that large."""
     count = len(line.at)
-    found = Judged(np.full(count, STEEP), *(np.full(count, np.nan) for _ in range(3)), np.full(count, np.inf))
+    numeric, left, right = np.full((3, count), np.nan)
+    found = Judged(np.full(count, STEEP), numeric, left, right, np.full(count, np.inf))
     quality, open_ = np.full(count, np.inf), np.arange(count)
     with np.errstate(all="ignore"):
-        for number, factor in enumerate(FACTORS):
+        for number, factor in enumerate(line.factors):
             if not open_.size:
                 break
             here = _slopes(line, open_, factor)
-            share = here.error / _scale(here, gradient[open_], floor[open_])
+            share = here.error / _scale(here, floor[open_])
             better = share < quality[open_]
             rows = open_[better]
             quality[rows] = share[better]
             for name in ("kinds", "numeric", "left", "right", "error"):
                 getattr(found, name)[rows] = getattr(here, name)[better]
-            right = (here.kinds == OK) & (_beyond(here, gradient[open_]) <= _slack(here, gradient[open_], floor[open_]))
-            open_ = open_[~((share <= SURE) & (right | (number + 1 >= TRIES)))]
+            fits = (here.kinds == OK) & (_beyond(here, gradient[open_]) <= _slack(here, gradient[open_], floor[open_]))
+            open_ = open_[~((share <= line.sure) & (fits | (number + 1 >= TRIES)))]
         return _decided(found, quality, gradient, floor)
 
 
 def _decided(found: Judged, quality: NumPyArray, gradient: NumPyArray, floor: NumPyArray) -> Judged:
     """Say wrong where a gradient is farther from its slopes than errors reach, and steep where there are none."""
-    scale, beyond = _scale(found, gradient, floor), _beyond(found, gradient)
+    scale, beyond = _scale(found, floor, gradient), _beyond(found, gradient)
     found.relative = np.where(np.isnan(gradient), np.inf, beyond / scale)
     wrong = ~(beyond <= _slack(found, gradient, floor))
     found.kinds = np.where(quality > UNSURE, STEEP, np.where(wrong, WRONG, found.kinds))
@@ -105,17 +116,19 @@ def _beyond(found: Judged, gradient: NumPyArray) -> NumPyArray:
     """How far the gradient is from the slope, or at a kink from the span between both slopes."""
     low, high = np.fmin(found.left, found.right), np.fmax(found.left, found.right)
     outside = np.maximum(np.maximum(low - gradient, gradient - high), 0.0)
-    return np.where(found.kinds == KINK, outside, np.abs(gradient - found.numeric))
+    return np.asarray(np.where(found.kinds == KINK, outside, np.abs(gradient - found.numeric)))
 
 
-def _scale(found: Judged, gradient: NumPyArray, floor: NumPyArray) -> NumPyArray:
-    slopes = (found.numeric, gradient, np.where(found.kinds == KINK, np.fmax(np.abs(found.left), np.abs(found.right)), 0.0))
-    sizes = [np.where(np.isfinite(one), np.abs(one), 0.0) for one in slopes]
-    return np.maximum(np.maximum.reduce(sizes), np.maximum(floor, np.finfo(np.float64).tiny))
+def _scale(found: Judged, floor: NumPyArray, gradient: NumPyArray | float = 0.0) -> NumPyArray:
+    scale = np.maximum(floor, np.finfo(np.float64).tiny)
+    sides = np.where(found.kinds == KINK, np.fmax(np.abs(found.left), np.abs(found.right)), 0.0)
+    for slope in (found.numeric, gradient, sides):
+        scale = np.maximum(scale, np.where(np.isfinite(slope), np.abs(slope), 0.0))
+    return np.asarray(scale)
 
 
 def _slack(found: Judged, gradient: NumPyArray, floor: NumPyArray) -> NumPyArray:
-    return RTOL * _scale(found, gradient, floor) + 4 * found.error
+    return np.asarray(RTOL * _scale(found, floor, gradient) + 4 * found.error)
 
 
 def _slopes(line: Line, rows: NumPyArray, factor: float) -> Judged:
@@ -124,7 +137,8 @@ def _slopes(line: Line, rows: NumPyArray, factor: float) -> Judged:
     step = line.unit**0.25 * np.maximum(1.0, np.abs(at)) * factor
     room = np.minimum(*(np.where(away > 0, away, np.inf) for away in (line.high - at, at - line.low)))
     step = np.minimum(step, INSIDE * room)
-    up, down = (_side(line, rows, np.where(open_, sign * step, 0.0)) for sign, open_ in ((1, at < line.high), (-1, at > line.low)))
+    up = _side(line, rows, np.where(at < line.high, step, 0.0))
+    down = _side(line, rows, np.where(at > line.low, -step, 0.0))
     value, error = _centre(up, down)
     jump = np.abs(up.value - down.value)
     size = np.fmax(np.abs(up.value), np.abs(down.value))
@@ -140,12 +154,13 @@ def _slopes(line: Line, rows: NumPyArray, factor: float) -> Judged:
 
 def _side(line: Line, rows: NumPyArray, step: NumPyArray) -> Side:
     """Walk to one side; steps are what they really are once added."""
-    at, slopes, noise = line.at[rows], [], np.zeros(len(rows))
+    at, reach = line.at[rows], np.broadcast_to(line.reach, line.at.shape)[rows]
+    slopes, noise = [], np.zeros(len(rows))
     for level in LEVELS:
         walked = (at + step * level) - at
         change, size = line.change(rows, walked)
         slopes.append(change / walked)
-        noise = line.unit * (size + line.reach) / np.abs(walked)
+        noise = line.unit * (size + reach) / np.abs(walked)
     coarse, fine = 2 * slopes[1] - slopes[0], 2 * slopes[2] - slopes[1]
     error = np.abs(fine - coarse) + noise
     return Side(np.stack(slopes), (4 * fine - coarse) / 3, np.where(np.isnan(error), np.inf, error), noise)

@@ -6,7 +6,7 @@ torch calculates on one thread a block, and blocks run on `--jobs` threads, so t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Condition
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # Elements of a block: a graph keeps an array for each operation, and all of them should stay in the cache.
 BLOCK = 1 << 16
+# Blocks that a thread may be ahead of the slowest.
+AHEAD = 16
 
 
 @dataclass(frozen=True)
@@ -42,30 +44,43 @@ class Part:
 
 @dataclass
 class InOrder:
-    """Hands parts on in the order of blocks, whichever thread is done first."""
+    """Hands parts on in the order of blocks, whichever thread is done first; none gets far ahead of the others."""
 
     take: Callable[[Any], None]
     waiting: dict[int, Any] = field(default_factory=dict)
     following: int = 0
-    lock: Lock = field(default_factory=Lock)
+    over: bool = False
+    turn: Condition = field(default_factory=Condition)
 
     def add(self, number: int, part: Any) -> None:
-        """Hand on this part, and those that have waited for it."""
-        with self.lock:
+        """Hand on this part and those that have waited for it, once its turn is near: parts that wait take memory."""
+        with self.turn:
+            self.turn.wait_for(lambda: self.over or number < self.following + AHEAD)
             self.waiting[number] = part
             while self.following in self.waiting:
                 self.take(self.waiting.pop(self.following))
                 self.following += 1
+            self.turn.notify_all()
+
+    def stop(self) -> None:
+        """Let nobody wait any longer, since some part will never come."""
+        with self.turn:
+            self.over = True
+            self.turn.notify_all()
 
 
 @dataclass(frozen=True)
 class Differentiated:
-    """One loss to be differentiated by inputs and scalar parameters, with the slopes at the folded sums."""
+    """One loss to be differentiated by inputs and scalar parameters, with the slopes at the folded sums.
+
+    A sample that one of its `peers` cannot use counts for none of them.
+    """
 
     bound: Bound
     inputs: tuple[str, ...]
     params: tuple[str, ...]
     slopes: Slopes
+    peers: tuple[Bound, ...] = ()
 
 
 def stream(  # noqa: PLR0913 - everything that a pass depends on
@@ -90,15 +105,21 @@ def stream(  # noqa: PLR0913 - everything that a pass depends on
 
     def run(item: tuple[int, tuple[int, int]]) -> None:
         number, span = item
-        part = differentiate(one, Block(*span, options, selection, backend, alone=True))
-        turns.add(number, work(part))
+        try:
+            turns.add(number, work(differentiate(one, Block(*span, options, selection, backend, alone=True))))
+        except BaseException:
+            turns.stop()
+            raise
 
-    in_lanes(run, spans, options.jobs)
+    try:
+        in_lanes(run, spans, options.jobs)
+    finally:
+        turns.stop()
 
 
 def differentiate(one: Differentiated, block: Block) -> Part:
     """The gradient of one block's share of the loss."""
-    block.select([one.bound])
+    block.select(one.peers or (one.bound,))
     torch = block.backend.torch  # type: ignore[attr-defined]
     bound = with_leaves(one.bound, one.params, torch)
     slots = {slot.input.name: slot for slot in bound.slots}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # How far two values of the same inputs may lie apart.
 SAME = 1e-12
+# Parts of an input that single precision does not see, and that it does.
+UNSEEN, SEEN = 1e-10, 1e-5
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,21 @@ class Probe:
     mask: NumPyArray | None
     base: Mapping[str, NumPyArray]
 
+    def unit(self, name: str) -> float:
+        """The rounding of values: a loss of somebody else's may calculate in single precision, whatever it returns."""
+        single, double = (float(np.finfo(kind).eps) for kind in (np.float32, np.float64))
+        if self.one.bound.loss.origin == "lossctl":
+            return double
+        values = self.arrays[name]
+        steps = np.random.default_rng(0).uniform(size=values.shape) * np.maximum(1.0, np.abs(values))
+        (small, _), (large, size) = (self.change({name: values + part * steps}, None) for part in (UNSEEN, SEEN))
+        return single if abs(large[0]) > UNSEEN * size[0] and not small[0] else double
+
     @property
-    def unit(self) -> float:
-        """The rounding of values: a loss of somebody else's may calculate in single precision."""
-        return max(float(np.finfo(term.dtype).eps) for term in self.base.values() if term.dtype.kind == "f")
+    def weight(self) -> float:
+        """How much a single value counts for in the loss: what is calculated on the way to it is rounded by as much."""
+        slopes = {name: abs(slope) for name, slope in self.one.slopes.sums.items() if name in self.base}
+        return max((size / (1 if self.base[name].ndim else self.one.bound.n) for name, size in slopes.items()), default=0.0)
 
     def change(self, moved: Mapping[str, NumPyArray], rows: NumPyArray | None) -> tuple[NumPyArray, NumPyArray]:
         """By how much the loss changes through each of some samples, and the size of what does; all at once without rows."""
@@ -68,7 +81,7 @@ class Probe:
             step = np.where(_taken(self.mask, rows, 0), step, 0.0)
         if self.weights is None:
             return step
-        return step * np.reshape(_taken(self.weights, rows, 0), (-1, *(1,) * (step.ndim - 1)))
+        return np.asarray(step * np.reshape(_taken(self.weights, rows, 0), (-1, *(1,) * (step.ndim - 1))))
 
 
 def probe(one: Differentiated, block: Block) -> Probe:
@@ -76,7 +89,7 @@ def probe(one: Differentiated, block: Block) -> Probe:
 
     Raises: PluginFailed for a loss that has another value every time.
     """
-    block.select([one.bound])
+    block.select(one.peers or (one.bound,))
     arrays = {slot.input.name: block.ready(slot, one.bound) for slot in one.bound.slots}
     axes = {slot.input.name: slot.axis for slot in one.bound.slots}
     mask = block.mask() if block.selection.by_element else None
@@ -93,4 +106,4 @@ def _taken(array: NumPyArray, rows: NumPyArray | None, axis: int | None) -> NumP
 
 def _added(step: NumPyArray, rows: NumPyArray | None) -> NumPyArray:
     """What changes add up to: for each sample, or for all of them."""
-    return step.sum().reshape(1) if rows is None else step.reshape(len(step), -1).sum(axis=1)
+    return np.asarray(step.sum().reshape(1) if rows is None else step.reshape(len(step), -1).sum(axis=1))

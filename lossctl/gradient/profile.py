@@ -1,7 +1,8 @@
 """What a gradient looks like: its size, where it sits, how much of it is zero, and how it is spread over samples.
 
 Parts are looked at on the threads that made them, and added up in the order of blocks. Sizes are counted in bins of 1/64 of
-an octave, whose upper edges belong to them, so that every question about a power of two has an exact answer.
+an octave, whose upper edges belong to them, and powers of two are counted once more, so that it is known exactly how many
+sizes are at most a power of two and how many are below it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ COARSE = 46
 PER_OCTAVE = 1 << (52 - COARSE)
 # The last bin holds the largest finite number.
 BINS = 0x7FF << (52 - COARSE)
+FRACTION, OCTAVES = (1 << 52) - 1, 0x7FF
 # So many samples are sorted; of more, the share of the largest is counted in bins, which is right to 2 %.
 SORTED = 1 << 20
 # Positions of values that are not finite, at most.
@@ -40,6 +42,14 @@ def bins(sizes: NumPyArray) -> NumPyArray:
 def upper_edges(numbers: NumPyArray) -> NumPyArray:
     """The largest size in each bin."""
     return ((np.asarray(numbers, np.int64) + 1) << COARSE).view(np.float64)
+
+
+def count_powers(sizes: NumPyArray) -> NumPyArray:
+    """How many sizes are the smallest normal number of each octave: a power of two, by its exponent + 1023."""
+    bits = np.ascontiguousarray(sizes).reshape(-1).view(np.int64)
+    found = np.bincount(bits[(bits & FRACTION) == 0] >> 52, minlength=OCTAVES)
+    found[0] = 0
+    return found
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,7 @@ class Look:
     total: float = 0.0
     square: float = 0.0
     sizes: Counts = field(default_factory=lambda: Counts.of(np.zeros(0)))
+    powers: NumPyArray = field(default_factory=lambda: np.zeros(OCTAVES, np.int64))
     norms: NumPyArray = field(default_factory=lambda: np.zeros(0))
     crowd: Counts = field(default_factory=lambda: Counts.of(np.zeros(0)))
 
@@ -100,10 +111,10 @@ def look(array: NumPyArray, start: Where, axis: int, tiny: float) -> Look:
     place = np.unravel_index(int(np.argmax(sizes)), sizes.shape)
     found.largest = float(sizes[place])
     found.at = tuple(int(i) + offset for i, offset in zip(place, start, strict=True))
-    found.small = int(np.count_nonzero(sizes < tiny)) - found.missing
+    found.small = int(np.count_nonzero(sizes < tiny)) - (found.missing if tiny > 0 else 0)
     found.zeros = values.size - int(np.count_nonzero(values)) - found.missing
     found.total = float(values.sum())
-    found.sizes = Counts.of(values)
+    found.sizes, found.powers = Counts.of(values), count_powers(sizes)
     found.norms = lengths(values, axis)
     found.crowd = found.sizes if found.norms.size == values.size else Counts.of(found.norms)
     return found
@@ -133,8 +144,8 @@ def lengths(values: NumPyArray, axis: int) -> NumPyArray:
 class Profile:
     """Figures of a whole gradient.
 
-    `sizes` counts elements above zero in row 0 and below in row 1, by bin. `norms` are the lengths of the gradients by sample
-    as long as they are few; `crowd` counts them in bins, whatever the sign.
+    `sizes` counts elements above zero in row 0 and below in row 1, by bin; `powers` counts powers of two. `norms` are the
+    lengths of the gradients by sample as long as they are few; `crowd` counts them in bins, whatever the sign.
     """
 
     n: int = 0
@@ -146,6 +157,7 @@ class Profile:
     places: list[Where] = field(default_factory=list)
     sums: Sums = field(default_factory=Sums)
     sizes: NumPyArray = field(default_factory=lambda: np.zeros((2, BINS), np.int64))
+    powers: NumPyArray = field(default_factory=lambda: np.zeros(OCTAVES, np.int64))
     samples: int = 0
     norms: list[NumPyArray] = field(default_factory=list)
     crowd: NumPyArray = field(default_factory=lambda: np.zeros((2, BINS), np.int64))
@@ -160,6 +172,7 @@ class Profile:
         self.sums.add("sum", part.total)
         self.sums.add("square", part.square)
         part.sizes.add_to(self.sizes)
+        self.powers += part.powers
         part.crowd.add_to(self.crowd)
         self.samples += len(part.norms)
         self.norms.append(part.norms)

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 SAMPLES, NUMBERS = 1000, 1 << 18
 # Samples are read in runs, since a read of one costs as much as one of many.
 RUN = 20
-# Elements of a sample, or of data that cannot be cut, that are moved; fewer where all that is calculated is more than WORK.
-POSITIONS, SINGLE, FEWEST, WORK = 64, 200, 8, 1 << 24
+# Elements of each sample that are moved, and of data that cannot be cut; fewer where each calculation goes through so many
+# numbers that all of them would be more than WORK.
+TOGETHER, SINGLE, FEWEST = 64, 200, 4
+WORK_TOGETHER, WORK_SINGLE = 1 << 24, 1 << 22
 SEED = 0
 
 
@@ -56,7 +58,9 @@ def sampled(one: Differentiated, options: Options, selection: Selection, wanted:
     rows = _rows(bound.n, min(SAMPLES, max(1, NUMBERS // max(1, bound.elements))), wanted)
     slots = tuple(_part(slot, rows) for slot in bound.slots)
     weights, mask = (None if reader is None else _picked(reader, rows, 0) for reader in (selection.weights, selection.mask))
-    return Sampled(replace(one, bound=replace(bound, loss=loss, slots=slots, n=len(rows))), Selection(weights, mask), rows)
+    peers = tuple(replace(peer, slots=tuple(_part(slot, rows) for slot in peer.slots), n=len(rows)) for peer in one.peers)
+    part = replace(one, bound=replace(bound, loss=loss, slots=slots, n=len(rows)), peers=peers)
+    return Sampled(part, Selection(weights, mask), rows)
 
 
 def _rows(n: int, most: int, wanted: Iterable[int]) -> NumPyArray:
@@ -106,10 +110,14 @@ def _one(slot: Slot) -> tuple[int, ...]:
     return tuple(1 if axis == slot.axis else size for axis, size in enumerate(slot.reader.shape))
 
 
-def positions(gradient: NumPyArray, *, most: int, cost: int) -> NumPyArray:
-    """Which columns of a gradient (samples, elements) to move: the largest and what is not finite first, others by chance."""
+def positions(gradient: NumPyArray, *, cost: int, together: bool) -> NumPyArray:
+    """Which columns of a gradient (samples, elements) to move: the largest and what is not finite first, others by chance.
+
+    `cost` is how many numbers one calculation goes through, `together` whether it moves all samples.
+    """
+    most, work = (TOGETHER, WORK_TOGETHER) if together else (SINGLE, WORK_SINGLE)
     count = gradient.shape[1]
-    most = min(count, most, max(FEWEST, WORK // max(1, cost)))
+    most = min(count, most, max(FEWEST, work // max(1, cost)))
     if count <= most:
         return np.arange(count)
     sizes = np.where(np.isfinite(gradient), np.abs(gradient), np.inf).max(axis=0, initial=0.0)

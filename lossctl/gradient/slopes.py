@@ -20,8 +20,8 @@ class Slopes:
 
     @property
     def largest(self) -> float:
-        """The steepest slope by a sum: what turns the gradient of a term into that of the loss."""
-        return max((abs(slope) for slope in self.sums.values()), default=0.0)
+        """The steepest slope by a sum but the weights': what turns the gradient of a term into that of the loss."""
+        return max((abs(slope) for name, slope in self.sums.items() if name != "weight"), default=0.0)
 
     def times(self, factor: float) -> Slopes:
         """The slopes of a weighted part of a sum."""

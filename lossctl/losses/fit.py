@@ -68,6 +68,7 @@ def r2_terms(xp: Any, pred: Array, target: Array) -> Terms:
     source="Wright 1921; scikit-learn r2_score",
     finish=by_column,
     **ALIKE,
+    higher_is_better=True,
     aliases=("r2_score", "r_squared", "coefficient_of_determination"),
 )
 def r2(xp, pred: Real, target: Real) -> Terms:
@@ -107,6 +108,7 @@ def r2_loss(xp, pred: Real, target: Real) -> Terms:
     source="scikit-learn explained_variance_score",
     finish=by_column,
     **ALIKE,
+    higher_is_better=True,
     aliases=("explained_variance_score",),
 )
 def explained_variance(xp, pred: Real, target: Real) -> Terms:
@@ -125,6 +127,7 @@ def explained_variance(xp, pred: Real, target: Real) -> Terms:
     source="scikit-learn d2_absolute_error_score",
     finish=by_column,
     **ALIKE,
+    higher_is_better=True,
     aliases=("d2_absolute_error_score", "d2_absolute_error", "d2_abs"),
 )
 def d2_absolute(xp, pred: Real, target: Real) -> Terms:
@@ -138,7 +141,14 @@ def d2_absolute(xp, pred: Real, target: Real) -> Terms:
     return score(xp, xp.abs(target - pred), xp.abs(target - quantile(xp, target, 0.5)))
 
 
-@loss("regression", source="scikit-learn d2_pinball_score", finish=by_column, **ALIKE, aliases=("d2_pinball_score",))
+@loss(
+    "regression",
+    source="scikit-learn d2_pinball_score",
+    finish=by_column,
+    **ALIKE,
+    higher_is_better=True,
+    aliases=("d2_pinball_score",),
+)
 def d2_pinball(xp, pred: Real, target: Real, *, q: Fraction = 0.5) -> Terms:
     """The share of pinball loss that the prediction saves beside the target's own quantile: a score, 1 at best.
 
@@ -157,6 +167,7 @@ def d2_pinball(xp, pred: Real, target: Real, *, q: Fraction = 0.5) -> Terms:
     source="scikit-learn d2_tweedie_score",
     finish=by_column,
     **ALIKE,
+    higher_is_better=True,
     aliases=("d2_tweedie_score",),
     guard=check_power,
 )

@@ -132,11 +132,13 @@ def two_way(xp, pred: LabelLogits, target: MultiHot, *, tp: Positive = 4.0, tn: 
 
 def _contrast(xp: Any, pred: Array, on: Array, tp: float, tn: float, axis: int) -> Array:
     """Each row's or column's share of the mean over those in which a label holds."""
-    hard_on = tp * log_sum_exp(xp, where_true(xp, on, -pred / tp), axis=axis)
-    hard_off = tn * log_sum_exp(xp, where_true(xp, ~on, pred / tn), axis=axis)
+    hard_on = log_sum_exp(xp, where_true(xp, on, -pred / tp), axis=axis)
+    hard_off = log_sum_exp(xp, where_true(xp, ~on, pred / tn), axis=axis)
     valid = xp.any(on, axis=axis)
-    gap = xp.where(valid, hard_on + hard_off, xp.zeros_like(hard_on))
-    value = xp.where(valid, softplus(xp, gap), xp.zeros_like(gap))
+    both = valid & xp.any(~on, axis=axis)
+    # Where nothing stands on one side its logarithm is -inf, and the loss is 0.
+    gap = tp * xp.where(both, hard_on, xp.zeros_like(hard_on)) + tn * xp.where(both, hard_off, xp.zeros_like(hard_off))
+    value = xp.where(both, softplus(xp, gap), xp.zeros_like(gap))
     return value / xp.clip(xp.sum(xp.astype(valid, pred.dtype)), 1, None)
 
 

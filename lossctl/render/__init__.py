@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RENDERERS", "Style", "choose", "render"]
 
-FORMATS = ("table", "tsv", "csv", "value", "json", "jsonl", "markdown")
+FORMATS = ("table", "tsv", "csv", "value", "json", "jsonl", "markdown", "junit", "github")
 
 
 def _rows() -> Mapping[str, Renderer | str]:

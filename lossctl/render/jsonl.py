@@ -13,5 +13,6 @@ if TYPE_CHECKING:
 
 
 def render(report: Report, _: Style) -> str:
-    """Return one line for each of the document's results, or for each row where the document has none."""
-    return "".join(f"{line(strict(entry))}\n" for entry in report.document.get("results", report.rows))
+    """Return one line for each of the document's results, or for each row where the document has none or rows say more."""
+    entries = report.rows if report.heads else report.document.get("results", report.rows)
+    return "".join(f"{line(strict(entry))}\n" for entry in entries)

@@ -10,6 +10,8 @@ from lossctl.errors import UsageError
 from lossctl.render import render
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lossctl.render.style import Style
     from lossctl.report import Report
 
@@ -21,18 +23,19 @@ SUFFIXES = {
     ".txt": "tsv",
     ".md": "markdown",
     ".markdown": "markdown",
+    ".xml": "junit",
 }
 
 
-def format_of(path: str) -> str:
-    """Return the format that the suffix of `path` asks for.
+def format_of(path: str, others: Iterable[str] = ()) -> str:
+    """Return the format that the suffix of `path` asks for; `others` are known to somebody else.
 
     Raises: UsageError for a suffix that stands for none, which is worth asking before computing.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         message = f"'{path}' has {f'the suffix {suffix}' if suffix else 'no suffix'}, which stands for no output format."
-        raise UsageError(message, hint=f"Known suffixes: {', '.join(SUFFIXES)}.")
+        raise UsageError(message, hint=f"Known suffixes: {', '.join(dict.fromkeys([*others, *SUFFIXES]))}.")
     return SUFFIXES[suffix]
 
 

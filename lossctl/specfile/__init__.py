@@ -22,6 +22,24 @@ def read_spec(path: str) -> Spec:
     return build(parse(path, _text(path)), str(Path(path).parent))
 
 
+def read_suite(path: str) -> tuple[str, ...] | None:
+    """Return what the YAML file at `path` lists under `specs`, relative to it; None where it is no suite but a spec.
+
+    Raises: MissingFile where the file cannot be read, BadSpec with the line for a list that is none.
+    """
+    from lossctl.specfile.nodes import parse  # noqa: PLC0415 - yaml takes longer to import than a small run
+
+    document = parse(path, _text(path))
+    if not isinstance(document.value, dict) or "specs" not in document.value:
+        return None
+    if others := [name for name in document.value if name != "specs"]:
+        raise document.fault((others[0],), f"'{others[0]}' cannot stand beside 'specs'.", "Keep it in a spec of its own.")
+    listed = document.value["specs"]
+    if not isinstance(listed, list) or not listed or not all(isinstance(one, str) and one for one in listed):
+        raise document.fault(("specs",), "'specs' should be a list of files, folders or patterns.")
+    return tuple(str(Path(path).parent / one) for one in listed)
+
+
 def spec_schema() -> dict[str, Any]:
     """Return the JSON Schema of specs, for the completion of editors."""
     from lossctl.specfile.models import SpecItems  # noqa: PLC0415 - pydantic again

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from lossctl.errors import BadSpec, UsageError, near
-from lossctl.spec import Gate, Given, LossSpec, Options, Spec, Term, parse_losses
+from lossctl.spec import Gate, Given, LossSpec, Options, Spec, Term, parse_losses, share
 from lossctl.specfile.models import PLACES, FileInput, GateItem, OptionItems, SpecItems, TermItem
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from lossctl.specfile.nodes import Document, Where
 
 LOSSES = ("loss", "losses", "terms")
-BOUNDS = ("max", "min", "expect")
+BOUNDS = ("max", "min", "expect", "max_abs", "max_rel", "require")
 # What YAML calls the types that pydantic names by Python's words.
 WORDS = {
     "model_type": "should be a mapping of keys to values",
@@ -52,6 +53,8 @@ def build(document: Document, folder: str) -> Spec:
         options=_options(document, items),
         gates=tuple(_gate(document, gate, place) for place, gate in enumerate(items.gates)),
         folder=folder,
+        against=str(Path(folder, items.against)) if items.against else "",
+        alpha=items.alpha,
     )
 
 
@@ -102,11 +105,17 @@ def _one_of(document: Document, item: SpecItems | GateItem, names: tuple[str, ..
 
 def _gate(document: Document, gate: GateItem, place: int) -> Gate:
     where = ("gates", place)
-    kind = _one_of(document, gate, BOUNDS, where)
+    # Beside a margin, `require` is no bound of its own.
+    margin = any(getattr(gate, name) is not None for name in ("max_abs", "max_rel"))
+    kind = _one_of(document, gate, BOUNDS[: 5 if margin else 6], where)
+    if gate.key is None and kind != "require":
+        raise document.fault(where, "the key 'key' is missing.")
     idle = gate.model_fields_set & {"rtol", "atol"}
     if idle and kind != "expect":
         raise document.fault((*where, min(idle)), f"'{min(idle)}' belongs to 'expect', and this gate has '{kind}'.")
-    return Gate(gate.key, kind, getattr(gate, kind), gate.rtol, gate.atol)
+    bound = 0.0 if kind == "require" else getattr(gate, kind)
+    bound = share(bound) if isinstance(bound, str) else bound
+    return Gate(gate.key or "", kind, bound, gate.rtol, gate.atol, gate.require or "")
 
 
 def _losses(document: Document, items: SpecItems) -> tuple[LossSpec, ...]:

@@ -16,9 +16,17 @@ from pydantic import (
     WithJsonSchema,
 )
 
+SHARE = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)%$"
 NUMBERS = {"anyOf": [{"type": ["number", "boolean"]}, {"type": "array", "items": {}}]}
 ONE_LOSS: list[JsonValue] = [{"required": ["loss"]}, {"required": ["losses"]}, {"required": ["terms"]}]
-ONE_BOUND: list[JsonValue] = [{"required": ["max"]}, {"required": ["min"]}, {"required": ["expect"]}]
+ONE_BOUND: list[JsonValue] = [
+    {"required": ["key", "max"]},
+    {"required": ["key", "min"]},
+    {"required": ["key", "expect"]},
+    {"required": ["key", "max_abs"]},
+    {"required": ["key", "max_rel"]},
+    {"required": ["require"], "not": {"anyOf": [{"required": ["max_abs"]}, {"required": ["max_rel"]}]}},
+]
 
 
 def _numbers(value: Any) -> Any:
@@ -96,15 +104,24 @@ class TermItem(LossItem):
 
 
 class GateItem(Strict):
-    """A bound on one result; exactly one of max, min and expect."""
+    """A bound on one result, or on its change from a baseline; exactly one of max, min, expect, max_abs, max_rel and require.
+
+    `require` may also stand beside max_abs or max_rel, and says how the change is judged.
+    """
 
     model_config = ConfigDict(json_schema_extra={"oneOf": ONE_BOUND})
 
-    key: Word
-    """The loss, or the term, that is bounded."""
+    key: Word | None = None
+    """The loss, or the term, that is bounded; every loss where only `require` is given."""
     max: Finite | None = None
     min: Finite | None = None
     expect: Finite | None = None
+    max_abs: Finite | None = None
+    """By how much it may be worse than the baseline."""
+    max_rel: Finite | Annotated[str, Field(pattern=SHARE)] | None = None
+    """The same in parts of the baseline: 0.02 or 2%."""
+    require: Literal["point", "sig", "noninf", "equiv"] | None = None
+    """How the change is judged."""
     rtol: Annotated[Finite, Field(ge=0)] = 1e-9
     atol: Annotated[Finite, Field(ge=0)] = 0.0
 
@@ -158,6 +175,10 @@ class SpecItems(OptionItems):
     """The parameters of the one loss."""
     inputs: dict[str, Input] = {}
     """What each input of the loss is: numbers, a file, or {file:, column:}."""
+    against: Word | None = None
+    """The saved result that is the baseline, relative to the spec."""
+    alpha: Annotated[Finite, Field(gt=0, lt=0.5)] = 0.05
+    """The level at which changes are judged."""
     gates: list[GateItem] = []
     """Bounds that decide the exit code of `lossctl check`."""
 

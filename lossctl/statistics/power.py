@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 from lossctl.errors import BadParameter
-from lossctl.statistics.special import t_power
+from lossctl.statistics.special import normal_quantile, t_power
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,14 +72,21 @@ def needed(difference: float, error: float, units: int, alpha: float = ALPHA, po
     def enough(count: float) -> bool:
         return t_power(min(size * math.sqrt(count), 1e6), count - 1, alpha) >= power
 
-    return _first(enough)
+    root = (normal_quantile(alpha / 2) + normal_quantile(1 - power)) / size
+    # What the normal distribution says is a few too small.
+    return _first(enough, root * root)
 
 
-def _first(enough: Callable[[float], bool]) -> float:
-    """Return the smallest whole number from 2 on that is enough."""
-    low, high = 1.0, 2.0
+def _first(enough: Callable[[float], bool], near: float) -> float:
+    """Return the smallest whole number from 2 on that is enough, sought from `near` on."""
+    if near > ENDLESS:
+        return math.inf
+    low, step = max(1.0, math.floor(near) - 1.0), 1.0
+    while low > 1 and enough(low):
+        low, step = max(1.0, low - step), 2 * step
+    high, step = low + 1, 4.0
     while not enough(high):
-        low, high = high, 2 * high
+        low, high, step = high, high + step, 2 * step
         if high > ENDLESS:
             return math.inf
     while high - low > 1:

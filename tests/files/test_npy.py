@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import golden
 import numpy as np
 import pytest
 
@@ -156,15 +157,16 @@ def test_a_file_that_shrinks_while_it_is_read(folder):
 
 
 MEMORY = """
-import resource, sys
+import sys
 import numpy as np
+from memory import peak
 from lossctl.files import Files
 from lossctl.spec import Given
 reader = Files().open(Given(sys.argv[1]), "pred")
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 total = sum(reader.read(i, i + (1 << 20)).sum() for i in range(0, reader.shape[0], 1 << 20))
 assert total == 0
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
+print((peak() - before) >> 20)
 """
 
 
@@ -173,5 +175,6 @@ def test_a_gigabyte_is_read_in_few_megabytes(tmp_path):
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (1 << 28,)})
         file.truncate(file.tell() + (1 << 30))
-    done = subprocess.run([sys.executable, "-c", MEMORY, str(path)], capture_output=True, text=True, check=True)
+    env = golden.environment(tmp_path, golden.ROOT / "tests")
+    done = subprocess.run([sys.executable, "-c", MEMORY, str(path)], env=env, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 40

@@ -185,7 +185,7 @@ def test_the_threads_keep_the_order(folder, monkeypatch):
 floats = st.floats(width=64) | st.floats(width=32) | st.floats(-1e300, 1e300)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(floats, floats), min_size=1, max_size=40), quoted=st.booleans())
 def test_floats_come_back_bit_for_bit(table, rows, quoted):
     name = ['"pred"', '"target"'] if quoted else ["pred", "target"]
@@ -220,7 +220,7 @@ def outcome(path, threshold, piece, monkeypatch):
         return error.paragraph()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.lists(lines.map("\n".join), min_size=1, max_size=2).map("\n".join), suffix=st.sampled_from(["csv", "txt"]))
 def test_both_ways_agree_on_any_text(tmp_path, monkeypatch, content, suffix):
     path = tmp_path / f"any.{suffix}"

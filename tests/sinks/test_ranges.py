@@ -126,7 +126,7 @@ def test_a_range_that_does_not_fit_is_refused(tmp_path, shape, start, axis):
         MemorySink(Field("pred", (), field.dtype)).put(np.zeros(1), 0)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(
     shape=array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=6),
     suffix=st.sampled_from(ALL),

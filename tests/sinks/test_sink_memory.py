@@ -2,16 +2,17 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
+import golden
 import pytest
 from reading import ALL
 
 MIB = 1 << 20
 # A short run first, so that imports and buffers are not counted.
 PROGRAM = """
-import resource, sys
+import sys
 import numpy as np
+from memory import peak
 from lossctl.sinks import Field, opened
 
 def write(rows):
@@ -21,9 +22,6 @@ def write(rows):
             sinks["pred"].put(block, start)
         for column in range(2):
             sinks["pred"].put(np.zeros((rows, 1)), column, 1)
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 write(4096)
 before = peak()
@@ -36,7 +34,9 @@ def growth(path, size):
     """By how many bytes the peak of memory grows when `size` bytes are written."""
     rows = size // 64
     command = [sys.executable, "-c", PROGRAM, str(path), str(rows)]
-    found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    found = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=golden.environment(path.parent, golden.ROOT / "tests")
+    )
     assert path.stat().st_size >= rows * 8
     return int(found.stdout)
 

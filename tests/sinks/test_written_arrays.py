@@ -158,7 +158,7 @@ def test_other_types_are_no_fields():
 SHAPES = array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(
     values=st.sampled_from(["f8", "f4", "f2", "i8"]).flatmap(lambda kind: arrays(np.dtype(kind), SHAPES)),
     suffix=st.sampled_from(ALL),

@@ -1,0 +1,202 @@
+"""Traps about rows: predictions and targets that are both right and do not belong together.
+
+Each is found by trying: the same rows are paired in the way that would be right if the mistake had been made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lossctl.advice.arrange import Tried, of_target, rows_of, string_ranks, tried
+from lossctl.advice.remedy import again, joined_by, rewritten
+from lossctl.advice.sight import ENOUGH, Sight, trap
+from lossctl.errors import LossctlError
+from lossctl.files.keys import WELL_KNOWN
+from lossctl.loss import weighted_mean
+from lossctl.values import check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lossctl.advice.arrange import Rows
+    from lossctl.binding import Bound
+    from lossctl.blocks import NumPyArray
+    from lossctl.spec import Options
+
+CUT = 10
+# A cut that a few rows make, such as a rare label next to the row that it was predicted for, is chance.
+LOWER, LOWER_TO_HIGHER = 10, 3
+# At half of what chance gives, rows belong together at least roughly, and only a shift is still looked for.
+RELATED = 0.5
+# Up to so many numbers, all pairings take less than a millisecond, and are tried whatever the loss.
+CHEAP = 1 << 12
+CHANCES = 4
+PAIR = ["pred", "target"]
+LABELLED = {"bce", "bce_with_logits", "focal", "dice", "brier", "log_loss"}
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """A way to pair rows: its kind, what it says of the data, and the rows of the prediction and of the target."""
+
+    kind: str
+    says: str
+    ours: NumPyArray
+    theirs: NumPyArray
+
+
+@trap("L043", "rows in another order")
+def misaligned(sight: Sight) -> str:
+    """The loss falls to a tenth or less when rows are paired in another way: shifted by one row, in reverse, or one file in
+    the string order of its ids (1, 10, 100, 2, …). Rows that are paired wrongly are no error to any program: an MSE of
+    0.010 became 1.91 so. Join on an id with --on, or write one file again in the order of the other. A forecast that only
+    repeats the last value looks like a shift by one row.
+    """
+    if not has_order(sight.bound, sight.options):
+        return ""
+    rows = rows_of(sight)
+    if rows is None or rows.given is None:
+        return ""
+    found = _best(rows, rows.given)
+    return _message(sight, rows, *found) if found else ""
+
+
+def has_order(bound: Bound, options: Options) -> bool:
+    """Whether there are rows of predictions and of targets that could be paired in another way.
+
+    What a mask leaves out may hold anything, and would be paired with what counts.
+    """
+    sides = {of_target(slot) for slot in bound.slots if slot.axis is not None}
+    return len(sides) > 1 and not bound.loss.whole and "mean" in bound.loss.reductions and options.mask is None
+
+
+def _best(rows: Rows, given: Tried) -> tuple[Pairing, Tried] | None:
+    """The pairing with the lowest loss of those that cut it to a tenth."""
+    chance = rows.chance()
+    large = rows.bound.n * rows.bound.elements > CHEAP
+    related = large and chance is not None and given.mean <= RELATED * chance.mean
+    pairings = [*_shifts(rows), *(() if related else _orders(rows))]
+    found = [(one, got) for one in pairings if (got := rows.paired(one.ours, one.theirs))]
+    others = [got for _, got in found] + ([] if chance is None else [chance])
+    floor = _floor(rows, given, others)
+    cut = [] if floor is None else [(one, got) for one, got in found if _cuts(given, got, floor)]
+    return min(cut, key=lambda pair: pair[1].mean, default=None)
+
+
+def _shifts(rows: Rows) -> Iterator[Pairing]:
+    yield Pairing("down", "each prediction fits the target one row before it", rows.index, rows.index - 1)
+    yield Pairing("up", "each prediction fits the target one row after it", rows.index, rows.index + 1)
+
+
+def _orders(rows: Rows) -> Iterator[Pairing]:
+    index, n = rows.index, rows.bound.n
+    yield Pairing("reversed", "the predictions fit the targets in reverse order", index, n - 1 - index)
+    for first in (0, 1):
+        ranks = string_ranks(index + first, n + first) - first
+        says = f"are in the string order of numbers from {first} ({'' if first else '0, '}1, 10, 100, …, 2, …)"
+        yield Pairing(f"pred{first}", f"the predictions {says}", ranks, index)
+        yield Pairing(f"target{first}", f"the targets {says}", index, ranks)
+
+
+def _floor(rows: Rows, given: Tried, others: Sequence[Tried]) -> NumPyArray | None:
+    """What each row's loss is measured from: 0, unless some are below it.
+
+    A loss such as a negative log-likelihood may be negative, and a tenth of it means nothing. Then it is measured from the
+    least that any pairing gives for the row, chance included. A formula on sums has no such floor.
+    """
+    every = [given, *others]
+    if min(float(np.nanmin(one.values, initial=0)) for one in every) >= 0 <= min(one.mean for one in every):
+        return np.zeros(len(given.values))
+    if rows.bound.loss.finish is not weighted_mean:
+        return None
+    more = [rows.chance(step) for step in range(2, 2 + CHANCES)]
+    floor: NumPyArray = np.fmin.reduce([one.values for one in (*every, *more) if one is not None])
+    return floor
+
+
+def _cuts(given: Tried, found: Tried, floor: NumPyArray) -> bool:
+    """Whether the loss falls to a tenth, in many rows rather than in a few."""
+    both = np.isfinite(given.values) & np.isfinite(found.values)
+    lower, higher = int((found.values < given.values)[both].sum()), int((found.values > given.values)[both].sum())
+    if lower < LOWER or lower < LOWER_TO_HIGHER * higher:
+        return False
+    if not floor.any():
+        return found.mean * CUT <= given.mean
+    before, after = (float((one.values - floor)[both].mean()) for one in (given, found))
+    return after * CUT <= before
+
+
+def _message(sight: Sight, rows: Rows, pairing: Pairing, found: Tried) -> str:
+    before, after = _means(rows, pairing, found)
+    looked = "" if rows.everything else f" on the {len(rows.index)} rows looked at"
+    says = f"{pairing.says}: the mean is then {after:.4g} instead of {before:.4g}{looked}"
+    lag = "; a forecast that repeats the last value looks so too" if pairing.kind == "down" else ""
+    right = joined_by(sight, lambda order: _joins(rows, order)) or rewritten(sight, pairing.kind)
+    return f"{says}{lag}{f'. Right: {right}' if right else ''}"
+
+
+def _means(rows: Rows, pairing: Pairing, found: Tried) -> tuple[float, float]:
+    """The means as given and as paired; of all rows, where no row is lost, so that they are those that the user sees."""
+    every = replace(rows, index=np.arange(rows.bound.n)) if rows.everything else rows
+    same = next((one for one in _orders(every) if one.kind == pairing.kind), None)
+    tries = (every.given, every.paired(same.ours, same.theirs)) if same else (rows.given, found)
+    before, after = (np.nan if one is None else one.mean for one in tries)
+    return before, after
+
+
+def _joins(rows: Rows, order: NumPyArray) -> bool:
+    """Whether pairing each prediction with the target of the same id cuts the loss to a tenth too."""
+    joined = rows.paired(rows.index, order[rows.index])
+    return joined is not None and rows.given is not None and joined.mean * CUT <= rows.given.mean
+
+
+@trap("L036", "predictions and targets the wrong way round")
+def swapped(sight: Sight) -> str:
+    """The first input is the prediction. Where it holds nothing but 0 and 1 while the target holds fractions, or whole
+    numbers while the target of a class loss does not, the two were probably given in the wrong order. Of any loss this is
+    said where the names of the columns or the form of the numbers say so and exchanging them cuts the loss to a tenth. A
+    loss that is the same either way shows nothing.
+    """
+    same = sight.pred.shape == sight.target.shape and sight.pred.size >= ENOUGH
+    if not same or [one.name for one in sight.bound.loss.signature.inputs] != PAIR or sight.bound.loss.whole:
+        return ""
+    right = again(sight, {"pred": sight.typed["target"], "target": sight.typed["pred"]})
+    cut = _exchanged(sight) if _looks_exchanged(sight) else None
+    if cut:
+        return f"exchanged, pred and target give a mean of {cut[1]:.4g} instead of {cut[0]:.4g}. Right: {right}"
+    labels = sight.loss in LABELLED and np.isin(sight.pred, (0, 1)).all() and not np.isin(sight.target, (0, 1)).all()
+    return (
+        f"pred holds only 0 and 1 and target holds fractions: are they the wrong way round? Perhaps: {right}" if labels else ""
+    )
+
+
+def _looks_exchanged(sight: Sight) -> bool:
+    """Whether names or numbers say so: by the loss alone, a forecast that is always too low would look exchanged as well."""
+    names = [_called(sight.typed.get(name, "")) for name in ("target", "pred")]
+    named = all(name in WELL_KNOWN[role] for role, name in zip(("pred", "target"), names, strict=True))
+    whole = [bool((array == np.floor(array)).all()) for array in (sight.pred, sight.target)]
+    return named or whole == [True, False]
+
+
+def _called(source: str) -> str:
+    """The column of a SOURCE, or its file without a suffix."""
+    path, _, key = source.rpartition(":")
+    return (key if path else Path(source).stem).lower()
+
+
+def _exchanged(sight: Sight) -> tuple[float, float] | None:
+    """The mean before and after the exchange, where it falls to a tenth."""
+    other = {**sight.arrays, "pred": sight.target, "target": sight.pred}
+    try:
+        for slot in sight.bound.slots:
+            check(other[slot.input.name], slot, sight.bound, lambda: np.arange(len(sight.pred)), sight.options)
+    except LossctlError:
+        return None
+    before, after = (tried(sight.bound, arrays, sight.options) for arrays in (sight.arrays, other))
+    if before is None or after is None or after.mean < 0 or after.mean * CUT > before.mean:
+        return None
+    return before.mean, after.mean

@@ -1,0 +1,202 @@
+"""`check`: the gates of specs, and of saved results without computing anything anew; one row a gate.
+
+A file that cannot be looked at does not end the run: it is a row like the others, and decides the exit code only where no gate
+has failed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from glob import glob, has_magic
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lossctl import __version__
+from lossctl.commands.judging import decided
+from lossctl.commands.saved import load, renamed
+from lossctl.errors import GateFailed, LossctlError, MissingFile, Undecided, UsageError
+from lossctl.gates import WORDS
+from lossctl.render.verdicts import typed
+from lossctl.report import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from lossctl.spec import Gate, Spec
+
+    Say = Callable[[str], None]
+
+RESULTS, SPECS = (".json",), (".yaml", ".yml")
+COLUMNS = ("file", "gate", "value", "result")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The gates that were typed, the baseline of changes, and the level of tests where one was named."""
+
+    gates: Sequence[Gate] = ()
+    against: str = ""
+    alpha: float | None = None
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What came of one file: its checks, or the error that kept them from being looked at."""
+
+    path: str
+    checks: Sequence[Mapping[str, Any]] = ()
+    warnings: Sequence[Mapping[str, Any]] = ()
+    error: LossctlError | None = None
+
+    def entries(self) -> list[dict[str, Any]]:
+        """The entries of the document's `checks`, an error among them."""
+        found = [{"file": self.path, **check} for check in self.checks]
+        if self.error is None:
+            return found
+        message = self.error.paragraph()
+        gate = {"key": "", "kind": "error", "bound": None, "value": None, "passed": None, "message": message}
+        return [*found, {"file": self.path, **gate, "error": self.error.as_dict()}]
+
+
+def run(paths: Sequence[str], wanted: Wanted, spec_of: Callable[[str], Spec], say: Say) -> tuple[Report, LossctlError | None]:
+    """Look at the gates of every file; `spec_of` reads a spec, with what was typed on top.
+
+    Returns the report, and the error to exit with: a failed gate, else the first error, else an undecided gate.
+    """
+    found = [_look(path, wanted, spec_of, say) for path in _files(paths)]
+    return _report(found), _worst(found)
+
+
+def _files(paths: Iterable[str], *, suites: bool = True) -> Iterable[str]:
+    """Every file that is meant, each once: folders hold specs, suites list them, patterns match."""
+    seen: dict[str, None] = {}
+    for path in paths:
+        for one in _unfolded(path):
+            listed = _listed(one) if suites and Path(one).suffix.lower() in SPECS else None
+            seen |= dict.fromkeys([one] if listed is None else _files(listed, suites=False))
+    return seen
+
+
+def _unfolded(path: str) -> list[str]:
+    if Path(path).is_dir():
+        found = sorted(str(one) for one in Path(path).rglob("*") if one.suffix.lower() in SPECS and one.is_file())
+    elif has_magic(path) and not Path(path).exists():
+        found = sorted(glob(path, recursive=True))  # noqa: PTH207 - patterns of pathlib refuse absolute ones
+    else:
+        return [path]
+    if not found:
+        message = f"There is no spec in '{path}'."
+        raise MissingFile(message, hint="Name a spec, a folder of specs, or a saved result.")
+    return found
+
+
+def _listed(path: str) -> tuple[str, ...] | None:
+    """What a suite lists. A file that cannot be read is looked at, and said to be so, with the others."""
+    from lossctl.specfile import read_suite
+
+    try:
+        return read_suite(path)
+    except LossctlError:
+        return None
+
+
+def _look(path: str, wanted: Wanted, spec_of: Callable[[str], Spec], say: Say) -> Looked:
+    suffix = Path(path).suffix.lower()
+    try:
+        if suffix in RESULTS:
+            return Looked(path, _of_result(path, wanted))
+        if suffix in SPECS:
+            _refuse_suite(path)
+            return _of_spec(path, spec_of(path), say)
+        message = f"'{path}' is neither a spec nor a saved result."
+        raise UsageError(message, hint="Name a file that ends in .yaml, .yml or .json.")
+    except LossctlError as error:
+        return Looked(path, error=error)
+
+
+def _refuse_suite(path: str) -> None:
+    """Say what is wrong with a suite, as a suite; those that are right have been unfolded.
+
+    Raises: BadSpec, MissingFile.
+    """
+    from lossctl.specfile import read_suite
+
+    if read_suite(path) is not None:
+        message = f"'{path}' is a suite, and stands in another one."
+        raise UsageError(message, hint="List its specs there.")
+
+
+def _of_result(path: str, wanted: Wanted) -> Sequence[Mapping[str, Any]]:
+    """The gates that were typed, or else those that the result was made with, as they were decided.
+
+    Raises: UsageError where there is no gate.
+    """
+    saved = load(path)
+    stored: Sequence[Mapping[str, Any]] = saved.document.get("checks", ())
+    if not wanted.gates:
+        _refuse_none(path, stored, "--max mse=0.1")
+        return stored
+    values = saved.values()
+    gates = renamed(wanted.gates, values)
+    return [check.as_dict() for check in decided(gates, values, saved, wanted.against, wanted.alpha)]
+
+
+def _of_spec(path: str, spec: Spec, say: Say) -> Looked:
+    """The gates of a spec, once it is computed.
+
+    Raises: UsageError where there is no gate, and what computing raises.
+    """
+    from lossctl.commands.compute import run as compute
+
+    _refuse_none(path, spec.gates, "gates: [{key: mse, max: 0.1}]")
+    report, _ = compute(spec, lambda text: say(f"{path}: {text}"), document=False)
+    return Looked(path, report.document["checks"], report.document["warnings"])
+
+
+def _refuse_none(path: str, gates: Sequence[Any], example: str) -> None:
+    if not gates:
+        message = f"'{path}' has no gate, so that nothing would be checked."
+        raise UsageError(message, hint=f"Add one, for example: {example}")
+
+
+def _report(found: Sequence[Looked]) -> Report:
+    checks = [entry for one in found for entry in one.entries()]
+    warnings = [{**warned, "message": f"{one.path}: {warned['message']}"} for one in found for warned in one.warnings]
+    document = {
+        "schema": "lossctl/check/1",
+        "version": __version__,
+        "command": "check",
+        "files": [one.path for one in found],
+        "checks": checks,
+        "warnings": warnings,
+    }
+    return Report(COLUMNS, [_row(check) for check in checks], document, bare="result")
+
+
+def _row(check: Mapping[str, Any]) -> dict[str, Any]:
+    if check.get("error"):
+        return {"file": check["file"], "result": "error"}
+    return {"file": check["file"], "gate": typed(check), "value": check["value"], "result": WORDS[check["passed"]]}
+
+
+def _worst(found: Sequence[Looked]) -> LossctlError | None:
+    """What to exit with; its message holds everything that is no pass."""
+    several = len(found) > 1
+    failed, undecided = (
+        [_said(one, check["message"], several=several) for one in found for check in one.checks if check["passed"] is passed]
+        for passed in (False, None)
+    )
+    errors = [(one, one.error) for one in found if one.error is not None]
+    said = [_said(one, error.message, several=several) for one, error in errors]
+    hints = [check["hint"] for one in found for check in one.checks if check["passed"] is not True and "hint" in check]
+    if failed:
+        return GateFailed("; ".join([*failed, *said, *undecided]) + ".")
+    if errors:
+        first = errors[0][1]
+        first.message = "; ".join([*said, *undecided]) + "."
+        return first
+    return Undecided("; ".join(undecided) + ".", hint="".join(hints[:1])) if undecided else None
+
+
+def _said(one: Looked, message: str, *, several: bool) -> str:
+    return f"{one.path}: {message.rstrip('.')}" if several else message.rstrip(".")

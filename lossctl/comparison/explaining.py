@@ -1,0 +1,166 @@
+"""Where a difference comes from: slices of the samples that carry it, and the samples that changed most.
+
+For a mean, the slices of one column share out the summed difference. Each slice is tested by flips of its own samples, and
+corrected by Holm's method for the number of slices; only the slices that are shown are tested, which corrects too much
+rather than too little.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossctl.comparison.testing import Pair, raw_p
+from lossctl.statistics.multiple import adjust
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lossctl.comparison.testing import Rules
+    from lossctl.statistics.arrays import Floats
+
+# Numbers with more distinct values are cut into so many bins of about as many samples.
+DISTINCT, BINS = 12, 5
+# Slices of a column that are shown, and samples that changed most in each direction.
+SHOWN, EXAMPLES = 10, 5
+MISSING = "(none)"
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """A column beside the samples that are compared: their entries as text, and the slices it makes, named and numbered."""
+
+    name: str
+    entries: Sequence[str]
+    slices: Sequence[str]
+    codes: Any
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One slice: `share` is its part of the whole difference, None for a loss that is no mean or where nothing differs."""
+
+    column: str
+    name: str
+    n: int
+    difference: float
+    share: float | None
+    p: float
+    adjusted: float
+    significant: bool
+    opposite: bool
+
+
+@dataclass(frozen=True)
+class Example:
+    """One sample: its place among those that are compared, and its losses under the baseline and the system."""
+
+    place: int
+    base: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What is said of one pair: slices by column, and the samples that changed most for the better and for the worse."""
+
+    pair: Pair
+    slices: Sequence[Slice]
+    better: Sequence[Example]
+    worse: Sequence[Example]
+
+
+def column_of(name: str, entries: Sequence[str]) -> Column:
+    """Make slices of a column: its entries, or bins of numbers that are mostly different."""
+    texts = [entry or MISSING for entry in entries]
+    known, codes = np.unique(np.asarray(texts), return_inverse=True)
+    numbers = _numbers(known)
+    if numbers is None:
+        return Column(name, texts, known.tolist(), codes)
+    order = np.argsort(numbers, kind="stable")
+    if len(known) <= DISTINCT:
+        return Column(name, texts, known[order].tolist(), np.argsort(order)[codes])
+    return Column(name, texts, *_binned(numbers[codes]))
+
+
+def _numbers(texts: Any) -> Floats | None:
+    """Texts as numbers, where all are but missing ones, which are NaN."""
+    try:
+        return np.asarray([math.nan if text == MISSING else float(text) for text in texts], np.float64)
+    except ValueError:
+        return None
+
+
+def _binned(values: Floats) -> tuple[list[str], Any]:
+    """Cut numbers at their quantiles; bins are named by the numbers they hold, and what is no number is a bin of its own."""
+    finite = np.isfinite(values)
+    edges = np.unique(np.quantile(values[finite], np.arange(1, BINS) / BINS, method="higher")) if finite.any() else np.zeros(0)
+    raw = np.where(finite, np.searchsorted(edges, values, side="right"), BINS)
+    present, codes = np.unique(raw, return_inverse=True)
+    ends = [(np.min(values[raw == bin_]), np.max(values[raw == bin_])) if bin_ < BINS else None for bin_ in present]
+    for form in ("{:.4g}", "{!r}"):
+        names = [MISSING if end is None else " to ".join(form.format(float(each)) for each in end) for end in ends]
+        if len(set(names)) == len(names):
+            break
+    return names, codes
+
+
+def explain(pairs: Sequence[Pair], columns: Sequence[Column], rules: Rules) -> list[Explained]:
+    """Explain every pair that can be told apart by sample."""
+    return [_explained(pair, columns, rules) for pair in pairs if not pair.why]
+
+
+def _explained(pair: Pair, columns: Sequence[Column], rules: Rules) -> Explained:
+    slices = [one for column in columns for one in _slices(pair, column, rules)]
+    base, value = pair.base.single(), pair.other.single()
+    with np.errstate(invalid="ignore"):
+        change = value - base
+    order = np.argsort(change, kind="stable")
+    lower = [place for place in order[:EXAMPLES].tolist() if change[place] < 0]
+    higher = [place for place in order[np.isfinite(change[order])][::-1][:EXAMPLES].tolist() if change[place] > 0]
+    better, worse = (higher, lower) if pair.base.bound.loss.higher_is_better else (lower, higher)
+    examples = [[Example(place, float(base[place]), float(value[place])) for place in places] for places in (better, worse)]
+    return Explained(pair, slices, *examples)
+
+
+def _slices(pair: Pair, column: Column, rules: Rules) -> list[Slice]:
+    """The slices of one column that carry most of the difference, whatever its sign in them."""
+    parts = [_part(pair, column.codes == code, rules) for code in range(len(column.slices))]
+    weights = [_weight(pair, part, column.codes == code) for code, part in enumerate(parts)]
+    order = sorted(range(len(parts)), key=lambda code: (-abs(weights[code]), code))[:SHOWN]
+    p = np.ones(len(parts))
+    p[order] = [raw_p(parts[code], rules.subset(column.codes == code)) for code in order]
+    adjusted = adjust(p, "holm")
+    return [_slice(pair, column, code, parts[code], weights[code], p, adjusted, rules.alpha) for code in order]
+
+
+def _part(pair: Pair, chosen: Any, rules: Rules) -> Pair:
+    return Pair(pair.loss, pair.system, pair.base.subset(chosen, rules.reduction), pair.other.subset(chosen, rules.reduction))
+
+
+def _weight(pair: Pair, part: Pair, chosen: Any) -> float:
+    """What a slice adds to the mean difference; of a loss that is no mean, its own difference by its share of samples."""
+    if pair.differences is None:
+        share = np.count_nonzero(chosen) / len(chosen)
+        return 0.0 if math.isnan(part.difference) else part.difference * float(share)
+    return math.fsum(pair.differences[chosen].tolist()) / len(chosen)
+
+
+def _slice(  # noqa: PLR0913, PLR0917 - all that is said of a slice
+    pair: Pair, column: Column, code: int, part: Pair, weight: float, p: Floats, adjusted: Floats, alpha: float
+) -> Slice:
+    total = 0.0 if pair.differences is None else math.fsum(pair.differences.tolist()) / len(pair.differences)
+    return Slice(
+        column.name,
+        column.slices[code],
+        int(np.count_nonzero(column.codes == code)),
+        part.difference,
+        weight / total if total else None,
+        float(p[code]),
+        float(adjusted[code]),
+        bool(adjusted[code] <= alpha) and part.difference != 0,
+        part.difference * pair.difference < 0,
+    )

@@ -1,0 +1,162 @@
+"""Several losses on one prediction: each one's value, how few samples make it, and how it stands beside the others.
+
+All losses share one pass over the data, and their best constants a second one, however many losses there are; only the
+samples that constants are looked for on are read besides.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lossctl.comparison.character import Character, character
+from lossctl.comparison.constant import Constant, constants
+from lossctl.engine import evaluate_keeping, reduced
+from lossctl.lanes import in_lanes
+from lossctl.statistics.verdict import FEW, rank_correlation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lossctl.binding import Bound
+    from lossctl.block import Backend, Selection
+    from lossctl.blocks import NumPyArray
+    from lossctl.engine import Outcome
+    from lossctl.fold import Tally
+    from lossctl.spec import Options
+    from lossctl.statistics.arrays import Floats
+
+# What the values by sample of one loss take until they are ranked, in bytes: two sums, its own mean, its number, and a copy.
+HELD = 40
+# Of more samples so many are ranked: the correlation is then known to about 0.005.
+RANKED = 50_000
+
+
+@dataclass(frozen=True)
+class Beside:
+    """One loss beside the others; None where it has no such figure.
+
+    `top_share` is the part of the sum over samples that the 1 % of samples (rounded up) with the largest share have, and
+    `correlation` Spearman's of losses by sample with those of the first loss that has them.
+    """
+
+    outcome: Outcome
+    character: Character = field(default_factory=Character)
+    constant: Constant | None = None
+    top_share: float | None = None
+    correlation: float | None = None
+    better_high: bool = False
+
+    @property
+    def skill(self) -> float | None:
+        """D^2: the part of the best constant's loss that the prediction saves; only of losses that are not below zero."""
+        value = float(self.outcome.value)
+        if self.constant is None or self.better_high or not (self.constant.loss > 0 and value >= 0):
+            return None
+        return 1 - value / self.constant.loss
+
+
+def held(bounds: Sequence[Bound]) -> int:
+    """How many bytes the values by sample of all losses take."""
+    return HELD * sum(bound.n for bound in bounds)
+
+
+def side_by_side(
+    bounds: Sequence[Bound], backend: Backend, options: Options, selection: Selection, seed: int = 0
+) -> list[Beside]:
+    """Compute every loss and what distinguishes it; what needs every sample's losses only up to the limit of memory.
+
+    Raises: what a pass over the data raises.
+    """
+    extra = frozenset({"terms"} if held(bounds) <= options.max_memory else ())
+    plain = replace(options, per_sample=False, worst=0, best=0, stats=False)
+    outcomes, tallies = evaluate_keeping(bounds, backend, plain, selection, frozenset(), extra)
+    pairs = list(zip(bounds, tallies, strict=True))
+    shares = in_lanes(_top_share, pairs, options.jobs)
+    correlations = in_lanes(Ranking.of(pairs, seed).correlation, pairs, options.jobs)
+    best = constants(bounds, backend, plain, replace(selection, groups=None), seed)
+    characters = [character(bound.loss, bound.params) for bound in bounds]
+    higher = [bound.loss.higher_is_better for bound in bounds]
+    found = zip(outcomes, characters, best, shares, correlations, higher, strict=True)
+    return [Beside(*each) for each in found]
+
+
+def _top_share(pair: tuple[Bound, Tally]) -> float | None:
+    """Only of a loss that is made of one sum over samples; there is nothing to have a share in where there are several."""
+    bound, tally = pair
+    names = [name for name in tally.samples[0] if name != "weight"] if _has_own(bound, tally) else []
+    name = "value" if "value" in names else names[0] if len(names) == 1 else ""
+    if not name:
+        return None
+    parts = [np.asarray(part[name], np.float64) for part in tally.samples]
+    total = math.fsum(float(part.sum()) for part in parts)
+    if not math.isfinite(total) or total == 0:
+        return None
+    count = math.ceil(FEW * sum(map(len, parts)))
+    # Block by block, since a block fits into the cache.
+    return float(_largest(np.concatenate([_largest(part, count) for part in parts]), count).sum()) / total
+
+
+def _largest(values: Floats, count: int) -> Floats:
+    """The `count` largest in any order, or all where there are fewer."""
+    rest = len(values) - count
+    return values if rest <= 0 else np.partition(values, rest)[rest:]
+
+
+Sampled = tuple["NumPyArray", "NumPyArray"]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Which samples losses are ranked on, and the numbers and losses of those of the first loss that has any."""
+
+    chosen: NumPyArray | None
+    first: Sampled | None
+
+    @staticmethod
+    def of(pairs: Sequence[tuple[Bound, Tally]], seed: int) -> Ranking:
+        """Choose samples where there are too many."""
+        first = next((pair for pair in pairs if _has_own(*pair)), None)
+        if first is None:
+            return Ranking(None, None)
+        n = sum(map(len, first[1].rows))
+        rng = np.random.Generator(np.random.Philox(seed))
+        chosen = None if n <= RANKED else np.sort(rng.choice(n, RANKED, replace=False))
+        return Ranking(chosen, _own(*first, chosen))
+
+    def correlation(self, pair: tuple[Bound, Tally]) -> float | None:
+        """Spearman's, over the samples that count under both losses; None where these are not the same, or all are equal."""
+        first_rows = () if self.first is None else self.first[0]
+        if self.first is None or not _has_own(*pair) or sum(map(len, pair[1].rows)) < len(first_rows):
+            return None
+        rows, values = _own(*pair, self.chosen)
+        both = np.isfinite(self.first[1]) & np.isfinite(values) if np.array_equal(first_rows, rows) else np.zeros(1, bool)
+        if not both.any():
+            return None
+        found = rank_correlation(self.first[1][both], values[both])
+        return None if math.isnan(found) else found
+
+
+def _has_own(bound: Bound, tally: Tally) -> bool:
+    """Whether samples have losses of their own, and not only the whole."""
+    return bool(tally.samples) and not (bound.loss.whole and "none" not in bound.loss.reductions)
+
+
+def _own(bound: Bound, tally: Tally, chosen: NumPyArray | None) -> Sampled:
+    """The numbers and the losses of the chosen samples, each by the same formula as the whole."""
+    sums = {name: _picked([part[name] for part in tally.samples], chosen) for name in tally.samples[0]}
+    values = sums["value"] if bound.loss.origin != "lossctl" else reduced(bound, sums, 1, "mean")
+    return _picked(tally.rows, chosen), np.asarray(values, np.float64)
+
+
+def _picked(parts: Sequence[NumPyArray], chosen: NumPyArray | None) -> NumPyArray:
+    """The chosen ones of what is given in parts, or all."""
+    if chosen is None:
+        return np.concatenate(parts)
+    ends = np.cumsum([len(part) for part in parts])
+    cuts = np.searchsorted(chosen, ends)
+    pairs = zip(parts, np.split(chosen, cuts[:-1]), ends, strict=True)
+    return np.concatenate([part[mine - (end - len(part))] for part, mine, end in pairs])

@@ -1,0 +1,166 @@
+"""Bounds on a change from a baseline, and four ways to judge it by the samples it comes from.
+
+`point` looks at the values alone; at a few hundred samples it fails about every second run in which nothing has changed
+but chance. `sig` also asks that the change be significant, `noninf` that it surely stay below a margin, `equiv` that it surely
+stay within one. What the samples cannot decide is undecided, and is no pass.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from lossctl.errors import BadParameter, UsageError, near
+from lossctl.gates.check import WORDS, Check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from lossctl.gates.change import Change
+    from lossctl.spec import Gate
+
+MARGINS = ("max_abs", "max_rel")
+RELATIVE = (*MARGINS, "require")
+# Those that need p or an interval, and so the samples.
+TESTED = ("sig", "noninf", "equiv")
+# Beyond this alpha the one-sided level leaves no room for a power.
+LARGEST_ALPHA = 0.35
+
+
+def check_changes(gates: Iterable[Gate], changes: Sequence[Change]) -> list[Check]:
+    """Look at every gate that bounds a change: margins, each judged as `require` says for its key, or for all keys.
+
+    A `require` whose key has no margin allows no change for the worse at all; one without a key speaks of every loss, unless
+    there are margins, which then say of which. Several changes may have one key, one a system; each is looked at.
+    Raises: UsageError where there is no baseline, or no margin where one is needed; BadParameter for a key that no result has.
+    """
+    relative = [gate for gate in gates if gate.kind in RELATIVE]
+    if relative and not changes:
+        message = f"--{relative[0].kind.replace('_', '-')} judges a change, and there is no baseline to change from."
+        raise UsageError(message, hint="Name a saved result: --against BASE.json")
+    pairs = [(gate, change) for gate in relative for change in _meant(gate, relative, changes)]
+    return [_check(gate, change, _required(gate, relative, change)) for gate, change in pairs]
+
+
+def _meant(gate: Gate, gates: Sequence[Gate], changes: Sequence[Change]) -> list[Change]:
+    """The changes that a gate is decided for; a `require` only says how, where there is a margin."""
+    if gate.key and not any(_names(gate, change) for change in changes):
+        message = f"There is no result '{gate.key}' in both results, whose change a gate could bound."
+        raise BadParameter(
+            message, hint=near(gate.key, (name for one in changes for name in (one.key, *one.aliases)), "results")
+        )
+    if gate.kind in MARGINS:
+        return [change for change in changes if _names(gate, change)]
+    margins = [other for other in gates if other.kind in MARGINS]
+    if gate.key:
+        return [one for one in changes if _names(gate, one) and not any(_names(margin, one) for margin in margins)]
+    own = [other for other in gates if other.key]
+    return [] if margins else [one for one in changes if one.main and not any(_names(other, one) for other in own)]
+
+
+def _names(gate: Gate, change: Change) -> bool:
+    return gate.key == change.key or gate.key in change.aliases
+
+
+def _required(gate: Gate, gates: Sequence[Gate], change: Change) -> str:
+    """How a change is judged: as its own key says, else as all are, else by the values alone."""
+    own = [other.require for other in gates if other.kind == "require" and _names(other, change)]
+    every = [other.require for other in gates if other.kind == "require" and not other.key]
+    found = [gate.require] if gate.require else own or every
+    return found[-1] if found else "point"
+
+
+def _check(gate: Gate, change: Change, require: str) -> Check:
+    margin = gate.bound * abs(change.base) if gate.kind == "max_rel" else gate.bound
+    if require in {"noninf", "equiv"} and not margin > 0:
+        message = f"--require {require} needs a margin above 0 for '{change.key}', and it is {margin!r}."
+        raise UsageError(message, hint=f"For example: --max-abs {change.key}=0.01")
+    passed, wanted = _decide(gate, change, require, margin)
+    more = _facts(change, require, margin, undecided=passed is None)
+    message = f"gate {WORDS[passed]}: {_seen(gate, change)}, wanted {wanted}{_why(change, more) if passed is None else ''}"
+    hint = change.hint if passed is None and change.bounds is None else ""
+    return Check(gate.key or change.key, gate.kind, gate.bound, change.value, passed, message, more, hint)
+
+
+def _decide(gate: Gate, change: Change, require: str, margin: float) -> tuple[bool | None, str]:
+    """Whether a change passes, and in words what was wanted."""
+    beyond = (change.relative if gate.kind == "max_rel" else change.worse) > gate.bound
+    least = (
+        "no worse"
+        if gate.bound == 0
+        else f"worse by at most {f'{gate.bound!r} of the baseline' if gate.kind == 'max_rel' else repr(margin)}"
+    )
+    if math.isnan(change.worse):
+        return None, least
+    if require == "sig":
+        return _significant(change, beyond=beyond), f"{least}, or p > {change.alpha:g}"
+    if require == "point":
+        return not beyond, least
+    surely = "surely worse by less than" if require == "noninf" else "surely different by less than"
+    return _interval(change, require, margin), f"{surely} {margin!r} at alpha {change.alpha:g}"
+
+
+def _significant(change: Change, *, beyond: bool) -> bool | None:
+    """Whether a change passes that may be worse by chance alone."""
+    if not beyond:
+        return True
+    return None if change.p is None else change.p > change.alpha
+
+
+def _interval(change: Change, require: str, margin: float) -> bool | None:
+    from lossctl.statistics.power import equivalent, noninferior
+
+    if change.bounds is None:
+        return None
+    low, high = change.bounds
+    decision = noninferior(high, margin, low) if require == "noninf" else equivalent(low, high, margin)
+    return {"yes": True, "no": False, "undecided": None}[decision]
+
+
+def _seen(gate: Gate, change: Change) -> str:
+    """The value, its baseline and what is known of the difference, with all digits."""
+    whose = f"{change.key} of {change.system}" if change.system else change.key
+    size = f"{abs(change.worse)!r}"
+    if gate.kind == "max_rel":
+        size += f" ({abs(change.relative)!r} of the baseline)"
+    moved = "unchanged" if change.worse == 0 else f"{'worse' if change.worse > 0 else 'better'} by {size}"
+    if math.isnan(change.worse):
+        moved = "not to be compared"
+    known = [f"p = {change.p!r}"] if change.p is not None else []
+    known += [f"{100 * (1 - 2 * change.alpha):.3g} % interval [{change.low90!r}, {change.high90!r}]"] if change.bounds else []
+    return ", ".join([f"{whose} = {change.value!r}", f"baseline {change.base!r}", moved, *known])
+
+
+def _facts(change: Change, require: str, margin: float, *, undecided: bool) -> dict[str, Any]:
+    """What the entry of the result's `checks` holds besides the value."""
+    known = {name: getattr(change, name) for name in ("p", "low", "high", "low90", "high90", "units")}
+    facts = {"base": change.base, "difference": change.difference, "require": require, "margin": margin}
+    if require != "point":
+        facts |= {"alpha": change.alpha, **{name: value for name, value in known.items() if value is not None}}
+    if change.system:
+        facts["system"] = change.system
+    reach = margin - (change.worse if require == "noninf" else abs(change.worse))
+    needed = _needed(change, reach) if undecided and change.bounds else math.inf
+    return {**facts, "needed": int(needed)} if math.isfinite(needed) else facts
+
+
+def _needed(change: Change, reach: float) -> float:
+    """How many samples would decide, four times of five, if the difference and its spread stay as they are."""
+    from lossctl.statistics.power import needed
+
+    if change.error is None or change.units is None or change.alpha > LARGEST_ALPHA:
+        return math.inf
+    return needed(reach, change.error, change.units, alpha=2 * change.alpha)
+
+
+def _why(change: Change, facts: dict[str, Any]) -> str:
+    """Why the data does not decide, and how much more would."""
+    if math.isnan(change.worse):
+        return ""
+    if change.bounds is None:
+        return f": {change.why}"
+    if "needed" in facts:
+        return (
+            f": the interval holds the margin; about {facts['needed']:,} samples would decide, and there are {change.units:,}"
+        )
+    return ": the interval holds the margin"

@@ -1,0 +1,213 @@
+"""What a check says: of each gradient whether it is right, where it is worst, and where the loss has kinks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossctl.engine import reduced
+from lossctl.gates import Check
+from lossctl.gradient.checking import OF_SAMPLE, compare
+from lossctl.gradient.differences import KINK, OK, RTOL, STEEP, WRONG, Line, judge
+from lossctl.gradient.slopes import slopes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from lossctl.binding import Bound
+    from lossctl.blocks import NumPyArray
+    from lossctl.engine import Outcome
+    from lossctl.gradient.checking import Compared, Place
+    from lossctl.gradient.gathering import Gradient
+    from lossctl.gradient.job import Job, Source
+
+# Kinks that are listed.
+LISTED = 10
+
+
+@dataclass(frozen=True)
+class Spotted:
+    """One comparison to be shown: where, the gradient, and the slopes; `error` is relative, infinite for a NaN."""
+
+    term: str
+    at: list[int]
+    analytic: float
+    numeric: float
+    left: float
+    right: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Part:
+    """The check of one term by one input, and of the slopes of its reduction."""
+
+    term: str
+    own: bool
+    compared: Compared
+    sums: Sequence[Spotted]
+
+    def count(self, kind: int) -> int:
+        """How many elements are of one kind."""
+        return int((self.compared.judged.kinds == kind).sum())
+
+    def spotted(self, number: int) -> Spotted:
+        """One element, with all that is said of it."""
+        judged, gradient = self.compared.judged, float(self.compared.gradient[number])
+        numbers = (float(one[number]) for one in (judged.numeric, judged.left, judged.right, judged.relative))
+        return Spotted(self.term, self.compared.at(number), gradient, *numbers)
+
+    def worst(self) -> Spotted | None:
+        """The element that is farthest off: one that is wrong, if any is."""
+        kinds = self.compared.judged.kinds
+        for chosen in (kinds == WRONG, kinds == OK):
+            if chosen.any():
+                return self.spotted(int(np.argmax(np.where(chosen, self.compared.judged.relative, -1.0))))
+        return None
+
+    def kinks(self) -> list[Spotted]:
+        """The first kinks."""
+        return [self.spotted(int(number)) for number in np.nonzero(self.compared.judged.kinds == KINK)[0][:LISTED]]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The check of one gradient, by every term that sees its source."""
+
+    name: str
+    parts: Sequence[Part]
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether nothing is wrong; None where no element could be decided."""
+        if any(part.count(WRONG) or part.sums for part in self.parts):
+            return False
+        return None if self.checked and self._count(STEEP) == self.checked else True
+
+    @property
+    def checked(self) -> int:
+        """How many elements were moved."""
+        return sum(len(part.compared.gradient) for part in self.parts)
+
+    def _count(self, kind: int) -> int:
+        return sum(part.count(kind) for part in self.parts)
+
+    def _worst(self) -> tuple[Part, Spotted] | None:
+        found = [(part, spot) for part in self.parts if (spot := part.worst()) is not None]
+        return max(found, key=lambda one: (one[0].count(WRONG) > 0, one[1].error), default=None)
+
+    def facts(self) -> dict[str, Any]:
+        """The entry of the machine-readable result."""
+        worst = self._worst()
+        kinks = [self._kink(one) for part in self.parts for one in part.kinks()][:LISTED]
+        facts = {
+            "verdict": {True: "ok", False: "wrong", None: "undecided"}[self.passed],
+            "checked": self.checked,
+            "of": sum(math.prod(part.compared.spot.slot.reader.shape) for part in self.parts),
+            "worst_relative_error": worst[1].error if worst else 0.0,
+            "at": worst[1].at if worst else [],
+            "analytic": worst[1].analytic if worst else None,
+            "numeric": worst[1].numeric if worst else None,
+            "kinks": kinks,
+            "kinks_count": self._count(KINK),
+            "steep_count": self._count(STEEP),
+        }
+        return facts | ({"term": worst[0].term} if worst and len(self.parts) > 1 else {})
+
+    def _kink(self, one: Spotted) -> dict[str, Any]:
+        term = {"term": one.term} if len(self.parts) > 1 else {}
+        return {**term, "at": one.at, "left": one.left, "right": one.right, "gradient": one.analytic}
+
+    def check(self) -> Check:
+        """The entry among the gates."""
+        worst = self._worst()
+        error = worst[1].error if worst else 0.0
+        return Check(self.name, "gradient", RTOL, error, self.passed, self._says())
+
+    def _says(self) -> str:
+        wrong = [part for part in self.parts if part.count(WRONG) or part.sums]
+        if wrong:
+            return "; ".join(_fault(part, self.name) for part in wrong)
+        if self.passed is None:
+            return f"undecided: none of the {self.checked} elements of {self.name} has a slope to compare the gradient with"
+        worst = self._worst()
+        error = f", relative error at most {worst[1].error:.1e}" if worst else ""
+        return f"gate passed: the gradient by {self.name} agrees with central differences at {self.checked} elements{error}"
+
+    def notes(self) -> list[str]:
+        """What people should know: where kinks are, and what is compared by other means."""
+        kinks = [one for part in self.parts for one in part.kinks()]
+        more = f", and {self._count(KINK) - 1} more" if self._count(KINK) > 1 else ""
+        found = [f"{self.name}{_kink_says(kinks[0])}{more}"] if kinks else []
+        if any(part.compared.by_scores for part in self.parts):
+            found.append(f"{self.name} is checked by its raw scores: torch's gradient by log-probabilities is that plus e^pred")
+        return found
+
+
+def _kink_says(one: Spotted) -> str:
+    return f"{one.at} is at a kink: slopes {one.left:.3g} and {one.right:.3g}, the gradient takes {one.analytic:.3g}"
+
+
+def _fault(part: Part, name: str) -> str:
+    """What is wrong: an element, or else the slope of the reduction."""
+    gives = "it is" if part.own else "its own backward gives"
+    worst = part.worst()
+    if part.count(WRONG) and worst is not None:
+        numeric = f"{worst.numeric:.6g}" if math.isfinite(worst.numeric) else f"{worst.left:.6g} and {worst.right:.6g}"
+        where = f"the gradient of {part.term} by {name} is wrong at {worst.at}"
+        return f"{where}: {gives} {worst.analytic:.6g}, central differences {numeric}"
+    one = part.sums[0]
+    where = f"the reduction of {part.term} has a wrong slope by the sum of '{one.term}'"
+    return f"{where}: {gives} {one.analytic:.6g}, central differences {one.numeric:.6g}"
+
+
+def check(job: Job, outcomes: Sequence[Outcome], gradients: Mapping[str, Gradient]) -> dict[str, Verdict]:
+    """Check every gradient, term by term.
+
+    Raises: PluginFailed for a loss that has another value every time; TooLarge.
+    """
+    return {source.name: _verdict(job, outcomes, source, gradients[source.name]) for source in job.sources()}
+
+
+def _verdict(job: Job, outcomes: Sequence[Outcome], source: Source, gradient: Gradient) -> Verdict:
+    wanted = [gradient.profile.at, *gradient.profile.places]
+    parts = [_part(job, outcomes[number], number, name, wanted) for number, name in source.seen]
+    return Verdict(source.name, parts)
+
+
+def _part(job: Job, outcome: Outcome, number: int, name: str, wanted: Sequence[Place]) -> Part:
+    one = job.terms[number]
+    compared = compare(one, name, job.options, job.selection, wanted)
+    sums = wrong_slopes(one.bound, outcome, job.options.reduction, job.backend)
+    return Part(job.names[number], one.bound.loss.origin == "lossctl", compared, sums)
+
+
+def wrong_slopes(bound: Bound, outcome: Outcome, reduction: str, backend: Any) -> list[Spotted]:
+    """The sums by which the slope of the reduction is wrong; only the mean has a formula of its own."""
+    if reduction != "mean":
+        return []
+    found = slopes(bound, outcome.sums, outcome.n, reduction, (), backend).sums
+    floor = OF_SAMPLE * max((abs(slope * (outcome.sums[name] or 1.0)) for name, slope in found.items()), default=0.0)
+    wrong = []
+    for name, slope in found.items():
+        scale = abs(outcome.sums[name]) or 1.0
+        line = Line(np.asarray([outcome.sums[name] / scale]), _finished(bound, outcome, name, scale))
+        judged = judge(line, np.asarray([slope * scale]), np.asarray([floor]))
+        if judged.kinds[0] == WRONG:
+            wrong.append(Spotted(name, [], slope, float(judged.numeric[0]) / scale, 0.0, 0.0, float(judged.relative[0])))
+    return wrong
+
+
+def _finished(bound: Bound, outcome: Outcome, name: str, scale: float) -> Callable[..., tuple[NumPyArray, NumPyArray]]:
+    """How the mean changes with one of its sums, by parts of it."""
+    before = reduced(bound, outcome.sums, outcome.n, "mean")
+
+    def change(_: NumPyArray, steps: NumPyArray) -> tuple[NumPyArray, NumPyArray]:
+        moved = {**outcome.sums, name: outcome.sums[name] + float(steps[0]) * scale}
+        after = reduced(bound, moved, outcome.n, "mean")
+        return np.atleast_1d(after - before), np.atleast_1d(np.abs(before))
+
+    return change

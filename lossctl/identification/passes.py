@@ -1,0 +1,163 @@
+"""The pass over the data: every trial adds its terms to its own sums, and to those of the batches that code may have made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import partial
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossctl.backends import BACKENDS
+from lossctl.block import Block
+from lossctl.blocks import BLOCK, cuts
+from lossctl.engine import reduced
+from lossctl.errors import LossctlError
+from lossctl.fold import counted, elements_of, keep_memory, total, unreduced
+from lossctl.lanes import in_lanes
+from lossctl.sums import Sums
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lossctl.binding import Bound
+    from lossctl.block import Backend, Selection
+    from lossctl.blocks import NumPyArray
+    from lossctl.identification.grids import Change
+    from lossctl.identification.readings import Reading
+
+# Batch sizes that people use.
+BATCHES = (8, 16, 32, 50, 64, 100, 128, 200, 256, 500, 512, 1000, 1024)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One loss with parameters, on one reading of the inputs."""
+
+    bound: Bound
+    reading: Reading
+    change: Change
+
+
+@dataclass
+class Batches:
+    """Means of batches of one size: the sum of those that are full, how many, the smaller last one, and the last of all."""
+
+    total: float = 0.0
+    full: int = 0
+    rest: float = math.nan
+    last: float = math.nan
+
+    def merge(self, other: Batches) -> None:
+        """Take in what a later block has gathered."""
+        self.total += other.total
+        self.full += other.full
+        self.rest, self.last = other.rest, other.last
+
+
+@dataclass
+class Gathered:
+    """What one trial came to: sums of its terms, samples, elements, batches by size, or why there is nothing."""
+
+    sums: Sums = field(default_factory=Sums)
+    n: int = 0
+    elements: int = 0
+    batches: dict[int, Batches] = field(default_factory=dict)
+    failed: LossctlError | None = None
+
+    def merge(self, other: Gathered) -> None:
+        """Take in what a later block has gathered."""
+        self.failed = self.failed or other.failed
+        self.sums.merge(other.sums)
+        self.n += other.n
+        self.elements += other.elements
+        for size, found in other.batches.items():
+            self.batches.setdefault(size, Batches()).merge(found)
+
+
+def gather(trials: Sequence[Trial], selection: Selection, jobs: int) -> list[Gathered]:
+    """Fold every trial over its arrays; what cannot be computed says why and stops none of the others.
+
+    Trials that read alike and are cut alike share blocks. Raises: ShapeMismatch for weights or a mask of another length.
+    """
+    keep_memory()
+    found = [Gathered() for _ in trials]
+    for (_, n, step), members in _together(trials, found).items():
+        selection.check(n)
+        own = [trials[member] for member in members]
+        sizes = _sizes(n, step, own[0].reading, selection)
+        work = partial(_work, own, BACKENDS.get("numpy")(), selection, sizes)
+        # A block of exactly `step` elements of one element each is `step` samples.
+        spans = list(cuts(n, 1 if step else 0, block=step or BLOCK))
+        for parts in in_lanes(work, spans, jobs):
+            for member, part in zip(members, parts, strict=True):
+                found[member].merge(part)
+    return found
+
+
+def _together(trials: Sequence[Trial], found: Sequence[Gathered]) -> dict[tuple[int, int, int], list[int]]:
+    """Trials by reading, number of samples, and samples to a block: a power of two, so that batches are not cut."""
+    passes: dict[tuple[int, int, int], list[int]] = {}
+    for number, trial in enumerate(trials):
+        try:
+            elements = elements_of(trial.bound, trial.reading.options)
+        except LossctlError as error:
+            found[number].failed = error
+            continue
+        step = 1 << (max(1, BLOCK // elements).bit_length() - 1) if elements else 0
+        passes.setdefault((id(trial.reading), trial.bound.n, step), []).append(number)
+    return passes
+
+
+def _sizes(n: int, step: int, reading: Reading, selection: Selection) -> tuple[int, ...]:
+    """The batch sizes that blocks do not cut; where samples are left out, nobody knows the batches."""
+    if selection.mask is not None or reading.options.nan == "skip" or not step:
+        return ()
+    return tuple(size for size in BATCHES if size < n and (step >= n or step % size == 0))
+
+
+def _work(
+    trials: Sequence[Trial], backend: Backend, selection: Selection, sizes: tuple[int, ...], span: tuple[int, int]
+) -> list[Gathered]:
+    block = Block(*span, trials[0].reading.options, selection, backend)
+    block.select([trial.bound for trial in trials])
+    return [_one(trial.bound, block, sizes) for trial in trials]
+
+
+def _one(bound: Bound, block: Block, sizes: tuple[int, ...]) -> Gathered:
+    """One block of one trial."""
+    xp = block.backend.xp
+    try:
+        arrays = {slot.input.name: block.ready(slot, bound) for slot in bound.slots}
+        terms = unreduced(bound, arrays, xp, lambda: block.index)
+        terms.setdefault("weight", xp.ones_like(next(iter(terms.values()))))
+        terms = counted(terms, block)
+    except LossctlError as error:
+        return Gathered(failed=error)
+    found = Gathered(n=block.kept, elements=prod(next(iter(terms.values())).shape))
+    with np.errstate(all="ignore"):
+        for name, term in terms.items():
+            found.sums.add(name, total(xp, term))
+        if sizes and not bound.loss.whole:
+            found.batches = _batches(bound, {name: _by_sample(term) for name, term in terms.items()}, sizes)
+    return found
+
+
+def _by_sample(term: Any) -> NumPyArray:
+    flat: NumPyArray = np.reshape(term, (len(term), -1)).sum(axis=1, dtype=np.float64)
+    return flat
+
+
+def _batches(bound: Bound, samples: Mapping[str, NumPyArray], sizes: tuple[int, ...]) -> dict[int, Batches]:
+    count = len(next(iter(samples.values())))
+    found = {}
+    for size in sizes if count else ():
+        starts = np.arange(0, count, size)
+        sums = {name: np.add.reduceat(term, starts) for name, term in samples.items()}
+        means = reduced(bound, sums, 1, "mean")
+        full = count // size
+        rest = float(means[full]) if count % size else math.nan
+        found[size] = Batches(float(means[:full].sum()), full, rest, float(means[-1]))
+    return found

@@ -1,0 +1,61 @@
+"""The summary of a CI job: gates with their verdicts and the tables of the result, appended to a Markdown file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lossctl.errors import InputError
+from lossctl.render.markdown import render
+from lossctl.render.verdicts import SEEN, command, verdicts
+from lossctl.report import Report
+
+if TYPE_CHECKING:
+    from lossctl.render.style import Style
+
+# GitHub refuses the whole summary of a step that is larger.
+LIMIT = 1 << 20
+# What a verdict of several gates is: that of the first of these words that occurs.
+WORST = ("failed", "error", "undecided", "passed")
+
+
+def append(report: Report, path: str, style: Style) -> None:
+    """Append the report to the file at `path`, which is made if it is missing, and cut it to what GitHub takes.
+
+    Raises: InputError where the file cannot be written.
+    """
+    try:
+        room = LIMIT - (Path(path).stat().st_size if Path(path).exists() else 0)
+        with Path(path).open("ab") as file:
+            file.write(_cut(summary(report, style).encode(errors="backslashreplace"), room))
+    except OSError as error:
+        message = f"The summary '{path}' could not be written: {error.strerror or error}."
+        raise InputError(message, hint="Check the path and the folder's permissions.") from error
+
+
+def summary(report: Report, style: Style) -> str:
+    """Return the report as Markdown, with a verdict in its heading where there are gates."""
+    checks = report.document.get("checks", ())
+    found = verdicts(report)
+    word = next((word for word in WORST if any(one.word == word for one in found)), "")
+    title = f"## {command(report)}{f': {SEEN[word]}' if checks and word else ''}\n\n"
+    if not checks:
+        return f"{title}{render(report, style)}\n"
+    rows = [
+        {"file": one.file, "gate": one.name, "value": one.value, "verdict": SEEN[one.word], "": one.message} for one in found
+    ]
+    columns = ("file", "gate", "value", "verdict", "") if any(one.file for one in found) else ("gate", "value", "verdict", "")
+    gates = render(Report(columns, rows), style)
+    own = "" if report.document.get("command") == "check" else f"\n{render(report, style)}"
+    return f"{title}{gates}{own}\n"
+
+
+def _cut(text: bytes, room: int) -> bytes:
+    """Whole lines that fit, and last how many do not."""
+    if len(text) <= room:
+        return text
+    kept = text[: max(0, room - 100)]
+    kept = kept[: kept.rfind(b"\n") + 1]
+    left = text.count(b"\n") - kept.count(b"\n")
+    note = f"\n{left} more lines are left out: GitHub takes 1 MiB.\n".encode()
+    return kept + note if len(note) <= room else b""
