@@ -6,6 +6,7 @@ from functools import partial
 import made
 import numpy as np
 import pytest
+from sklearn import metrics
 
 from lossctl.errors import BadParameter
 from lossctl.training.scores import SCORES, errors, scores_of
@@ -76,12 +77,11 @@ def above_zero(outputs):
 
 @pytest.mark.parametrize(("task", "name"), [(task, score.name) for task, scores in SCORES.items() for score in scores])
 def test_scikit_learn_agrees(task, name):
-    theirs = pytest.importorskip("sklearn.metrics")
     found, target = understand(made.MADE[task]()[1])
     random = np.random.default_rng(3)
     outputs = random.normal(size=(len(target), found.outputs) if found.wide else len(target)).round(1)
     decided = partial(np.argmax, axis=1) if task == "classification" else above_zero
-    wanted = THEIRS[name](theirs, decided, outputs, target)
+    wanted = THEIRS[name](metrics, decided, outputs, target)
     if (task, name) == ("binary", "f1"):
-        wanted = theirs.f1_score(target, decided(outputs))
+        wanted = metrics.f1_score(target, decided(outputs))
     assert value(found, name, outputs, target) == pytest.approx(float(wanted), rel=1e-12)
