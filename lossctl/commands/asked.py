@@ -153,7 +153,11 @@ def as_given(name: str, value: Any) -> Given:
 
 
 def _check_count(asked: list[Asked], spec: Spec) -> None:
-    """Refuse inputs that no loss would read."""
+    """Refuse inputs that no loss would read, and a set none of whose losses takes so many."""
+    if not asked:
+        count = len(spec.positional) + len(spec.inputs)
+        message = f"No loss of {spec.losses[0].name} takes {count} inputs."
+        raise UsageError(message, hint="Name one loss to see what it takes: lossctl info LOSS.")
     most = max(asked, key=lambda one: len(one.loss.signature.inputs)).loss
     if len(spec.positional) > len(most.signature.inputs):
         names = ", ".join(argument.name for argument in most.signature.inputs)

@@ -151,7 +151,8 @@ def diverging(history: History, curve: Curve) -> Iterator[Finding]:
     first = float(curve.values[0])
     if curve.end - first > FAR * max(abs(first), curve.scale):
         value = (curve.end - first) / max(SHARE * abs(first), np.finfo(float).tiny)
-        yield _diverged(curve, 0, first, value)
+        low = min(first, curve.best)
+        yield _diverged(curve, _onset(curve, low + ONSET * (curve.end - low)), low, value)
         return
     rise = curve.end - curve.best
     value = rise / curve.scale
@@ -175,7 +176,8 @@ def _swung(curve: Curve) -> float:
 
 
 def _onset(curve: Curve, level: float) -> int:
-    """The point from which on all levels are above one."""
+    """The point from which on all levels are above one; the first where all are."""
     levels = curve.levels
-    last = int(np.flatnonzero(levels <= level)[-1])
+    below = np.flatnonzero(levels <= level)
+    last = int(below[-1]) if below.size else 0
     return last * len(curve) // min(len(curve), blocks_of(len(curve), BLOCKS))

@@ -106,6 +106,13 @@ def test_divergence_explains_what_it_brings_about():
     assert finding.last == COUNT
 
 
+def test_a_loss_that_is_lost_in_the_middle_diverges_from_there():
+    lost = [*np.linspace(2, 0.2, 200), *np.full(100, 40.0)]
+    (finding,) = run(lost)
+    assert finding.code == "D005"
+    assert 190 <= finding.first <= 205
+
+
 def test_a_loss_that_is_lost_at_once_diverges_and_is_not_called_too_slow():
     finding = only(run(np.append(17.0, 1e20 * np.exp(0.1 * NOISE[1:]))))
     assert (finding.code, finding.first) == ("D005", 1)
