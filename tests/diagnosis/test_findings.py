@@ -107,8 +107,7 @@ def test_divergence_explains_what_it_brings_about():
 
 
 def test_a_loss_that_is_lost_in_the_middle_diverges_from_there():
-    lost = [*np.linspace(2, 0.2, 200), *np.full(100, 40.0)]
-    (finding,) = run(lost)
+    finding = only(run(np.append(np.linspace(2, 0.2, 200), np.full(100, 40.0))))
     assert finding.code == "D005"
     assert 190 <= finding.first <= 205
 
