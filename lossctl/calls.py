@@ -8,6 +8,7 @@ then with int64 arrays as floats.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import warnings
@@ -70,6 +71,15 @@ def guarded(what: str, *, data: bool = False) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         raise failure(what, error, data=data) from error
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Keep stdout clean: with TensorBoard comes TensorFlow, where that is installed, and both talk."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 @contextmanager

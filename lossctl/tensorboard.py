@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 import os
 import sys
-import warnings
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lossctl.calls import unheard
 from lossctl.drafts import atomic
 from lossctl.errors import InputError, MissingExtra
 
@@ -108,7 +108,7 @@ def write_board(folder: str, step: int, scalars: Mapping[str, float], histograms
 
 
 def _write_events(folder: str, step: int, scalars: Mapping[str, float], histograms: Mapping[str, Histogram]) -> None:
-    with _unheard(), _writer()(folder) as writer:
+    with unheard(), _writer()(folder) as writer:
         for tag, value in scalars.items():
             writer.add_scalar(tag, value, step)
         for tag, made in histograms.items():
@@ -120,20 +120,11 @@ def _write_events(folder: str, step: int, scalars: Mapping[str, float], histogra
 def _writer() -> Any:
     """The writer of torch, which needs the package tensorboard."""
     try:
-        with _unheard():
+        with unheard():
             from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise MissingExtra("tensorboard", "--tensorboard", "'lossctl[tensorboard]'") from error
     return SummaryWriter
-
-
-@contextmanager
-def _unheard() -> Iterator[None]:
-    """Keep stdout clean: with TensorBoard comes TensorFlow, where that is installed, and both talk."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with redirect_stdout(sys.stderr), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 @contextmanager

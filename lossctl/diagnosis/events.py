@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import warnings
-from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from lossctl.calls import unheard
 from lossctl.diagnosis.history import Series
 from lossctl.errors import MissingExtra, MissingFile, UnreadableFile
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 FILES = "*tfevents*"
 
@@ -43,7 +37,7 @@ def _tag(place: Path, folder: Path, tag: str) -> str:
 
 
 def _read(path: Path) -> dict[str, Series]:
-    with _unheard():
+    with unheard():
         loaded = _accumulator()(str(path), size_guidance={"scalars": 0, "tensors": 0})
         loaded.Reload()
         tags = loaded.Tags()
@@ -72,12 +66,3 @@ def _accumulator() -> Any:
     except ImportError as error:
         raise MissingExtra("tensorboard", "A history in event files", "'lossctl[tensorboard]'") from error
     return EventAccumulator
-
-
-@contextmanager
-def _unheard() -> Iterator[None]:
-    """Keep stdout clean: with TensorBoard comes TensorFlow, where that is installed, and both talk."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with redirect_stdout(sys.stderr), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

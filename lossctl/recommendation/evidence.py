@@ -12,13 +12,13 @@ from lossctl.backends import BACKENDS
 from lossctl.binding import bind, scalars
 from lossctl.block import Selection
 from lossctl.blocks import Memory
+from lossctl.comparison.constant import constants
 from lossctl.engine import evaluate
 from lossctl.errors import LossctlError
 from lossctl.facts.sample import share_of_top
 from lossctl.gradient.job import Job
 from lossctl.gradient.passes import Differentiated
 from lossctl.gradient.slopes import slopes
-from lossctl.recommendation.constants import best_constant
 from lossctl.recommendation.deriving import written
 from lossctl.words import SIGMOID_INSIDE, SOFTMAX_INSIDE
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 # The share of samples with the largest losses, and with the largest gradients.
 TOP = 0.01
-# The best constant is looked for on so many samples at most.
-FEW = 20_000
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def evidence(  # noqa: PLR0913, PLR0917 - everything that a value depends on
     if refused:
         return Evidence(loss.name, refused=refused)
     try:
-        return Judged(loss, derived, options).on(pred, target, facts)
+        return Judged(loss, derived, options).on(pred, target)
     except LossctlError as error:
         return Evidence(loss.name, refused=error.message)
 
@@ -90,7 +88,7 @@ class Judged:
         self.params = scalars(loss, {one.param: written(one.value) for one in derived if one.param in names})
         self.arrays = {one.param: Memory(np.asarray(one.value), one.param) for one in derived if one.param not in names}
 
-    def on(self, pred: Reader, target: Reader, facts: Mapping[str, Any]) -> Evidence:
+    def on(self, pred: Reader, target: Reader) -> Evidence:
         """Value, skill, and what the top percent carries.
 
         Raises: what binding and computing raise.
@@ -99,7 +97,8 @@ class Judged:
         bound = self._bound(pred, target)
         options = replace(self.options, per_sample=samples)
         outcome = evaluate([bound], BACKENDS.get("numpy")(), options, Selection())[0]
-        constant = self._constant(pred, target, facts)
+        best = constants([bound], BACKENDS.get("numpy")(), self.options, Selection())[0]
+        constant = None if best is None else best.loss
         skill = 1 - outcome.value / constant if constant is not None and constant > 0 else None
         values = outcome.samples[1] if outcome.samples else np.zeros(0)
         top = share_of_top(values, TOP) if values.size and values.min() >= 0 else None
@@ -107,18 +106,6 @@ class Judged:
 
     def _bound(self, pred: Reader, target: Reader) -> Any:
         return bind(self.loss, {"pred": pred, "target": target, **self.arrays}, self.params, self.options)
-
-    def _constant(self, pred: Reader, target: Reader, facts: Mapping[str, Any]) -> float | None:
-        few = _some(target)
-
-        def value(constant: Reader) -> float:
-            found = evaluate([self._bound(constant, few)], BACKENDS.get("numpy")(), self.options, Selection())[0].value
-            return float(found)
-
-        try:
-            return best_constant(self.loss, self.params, facts, _like(pred, few), value)
-        except LossctlError:
-            return None
 
     def _gradient(self, bound: Any, outcome: Any) -> float | None:
         """The share of the top percent in the lengths of all samples' gradients."""
@@ -132,18 +119,3 @@ class Judged:
         job.run([source], {source.name: gradient})
         share = gradient.profile.share_of_top(TOP)
         return None if math.isnan(share) else share
-
-
-def _some(target: Reader) -> Reader:
-    """The target, or as many of its samples as fit, evenly spread."""
-    n = target.shape[0] if target.shape else 1
-    if n <= FEW:
-        return target
-    whole = target.read(0, n)
-    return Memory(whole[np.linspace(0, n - 1, FEW).astype(np.int64)], target.name)
-
-
-def _like(pred: Reader, target: Reader) -> Reader:
-    """A stand-in of the prediction's shape and as many samples as the target has."""
-    shape = (target.shape[0] if target.shape else 1, *pred.shape[1:])
-    return Memory(np.broadcast_to(np.zeros(()), shape), pred.name)
