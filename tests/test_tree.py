@@ -76,3 +76,9 @@ def test_top_level_holds_only_what_belongs_there():
 def test_lines_counts_code_and_not_the_docstring():
     node = ast.parse('def f():\n    """Two\n    lines."""\n    return 1\n').body[0]
     assert lines(node) == 2
+
+
+def test_modules_of_tests_have_names_of_their_own():
+    """Their folders are all on the import path."""
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    assert sorted(names) == sorted(set(names))

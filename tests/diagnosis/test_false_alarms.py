@@ -1,7 +1,7 @@
 """Healthy runs give no findings, and planted faults give theirs; scripts/false_alarms prints the rates."""
 
 import curves
-import planted
+import faulty
 import pytest
 
 from lossctl.diagnosis.faults import FAULTS
@@ -16,7 +16,7 @@ def alarm_rate(runs):
 
 def rates(code, runs):
     """How often the planted fault is found, and how often something else is."""
-    make, beside = planted.PLANTED[code]
+    make, beside = faulty.PLANTED[code]
     found = [{finding.code for finding in diagnose(make(seed))} for seed in range(runs)]
     return sum(code in one for one in found) / runs, sum(bool(one - beside - {code}) for one in found) / runs
 
@@ -30,7 +30,7 @@ def test_healthy_runs_are_left_in_peace_by_the_thousand():
     assert alarm_rate(2000) <= ALARMS
 
 
-@pytest.mark.parametrize("code", planted.PLANTED)
+@pytest.mark.parametrize("code", faulty.PLANTED)
 def test_planted_faults_are_found_and_no_others(code):
     found, others = rates(code, 60)
     assert found >= FOUND
@@ -38,7 +38,7 @@ def test_planted_faults_are_found_and_no_others(code):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("code", planted.PLANTED)
+@pytest.mark.parametrize("code", faulty.PLANTED)
 def test_planted_faults_are_found_by_the_hundred(code):
     found, others = rates(code, 500)
     assert found >= FOUND
@@ -46,7 +46,7 @@ def test_planted_faults_are_found_by_the_hundred(code):
 
 
 def test_every_fault_of_the_table_is_planted():
-    assert list(planted.PLANTED) == list(FAULTS)
+    assert list(faulty.PLANTED) == list(FAULTS)
 
 
 def test_simulated_runs_differ_and_are_reproducible():
