@@ -10,7 +10,7 @@ from lossctl.spreading import GATES, HOW, INPUT
 from lossctl.spreading import option as _option
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Diagnosing(Talk):
     """What `diagnose` takes."""
 
@@ -36,7 +36,7 @@ class Diagnosing(Talk):
     ] = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Inspecting(Talk):
     """What `inspect` takes."""
 

@@ -11,7 +11,7 @@ from lossctl.spreading import option as _option
 __all__ = ["Checking", "Comparing", "Computing", "Gated", "Gating", "Grading", "Identifying", "Reading", "Talk", "spread"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Talk:
     """What every command takes: how to print, where to, and how much to say."""
 
@@ -46,7 +46,7 @@ class Talk:
     color: Annotated[str, _option("--color", metavar="WHEN", panel=TALK, doc="auto, always or never.")] = "auto"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Reading(Talk):
     """What every command takes that reads tensors and computes losses."""
 
@@ -103,7 +103,7 @@ class Reading(Talk):
     allow_code: Annotated[bool, _option("--allow-code", panel=HOW, doc="Let a spec name code to import.")] = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Gating(Talk):
     """What every command takes that may bound results."""
 
@@ -137,7 +137,7 @@ class Gating(Talk):
     ] = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Checking(Gating):
     """What `check` takes."""
 
@@ -147,7 +147,7 @@ class Checking(Gating):
     allow_code: Annotated[bool, _option("--allow-code", panel=HOW, doc="Let a spec name code to import.")] = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Gated(Gating, Reading):
     """What every command takes that reduces losses and may bound results."""
 
@@ -156,7 +156,7 @@ class Gated(Gating, Reading):
     ] = "mean"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Computing(Gated):
     """What `compute` takes."""
 
@@ -166,7 +166,7 @@ class Computing(Gated):
     stats: Annotated[bool, _option("--stats", panel=RESULT, doc="Spread of the per-sample losses.")] = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Grading(Gated):
     """What `grad` takes."""
 
@@ -193,7 +193,7 @@ class Grading(Gated):
     step: Annotated[int, _option("--step", metavar="N", panel=RESULT, min=0, doc="The step that TensorBoard shows.")] = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Identifying(Reading):
     """What `identify` takes."""
 
@@ -206,7 +206,7 @@ class Identifying(Reading):
         return Gated(**{one.name: getattr(self, one.name) for one in fields(Reading)})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Comparing(Gated):
     """What `compare` takes."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, get_type_hints
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -29,10 +30,10 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
 
     The command also gets `typed`: the names of the options that were given, by flag or environment.
     """
-    hints = get_type_hints(command, include_extras=True)
+    hints = inspect.get_annotations(command, eval_str=True)
     *own, options, _ = list(inspect.signature(command).parameters)
     kind = hints[options]
-    words = get_type_hints(kind, include_extras=True)
+    words = {name: word for base in reversed(kind.__mro__) for name, word in _own_words(base).items()}
 
     def run(ctx: typer.Context, **given: Any) -> Any:
         typed = {name for name in given if getattr(ctx.get_parameter_source(name), "name", "") != "DEFAULT"}
@@ -53,6 +54,12 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
     run.__doc__ = command.__doc__
     run.__name__ = command.__name__
     return run
+
+
+@cache
+def _own_words(kind: type) -> dict[str, Any]:
+    """What a class itself annotates, evaluated once however many commands share it: that is felt when the program starts."""
+    return inspect.get_annotations(kind, eval_str=True)
 
 
 def _place(parameter: inspect.Parameter) -> int:

@@ -10,7 +10,7 @@ from lossctl.spreading import HOW, INPUT, RESULT
 from lossctl.spreading import option as _option
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Training(Talk):
     """What `trial` takes."""
 

@@ -19,7 +19,7 @@ def _wish(*names: str, panel: str = HOW, doc: str, **more: Any) -> Any:
     return typer.Option(*names, help=doc, rich_help_panel=panel, show_default=False, **more)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Recommending(Talk):
     """What `recommend` takes; None is no answer."""
 
