@@ -99,9 +99,7 @@ def _overlay(base: Options, typed_options: Gated, typed: set[str], folder: str) 
     for name in ("weights", "mask"):
         if name in changes:
             source = changes[name]
-            changes[name] = Given(text=_from_here(_unprotected(source), folder)) if source else None
-    if "by" in changes:
-        changes["by"] = _unprotected(changes["by"])
+            changes[name] = Given(text=_from_here(source, folder)) if source else None
     if "ignore" in changes:
         changes["ignore"] = tuple(code.upper() for code in changes["ignore"])
     if "max_memory" in changes:
@@ -111,11 +109,6 @@ def _overlay(base: Options, typed_options: Gated, typed: set[str], folder: str) 
     settled = replace(base, **changes)
     # The signature says which backend computed, not that it was left open.
     return replace(settled, backend="numpy") if settled.backend == "auto" else settled
-
-
-def _unprotected(source: str) -> str:
-    """A key of stdin, which the command line's grammar would have taken for an option."""
-    return source.removeprefix("@") if source.startswith("@-:") else source
 
 
 def _from_here(source: str, folder: str) -> str:

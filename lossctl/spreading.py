@@ -37,6 +37,7 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
 
     def run(ctx: typer.Context, **given: Any) -> Any:
         typed = {name for name in given if getattr(ctx.get_parameter_source(name), "name", "") != "DEFAULT"}
+        given = {name: _unprotected(value) for name, value in given.items()}
         chosen = {name: given.pop(name) for name in words}
         return command(**given, **{options: kind(**chosen), "typed": typed})
 
@@ -54,6 +55,13 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
     run.__doc__ = command.__doc__
     run.__name__ = command.__name__
     return run
+
+
+def _unprotected(value: Any) -> Any:
+    """A key of stdin, which the command line's grammar would have taken for an option, as it was typed."""
+    if isinstance(value, list):
+        return [_unprotected(item) for item in value]
+    return value.removeprefix("@") if isinstance(value, str) and value.startswith("@-:") else value
 
 
 @cache

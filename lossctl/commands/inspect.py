@@ -105,7 +105,7 @@ def run(sources: Sequence[str], in_format: str, say: Callable[[str], None]) -> R
     Raises: MissingFile, UnreadableFile, UnknownKey.
     """
     files = Files(in_format=in_format, say=say)
-    found = [one for text in dict.fromkeys(sources) for one in files.listed(text.removeprefix("@"))]
+    found = [one for text in dict.fromkeys(sources) for one in files.listed(text)]
     pair = _pair([listed for one in found for listed in one.listed])
     known, both = _facts_of_pair(pair)
     seen = [each for one in found for each in _look_at(one, known)]

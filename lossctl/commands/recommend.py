@@ -76,5 +76,5 @@ def _opened(sources: Sequence[str], in_format: str, say: Callable[[str], None]) 
     """The prediction and the target, each where it is given."""
     files = Files(folder="", in_format=in_format, say=say)
     roles = ("pred", "target")[-len(sources) :] if sources else ()
-    found = {role: files.open(Given(text=text.removeprefix("@")), role) for role, text in zip(roles, sources, strict=True)}
+    found = {role: files.open(Given(text=text), role) for role, text in zip(roles, sources, strict=True)}
     return found.get("pred"), found.get("target")
