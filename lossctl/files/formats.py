@@ -25,8 +25,20 @@ ROWS: dict[str, Opener | str] = {
     "tsv": "lossctl.files.table:open_tsv",
     "txt": "lossctl.files.table:open_txt",
     "json": "lossctl.files.tree:open_json",
+    "jsonl": "lossctl.files.jsonl:open_jsonl",
+    "ndjson": "lossctl.files.jsonl:open_jsonl",
     "yaml": "lossctl.files.tree:open_yaml",
     "yml": "lossctl.files.tree:open_yaml",
+    "parquet": "lossctl.files.parquet:open_parquet",
+    "arrow": "lossctl.files.arrow:open_arrow",
+    "feather": "lossctl.files.arrow:open_arrow",
+    "ipc": "lossctl.files.arrow:open_arrow",
+    "arrows": "lossctl.files.arrow:open_arrow",
+    "safetensors": "lossctl.files.safetensors:open_safetensors",
+    "pt": "lossctl.files.torched:open_pt",
+    "pth": "lossctl.files.torched:open_pt",
+    "h5": "lossctl.files.hdf5:open_h5",
+    "hdf5": "lossctl.files.hdf5:open_h5",
 }
 FORMATS: Plugins[Opener] = Plugins("file format", "lossctl.files", lambda: ROWS, lambda name: name.lower().lstrip("."))
 

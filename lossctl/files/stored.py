@@ -73,6 +73,13 @@ class Stored:
         """Return `size` bytes from `start` on."""
         return replace(self, start=self.start + start, size=size)
 
+    @property
+    def openable(self) -> str:
+        """A path for libraries that open files themselves; "" where there is none that means these very bytes."""
+        if self.start:
+            return ""
+        return f"/dev/fd/{self.temporary.descriptor}" if self.temporary else self.path
+
     def some(self, view: memoryview, offset: int) -> int:
         """Read bytes at `offset` into `view`, as many as one read gives; 0 at the end.
 
