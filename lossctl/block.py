@@ -14,7 +14,8 @@ from lossctl.errors import OutOfDomain, ShapeMismatch
 from lossctl.values import cast, check, finite_rows, harmless, traits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
 
     from lossctl.binding import Bound, Slot
     from lossctl.blocks import NumPyArray, Reader
@@ -22,11 +23,28 @@ if TYPE_CHECKING:
 
 
 class Backend(Protocol):
-    """An array library: its namespace, and the way in and out of it."""
+    """An array library: its namespace, the way in and out of it, and how a pass runs in it."""
 
     @property
     def xp(self) -> Any:
         """The array API namespace."""
+
+    @property
+    def block(self) -> int:
+        """Elements of a block."""
+
+    @property
+    def late(self) -> bool:
+        """Whether totals are numbers only once they are settled."""
+
+    def lanes(self, jobs: int) -> AbstractContextManager[int]:
+        """While it lasts, a pass runs on as many threads as it gives."""
+
+    def total(self, term: Any) -> Any:
+        """Sum all of a term."""
+
+    def settle(self, totals: Iterable[list[Any]]) -> None:
+        """Put numbers in the place of totals that are none yet."""
 
     def give(self, array: NumPyArray) -> Any:
         """Turn a NumPy array into one of this library's."""
@@ -145,7 +163,7 @@ class Block:
 
     def defers(self, bound: Bound) -> bool:
         """Whether inputs need a look only if the result is not finite: a tenth of the time of a plain loss."""
-        return self.alone and bound.loss.spreads and self.options.nan == "error"
+        return self.alone and bound.loss.spreads and self.options.nan == "error" and not self.backend.late
 
     def inspect(self, bound: Bound) -> None:
         """Look at the inputs after all.

@@ -9,13 +9,14 @@ size). Where they are cut depends on shapes alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from lossctl.shapes import Shape
 
@@ -195,8 +196,38 @@ def whole(reader: Reader) -> NumPyArray:
     return reader.read(0, reader.shape[0] if reader.shape else 1)
 
 
-def cuts(samples: int, elements: int, *, block: int = BLOCK) -> Iterator[tuple[int, int]]:
-    """Cut `samples` samples of `elements` elements each; 0 elements cut nothing, and an empty source is one empty block."""
+def seams(reader: Reader) -> tuple[int, ...]:
+    """The samples at which the files of a reader begin, where it is made of several; an order or another axis hides them."""
+    inner: Any = reader
+    while isinstance(inner, Wrapped):
+        inner = inner.inner
+    found: tuple[int, ...] = getattr(inner, "seams", ())
+    return found if reader.shape[:1] == inner.shape[:1] else ()
+
+
+def dear(reader: Reader) -> bool:
+    """Whether a short range costs far more than its bytes: it is decoded with others, or fetched over a network."""
+    inner: Any = reader
+    while isinstance(inner, Wrapped):
+        inner = inner.inner
+    return bool(getattr(inner, "dear", False))
+
+
+def cuts(samples: int, elements: int, *, block: int = BLOCK, seams: Iterable[int] = ()) -> Iterator[tuple[int, int]]:
+    """Cut `samples` samples of `elements` elements each; 0 elements cut nothing, and an empty source is one empty block.
+
+    Blocks end at `seams`, so that several files are cut as each of them would be alone.
+    """
     step = max(1, block // elements) if elements else max(1, samples)
-    for start in range(0, max(samples, 1), step):
-        yield start, min(start + step, samples)
+    inner = sorted(seam for seam in set(seams) if 0 < seam < samples) if elements else []
+    for first, last in pairwise([0, *inner, max(samples, 1)]):
+        for start in range(first, last, step):
+            yield start, min(start + step, last, samples)
+
+
+def keep_memory() -> None:
+    """Make glibc keep the memory of freed blocks: it raises its thresholds to the largest array that it has given back.
+
+    Without this every temporary array of every block is mapped, faulted in page by page, and unmapped: six times slower.
+    """
+    np.empty((1 << 25) - (1 << 13), np.uint8)

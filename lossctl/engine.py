@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lossctl.bysample import Blame, Blaming, ByOptions, Kept
 from lossctl.errors import NoSuchReduction, NotFinite, NothingLeft, UsageError
 from lossctl.fold import Keep, Tally, fold
-from lossctl.sums import Moments
+from lossctl.statistics.levels import spread, statistics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
     from lossctl.binding import Bound
     from lossctl.block import Backend, Selection
     from lossctl.blocks import NumPyArray
+    from lossctl.bysample import Digest
     from lossctl.spec import Options
 
 # No label is moved farther: whole numbers of 64 bits must not run over.
 FARTHEST = 2**31
-QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
 
 @dataclass(frozen=True)
@@ -57,26 +58,44 @@ def evaluate(bounds: Sequence[Bound], backend: Backend, options: Options, select
 
     Raises: NoSuchReduction, NothingLeft, NotFinite, and what the fold raises.
     """
-    return evaluate_keeping(bounds, backend, options, selection, _keep(options))[0]
+    some = (options.worst or options.best or options.stats) and not options.per_sample
+    digest = ByOptions(bounds, options, own_values) if some else None
+    return evaluate_keeping(bounds, backend, options, selection, _keep(options), digest=digest)[0]
 
 
 def evaluate_keeping(  # noqa: PLR0913, PLR0917 - everything that a pass depends on
-    bounds: Sequence[Bound], backend: Backend, options: Options, selection: Selection, keep: Keep, extra: Keep = frozenset()
+    bounds: Sequence[Bound],
+    backend: Backend,
+    options: Options,
+    selection: Selection,
+    keep: Keep,
+    extra: Keep = frozenset(),
+    digest: Digest | None = None,
 ) -> tuple[list[Outcome], list[Tally]]:
-    """The same, with what was gathered; `extra` is gathered where a loss has it, and no loss is refused that has not.
+    """The same, with what was gathered, or what `digest` left of it.
+
+    `extra` is gathered where a loss has it, and no loss is refused that has not.
 
     Raises: as `evaluate`.
+    """
+    check_asked(bounds, options, selection, keep)
+    tallies = fold(bounds, backend, options, selection, keep=keep | extra, digest=digest)
+    outcomes = [outcome_of(bound, tally, options) for bound, tally in zip(bounds, tallies, strict=True)]
+    if options.nan != "propagate":
+        for bound, outcome in zip(bounds, outcomes, strict=True):
+            _refuse_non_finite(bound, outcome, backend, options, selection)
+    return outcomes, tallies
+
+
+def check_asked(bounds: Sequence[Bound], options: Options, selection: Selection, keep: Keep = frozenset()) -> None:
+    """Refuse a reduction, a weight or a label offset that a loss has no meaning for.
+
+    Raises: NoSuchReduction, UsageError.
     """
     for bound in bounds:
         _check_reduction(bound, options.reduction, keep)
         _check_selection(bound, options.reduction, selection)
     _check_offset(bounds, options)
-    tallies = fold(bounds, backend, options, selection, keep=keep | extra)
-    outcomes = [_outcome(bound, tally, options) for bound, tally in zip(bounds, tallies, strict=True)]
-    if options.nan != "propagate":
-        for bound, outcome in zip(bounds, outcomes, strict=True):
-            _refuse_non_finite(bound, outcome, backend, options, selection)
-    return outcomes, tallies
 
 
 def _keep(options: Options) -> Keep:
@@ -140,7 +159,11 @@ def _own(bound: Bound, sums: Mapping[str, NumPyArray], reduction: str) -> NumPyA
     return found
 
 
-def _outcome(bound: Bound, tally: Tally, options: Options) -> Outcome:
+def outcome_of(bound: Bound, tally: Tally, options: Options) -> Outcome:
+    """Reduce what one loss has gathered.
+
+    Raises: NothingLeft, NoSuchReduction.
+    """
     sums = tally.sums.finish()
     if options.reduction in {"mean", "batchmean"} and options.nan != "propagate" and (sums["weight"] == 0 or tally.n == 0):
         raise _nothing_left(bound, tally)
@@ -151,8 +174,13 @@ def _outcome(bound: Bound, tally: Tally, options: Options) -> Outcome:
         code: (float(reduced(bound, part.finish(), tally.counts[code], _scalar(options))), tally.counts[code])
         for code, part in sorted(tally.groups.items())
     }
-    samples = _samples(bound, tally) if tally.rows and "samples" in _keep(options) else None
-    stats = statistics(samples[1]) if samples is not None and options.stats else {}
+    kept = tally.found if isinstance(tally.found, Kept) else Kept()
+    samples = own_values(bound, tally) if tally.rows and "samples" in _keep(options) else None
+    if kept.extremes is not None:
+        samples = kept.extremes.rows, kept.extremes.values
+    stats = spread(kept.pile.done(), kept.pile.moments) if kept.pile is not None else {}
+    if options.stats and not stats and samples is not None:
+        stats = statistics(samples[1])
     return Outcome(value, tally.n, tally.skipped, groups, samples, stats, sums)
 
 
@@ -165,25 +193,11 @@ def _unreduced(bound: Bound, tally: Tally) -> Any:
     return values[0].tolist() if bound.single and len(values) else values.tolist()
 
 
-def _samples(bound: Bound, tally: Tally) -> tuple[NumPyArray, NumPyArray]:
-    """Each sample's own mean, by the same formula as the whole."""
+def own_values(bound: Bound, tally: Tally) -> tuple[NumPyArray, NumPyArray]:
+    """The number and the own mean of each sample, by the same formula as the whole."""
     names = tally.samples[0]
     sums = {name: np.concatenate([part[name] for part in tally.samples]) for name in names}
     return np.concatenate(tally.rows), reduced(bound, sums, 1, "mean")
-
-
-def statistics(values: NumPyArray) -> dict[str, float]:
-    """Spread of per-sample values: std, min, quartiles, tails, max. Samples that count for nothing are left out."""
-    counted = values[~np.isnan(values)]
-    if not counted.size:
-        return dict.fromkeys(("std", *QUANTILES), math.nan)
-    with np.errstate(all="ignore"):
-        mean = float(counted.mean())
-        moments = Moments(counted.size, mean, float(((counted - mean) ** 2).sum()))
-        # Between a number and infinity there is no number: next to one the nearest value is taken.
-        method: Literal["linear", "nearest"] = "linear" if np.isfinite(counted).all() else "nearest"
-        levels = np.quantile(counted, list(QUANTILES.values()), method=method).tolist()
-    return {"std": moments.std, **dict(zip(QUANTILES, levels, strict=True))}
 
 
 def _nothing_left(bound: Bound, tally: Tally) -> NothingLeft:
@@ -191,7 +205,7 @@ def _nothing_left(bound: Bound, tally: Tally) -> NothingLeft:
     why = f"all {seen} samples are skipped or masked" if seen else "there are no samples"
     if tally.n:
         why = f"every one of the {seen} samples is ignored, masked, or has weight 0"
-    if tally.n and not any(math.prod(slot.reader.shape) for slot in bound.slots):
+    if tally.n and bound.slots and not any(math.prod(slot.reader.shape) for slot in bound.slots):
         why = f"the {seen} samples have no elements"
     message = f"{bound.loss.name} has nothing left to average: {why}, so that the mean is undefined."
     return NothingLeft(message, hint="Use --reduction sum for 0, or --nan propagate for nan.")
@@ -212,11 +226,6 @@ def _first_non_finite(bound: Bound, backend: Backend, options: Options, selectio
     """Name the first sample whose own value is not finite, by a second pass that only this error costs."""
     if bound.loss.whole:
         return ""
-    tally = fold([bound], backend, options, selection, keep=frozenset({"samples"}))[0]
-    rows, values = _samples(bound, tally)
-    # What counts for nothing has no mean of its own, and is to blame only if one of its sums is not finite.
-    counts = np.concatenate([part["weight"] for part in tally.samples]) != 0
-    finite = [np.all([np.isfinite(term) for term in part.values()], axis=0) for part in tally.samples]
-    spoiled = ~np.concatenate(finite)
-    bad = spoiled | counts & ~np.isfinite(values)
-    return f": sample {int(rows[np.argmax(bad)])} is the first of {int(bad.sum())}" if bad.any() else ""
+    tally = fold([bound], backend, options, selection, keep=frozenset({"samples"}), digest=Blaming(bound, own_values))[0]
+    found = tally.found
+    return f": sample {found.first} is the first of {found.count}" if isinstance(found, Blame) and found.count else ""

@@ -29,6 +29,9 @@ class LossctlError(Exception):
         self.message = message
         self.hint = hint
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), dict(self.__dict__))
+
     def paragraph(self) -> str:
         """Return the message and the hint as one paragraph."""
         return f"{self.message} {self.hint}".strip()
@@ -36,6 +39,13 @@ class LossctlError(Exception):
     def as_dict(self) -> dict[str, Any]:
         """Return the error as the JSON object that `--format json` puts on stderr."""
         return {"kind": type(self).__name__, "code": self.code, "message": self.message, "hint": self.hint}
+
+
+def _restored(kind: type[LossctlError], state: dict[str, Any]) -> LossctlError:
+    """An error as it was raised in another process, whatever its class wants to be made of."""
+    error = kind.__new__(kind, state["message"])
+    error.__dict__.update(state)
+    return error
 
 
 class GateFailed(LossctlError):

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.block import Block
-from lossctl.blocks import BLOCK, cuts
-from lossctl.errors import NoSuchReduction, NothingLeft, ShapeMismatch, TooLarge, UsageError
-from lossctl.lanes import in_lanes
+from lossctl.blocks import keep_memory
+from lossctl.cutting import elements_of, spans
+from lossctl.errors import NoSuchReduction, NothingLeft, ShapeMismatch, UsageError
+from lossctl.lanes import in_turn
 from lossctl.sums import Sums
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lossctl.binding import Bound
     from lossctl.block import Backend, Selection
     from lossctl.blocks import NumPyArray
+    from lossctl.bysample import Digest, Found
     from lossctl.spec import Options
 
 Arrays = dict[str, Any]
@@ -41,6 +43,7 @@ class Tally:
     rows: list[NumPyArray] = field(default_factory=list)
     samples: list[dict[str, NumPyArray]] = field(default_factory=list)
     values: list[NumPyArray] = field(default_factory=list)
+    found: Found | None = None
 
     def merge(self, other: Tally) -> None:
         """Take in what a later block has gathered."""
@@ -53,6 +56,10 @@ class Tally:
         self.rows += other.rows
         self.samples += other.samples
         self.values += other.values
+        if self.found is None:
+            self.found = other.found
+        elif other.found is not None:
+            self.found.merge(other.found)
 
 
 def fold(  # noqa: PLR0913 - everything that a pass depends on
@@ -62,36 +69,55 @@ def fold(  # noqa: PLR0913 - everything that a pass depends on
     selection: Selection,
     *,
     keep: Keep = NOTHING,
-    block: int = BLOCK,
+    block: int = 0,
+    digest: Digest | None = None,
 ) -> list[Tally]:
     """Fold every loss over its arrays.
 
     `keep` may hold "samples" to gather each sample's sums, "terms" for those that there are, and "values" for unreduced
-    losses. Losses that are cut alike share one pass; all with as many samples share the same selection of them.
+    losses; `digest` makes less of them block by block. `block` is the size of one in elements, 0 the backend's own. Losses
+    that are cut alike share one pass; all with as many samples share the same selection of them.
     Raises: NotFinite, OutOfDomain, NothingLeft, ShapeMismatch, TooLarge.
     """
     keep_memory()
     tallies = [Tally() for _ in bounds]
     passes: dict[tuple[int, int], list[int]] = {}
-    for number, bound in enumerate(bounds):
-        passes.setdefault((bound.n, elements_of(bound, options)), []).append(number)
-    jobs = 1 if options.backend == "torch" else options.jobs
+    sizes = [elements_of(bound, options) for bound in bounds]
+    for number, (bound, size) in enumerate(zip(bounds, sizes, strict=True)):
+        level = max(sizes) if digest is not None and digest.level and size else size
+        passes.setdefault((bound.n, level), []).append(number)
     for (n, elements), members in passes.items():
         selection.check(n)
         own, peers = [bounds[member] for member in members], [bound for bound in bounds if bound.n == n]
-        work = partial(_fold_block, own, peers, backend, options, selection, keep)
-        for parts in in_lanes(work, list(cuts(n, elements, block=block)), jobs):
-            for member, part in zip(members, parts, strict=True):
-                tallies[member].merge(part)
+        work = partial(_fold_block, own, peers, backend, options, selection, keep, partial(digest, members) if digest else None)
+        take = partial(_take, [tallies[member] for member in members])
+        held: list[list[Tally]] = []
+        with backend.lanes(options.jobs) as jobs:
+            blocks = spans(own, elements, options, block or backend.block)
+            _run(work, blocks, jobs, held.append if backend.late else take, options.cluster)
+        _settle(backend, held)
+        for parts in held:
+            take(parts)
     return tallies
 
 
-def keep_memory() -> None:
-    """Make glibc keep the memory of freed blocks: it raises its thresholds to the largest array that it has given back.
+def _run(work: Any, blocks: Sequence[Any], jobs: int, take: Callable[[Any], None], cluster: str) -> None:
+    if not cluster:
+        in_turn(work, blocks, jobs, take)
+        return
+    from lossctl.cluster import on_cluster  # noqa: PLC0415 - what hardly any run needs
 
-    Without this every temporary array of every block is mapped, faulted in page by page, and unmapped: six times slower.
-    """
-    np.empty((1 << 25) - (1 << 13), np.uint8)
+    on_cluster(work, blocks, take, cluster)
+
+
+def _settle(backend: Backend, held: Sequence[Sequence[Tally]]) -> None:
+    """Make numbers of totals that a device still holds: to wait for them after each block would leave it idle."""
+    backend.settle(totals for tallies in held for tally in tallies for totals in tally.sums.totals.values())
+
+
+def _take(tallies: Sequence[Tally], parts: Sequence[Tally]) -> None:
+    for tally, part in zip(tallies, parts, strict=True):
+        tally.merge(part)
 
 
 def _fold_block(  # noqa: PLR0913, PLR0917 - everything that a block depends on
@@ -101,6 +127,7 @@ def _fold_block(  # noqa: PLR0913, PLR0917 - everything that a block depends on
     options: Options,
     selection: Selection,
     keep: Keep,
+    digest: Callable[[Sequence[Tally]], None] | None,
     span: tuple[int, int],
 ) -> list[Tally]:
     """Fold one block for every loss that is cut this way; a sample that one of its peers cannot use counts for none."""
@@ -110,22 +137,9 @@ def _fold_block(  # noqa: PLR0913, PLR0917 - everything that a block depends on
     with np.errstate(all="ignore"):
         for tally, bound in zip(tallies, bounds, strict=True):
             _add(tally, bound, block, keep)
+        if digest is not None:
+            digest(tallies)
     return tallies
-
-
-def elements_of(bound: Bound, options: Options) -> int:
-    """Elements that a sample counts for when blocks are cut; 0 for a loss read whole, and TooLarge where it would not fit."""
-    if not bound.loss.whole:
-        return max(1, bound.elements)
-    if any(prod(slot.reader.shape) == 0 for slot in bound.slots):
-        message = f"{bound.loss.name} has no samples to work on: an input is empty."
-        raise NothingLeft(message, hint="Give at least one sample.")
-    numbers = 3 * sum(prod(slot.reader.shape) for slot in bound.slots) + (3 * bound.n**2 if bound.loss.pairs else 0)
-    if numbers * 8 > options.max_memory:
-        need, have = numbers / 2**17, options.max_memory / 2**20
-        message = f"{bound.loss.name} couples all {bound.n} samples and needs about {need:,.0f} MiB, more than {have:,.0f} MiB."
-        raise TooLarge(message, hint=f"Allow it with --max-memory {need * 1.1:.0f}, or give fewer samples.")
-    return 0
 
 
 def _add(tally: Tally, bound: Bound, block: Block, keep: Keep) -> None:
@@ -143,7 +157,7 @@ def _add(tally: Tally, bound: Bound, block: Block, keep: Keep) -> None:
     terms = counted(terms, block)
     tally.n += block.kept
     tally.skipped += block.stop - block.start - block.kept
-    totals = {name: total(xp, term) for name, term in terms.items()}
+    totals = {name: block.backend.total(term) for name, term in terms.items()}
     if block.defers(bound) and not all(map(math.isfinite, totals.values())):
         block.inspect(bound)
     for name, found in totals.items():
@@ -212,11 +226,6 @@ def _masked(terms: Arrays, block: Block) -> Arrays:
         message = f"--mask has shape {tuple(mask.shape)} in this block, but the unreduced loss has shape {shape}."
         raise ShapeMismatch(message, hint="A mask has one entry a sample, or the shape that --reduction none gives.")
     return {name: xp.where(mask, term, xp.zeros_like(term)) for name, term in terms.items()}
-
-
-def total(xp: Any, term: Any) -> float:
-    """Sum a term in float64, whatever its type."""
-    return float(xp.sum(term, dtype=xp.float64))
 
 
 def _keep(tally: Tally, terms: Arrays, block: Block, keep: Keep) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from lossctl.spreading import GATES, HOW, INPUT, RESULT, TALK, Count, Word, Words, spread
 from lossctl.spreading import option as _option
 
-__all__ = ["Checking", "Comparing", "Computing", "Gated", "Gating", "Grading", "Identifying", "Reading", "Talk", "spread"]
+__all__ = ["Gated", "Gating", "Reading", "Talk", "spread"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,6 +42,9 @@ class Talk:
     quiet: Annotated[
         int, _option("--quiet", "-q", panel=TALK, count=True, doc="No notes on stderr; -qq also nothing on stdout.")
     ] = 0
+    no_progress: Annotated[bool, _option("--no-progress", panel=TALK, doc="No bar on the terminal while it takes long.")] = (
+        False
+    )
     debug: Annotated[bool, _option("--debug", panel=TALK, doc="Show the traceback of an error.")] = False
     color: Annotated[str, _option("--color", metavar="WHEN", panel=TALK, doc="auto, always or never.")] = "auto"
 
@@ -94,6 +97,9 @@ class Reading(Talk):
     backend: Annotated[
         str, _option("--backend", metavar="NAME", panel=HOW, envvar="LOSSCTL_BACKEND", doc="auto, numpy or torch.")
     ] = "numpy"
+    device: Annotated[
+        str, _option("--device", metavar="DEVICE", panel=HOW, doc="Where torch calculates: cpu, cuda, cuda:N or mps.")
+    ] = ""
     max_memory: Annotated[
         int, _option("--max-memory", panel=HOW, min=1, metavar="MIB", doc="For losses that need all samples at once.")
     ] = 2048
@@ -138,104 +144,12 @@ class Gating(Talk):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Checking(Gating):
-    """What `check` takes."""
-
-    jobs: Annotated[
-        int, _option("--jobs", metavar="N", panel=HOW, min=0, doc="Threads; 0 is one a core. No result depends on it.")
-    ] = 0
-    allow_code: Annotated[bool, _option("--allow-code", panel=HOW, doc="Let a spec name code to import.")] = False
-
-
-@dataclass(frozen=True, eq=False, repr=False)
 class Gated(Gating, Reading):
     """What every command takes that reduces losses and may bound results."""
 
     reduction: Annotated[
         str, _option("--reduction", metavar="HOW", panel=RESULT, doc="mean, sum, none or batchmean, as in torch.")
     ] = "mean"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Computing(Gated):
-    """What `compute` takes."""
-
-    per_sample: Annotated[bool, _option("--per-sample", panel=RESULT, doc="One row a sample.")] = False
-    worst: Annotated[int, _option("--worst", panel=RESULT, min=0, metavar="N", doc="The N samples with the largest loss.")] = 0
-    best: Annotated[int, _option("--best", panel=RESULT, min=0, metavar="N", doc="The N samples with the smallest loss.")] = 0
-    stats: Annotated[bool, _option("--stats", panel=RESULT, doc="Spread of the per-sample losses.")] = False
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Grading(Gated):
-    """What `grad` takes."""
-
-    wrt: Annotated[
-        Words,
-        _option("--wrt", metavar="NAME", panel=INPUT, doc="By which input, or param:NAME; all for every input. Repeatable."),
-    ] = field(default_factory=list)
-    eps: Annotated[
-        float, _option("--eps", metavar="X", panel=RESULT, min=0, doc="Slopes of single losses below X count as saturated.")
-    ] = 1e-6
-    check: Annotated[bool, _option("--check", panel=GATES, doc="Compare with central differences; exit 1 if wrong.")] = False
-    precision: Annotated[
-        Words, _option("--precision", metavar="TYPE", panel=RESULT, doc="What fp16, bf16 or fp32 would lose. Repeatable.")
-    ] = field(default_factory=list)
-    clip_norm: Annotated[
-        float | None, _option("--clip-norm", metavar="X", panel=RESULT, min=0, doc="What clipping to this norm would do.")
-    ] = None
-    clip_value: Annotated[
-        float | None, _option("--clip-value", metavar="X", panel=RESULT, min=0, doc="What clipping each element would do.")
-    ] = None
-    tensorboard: Annotated[
-        str, _option("--tensorboard", metavar="DIR", panel=RESULT, doc="Write histogram and scalars for TensorBoard.")
+    cluster: Annotated[
+        str, _option("--cluster", metavar="ADDRESS", panel=HOW, doc="A Dask scheduler, or local[:N]. No result depends on it.")
     ] = ""
-    step: Annotated[int, _option("--step", metavar="N", panel=RESULT, min=0, doc="The step that TensorBoard shows.")] = 0
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Identifying(Reading):
-    """What `identify` takes."""
-
-    value: Annotated[str, _option("--value", metavar="X", panel=INPUT, doc="The reported number, with all its digits.")] = ""
-    rtol: Annotated[float, _option("--rtol", metavar="X", panel=HOW, min=0, doc="Also match what is this close.")] = 0.0
-    top: Annotated[int, _option("--top", metavar="N", panel=RESULT, min=1, doc="How many candidates to show.")] = 10
-
-    def gated(self) -> Gated:
-        """The same words for reading inputs, as other commands take them."""
-        return Gated(**{one.name: getattr(self, one.name) for one in fields(Reading)})
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Comparing(Gated):
-    """What `compare` takes."""
-
-    target: Annotated[
-        str, _option("--target", "-t", metavar="SOURCE", panel=INPUT, doc="The target; without it the last input is.")
-    ] = ""
-    baseline: Annotated[
-        str, _option("--baseline", metavar="SOURCE", panel=INPUT, doc="What the others are compared with; else the first.")
-    ] = ""
-    cluster_by: Annotated[
-        str, _option("--cluster-by", metavar="COLUMN|SOURCE", panel=HOW, doc="Rows that belong together, such as a user's.")
-    ] = ""
-    order: Annotated[
-        str, _option("--order", metavar="COLUMN|SOURCE", panel=HOW, doc="The order in time; tests by Diebold-Mariano.")
-    ] = ""
-    horizon: Annotated[int, _option("--horizon", metavar="H", panel=HOW, min=1, doc="Steps that forecasts look ahead.")] = 1
-    test: Annotated[str, _option("--test", metavar="TEST", panel=HOW, doc="auto, flip, t, mcnemar, wilcoxon or dm.")] = "auto"
-    correction: Annotated[
-        str, _option("--correction", metavar="HOW", panel=HOW, doc="For several tests: maxt, holm, bh or none.")
-    ] = "maxt"
-    alpha: Annotated[float, _option("--alpha", metavar="X", panel=HOW, doc="The level of tests and intervals.")] = 0.05
-    resamples: Annotated[int, _option("--resamples", metavar="N", panel=HOW, min=99, doc="Random flips of a test.")] = 9_999
-    seed: Annotated[
-        int, _option("--seed", metavar="N", panel=HOW, min=0, envvar="LOSSCTL_SEED", doc="Of flips and resamples.")
-    ] = 0
-    grad: Annotated[bool, _option("--grad", panel=RESULT, doc="The norm of each gradient too, of one prediction.")] = False
-    explain: Annotated[
-        Words, _option("--explain", metavar="COLUMN|SOURCE", panel=RESULT, doc="Which slices carry the difference. Repeatable.")
-    ] = field(default_factory=list)
-    suggest_tol: Annotated[
-        bool, _option("--suggest-tol", panel=RESULT, doc="Predictions are reruns: which difference is mere noise?")
-    ] = False

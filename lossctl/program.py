@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from lossctl.cli import name_of, program
 from lossctl.errors import InputError, LossctlError, TooLarge, UsageError
-from lossctl.guides import app
 from lossctl.printing import Printed
 from lossctl.streams import drop, put, tell_error
 
@@ -38,7 +38,7 @@ def main() -> NoReturn:
 def _run(arguments: list[str]) -> int:
     """Run a command and print what it returns; whatever goes wrong, a person sees a sentence."""
     try:
-        with _only(arguments):
+        with _only(arguments) as app:
             result = app(_protected(arguments), prog_name="lossctl", standalone_mode=False)
         if not isinstance(result, Printed):
             return int(result or 0)
@@ -53,17 +53,17 @@ def _run(arguments: list[str]) -> int:
 
 
 @contextmanager
-def _only(arguments: list[str]) -> Iterator[None]:
-    """Build no command but the one that is asked for: Typer makes every option of each, which costs a quarter of a short run.
+def _only(arguments: list[str]) -> Iterator[typer.Typer]:
+    """The program with no command but the one that is asked for: Typer makes every option of each before it parses a word.
 
     Help, and names that are none, need all of them.
     """
-    every = app.registered_commands
     name = next((word for word in arguments if not word.startswith("-")), "")
-    wanted = [one for one in every if name in {one.name, getattr(one.callback, "__name__", "")}]
-    app.registered_commands = wanted or every
+    app = program(name)
+    every = app.registered_commands
+    app.registered_commands = [one for one in every if name_of(one) == name] or every
     try:
-        yield
+        yield app
     finally:
         app.registered_commands = every
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import BadParameter, LossctlError, UsageError
-from lossctl.gates import KINDS, parse_gate
+from lossctl.gate_words import KINDS, parse_gate
 from lossctl.spec import Given, Options, Spec, parse_losses, parse_params, with_params
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ CHOICES = {
     "dtype": ("f64", "f32", "native"),
 }
 # A variable that the shell found unset must not turn into a run without the option.
-FILLED = ("on", "by", "weights", "mask", "in_format", "against", "summary")
+FILLED = ("on", "by", "weights", "mask", "in_format", "against", "summary", "cluster", "part", "partial", "device")
 JUDGED = ("against", "alpha")
 # One table of samples has one order.
 ORDERS = ("per_sample", "worst", "best")
@@ -34,6 +35,7 @@ def compute_spec(words: Sequence[str], options: Gated, typed: set[str]) -> Spec:
     Raises: UsageError, BadParameter, and what reading a spec file raises.
     """
     _check_choices(options, typed)
+    library = options.backend if "backend" in typed else ""
     judged = {name: getattr(options, name) for name in JUDGED if name in typed}
     if _is_spec(words):
         from lossctl.specfile import read_spec  # noqa: PLC0415 - pydantic and yaml, only for specs
@@ -51,6 +53,7 @@ def compute_spec(words: Sequence[str], options: Gated, typed: set[str]) -> Spec:
     named = {name: Given(text=_from_here(source, spec.folder)) for name, source in pairs}
     gates = spec.gates + tuple(gates_of(options))
     chosen = _overlay(spec.options, options, typed, spec.folder)
+    chosen = replace(chosen, backend=_on_device(chosen, options.device, library)) if options.device else chosen
     _check_order(chosen)
     return replace(spec, inputs={**spec.inputs, **named}, gates=gates, options=chosen, **judged)
 
@@ -58,10 +61,13 @@ def compute_spec(words: Sequence[str], options: Gated, typed: set[str]) -> Spec:
 def _is_spec(words: Sequence[str]) -> bool:
     """Whether the line begins with a spec; a spec names its inputs itself.
 
-    Raises: UsageError for inputs behind it.
+    Raises: UsageError for inputs behind it, and for a spec that is not here.
     """
-    if Path(words[0]).suffix.lower() not in {".yaml", ".yml"}:
+    if Path(words[0]).suffix.lower() not in {".yaml", ".yml"} or "=@" in words[0]:
         return False
+    if "://" in words[0]:
+        message = f"The spec '{words[0]}' is an address, and a spec is a file here."
+        raise UsageError(message, hint="Copy it here first; the inputs that it names may be addresses.")
     if len(words) > 1:
         message = f"The spec '{words[0]}' names its inputs itself, and '{words[1]}' stands behind it."
         raise UsageError(message, hint=f"To replace an input, write -i NAME={words[1]}.")
@@ -102,21 +108,52 @@ def _overlay(base: Options, typed_options: Gated, typed: set[str], folder: str) 
             changes[name] = Given(text=_from_here(source, folder)) if source else None
     if "ignore" in changes:
         changes["ignore"] = tuple(code.upper() for code in changes["ignore"])
+    if "part" in changes:
+        changes["part"] = share_of(changes["part"])
     if "max_memory" in changes:
         changes["max_memory"] = changes["max_memory"] << 20
     if not folder:
         changes["allow_code"] = True
-    settled = replace(base, **changes)
-    # The signature says which backend computed, not that it was left open.
-    return replace(settled, backend="numpy") if settled.backend == "auto" else settled
+    return replace(base, **changes)
+
+
+def _on_device(options: Options, device: str, library: str) -> str:
+    """The backend that `--device` means, beside a library that was typed or none.
+
+    Raises: BadParameter, UsageError.
+    """
+    from lossctl.backends import placed  # noqa: PLC0415 - imports NumPy, which a wrong word should not wait for
+
+    if options.cluster:
+        message = f"--device {device} is this machine's, and --cluster computes on others."
+        raise UsageError(message, hint="Leave out one of them.")
+    return placed(device, library or "torch", options.dtype)
+
+
+def share_of(text: str) -> tuple[int, int]:
+    """Read `--part K/N`; nothing is all there is.
+
+    Raises: UsageError.
+    """
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text or "1/1")
+    number, parts = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= number <= parts:
+        message = f"--part takes K/N with K from 1 to N, not '{text}'."
+        raise UsageError(message, hint="The third of eight shares is --part 3/8.")
+    return number, parts
 
 
 def _from_here(source: str, folder: str) -> str:
     """A source that was typed, so that a spec in `folder` means the same by it."""
     if folder in {"", "."}:
         return source
-    from lossctl.files.source import STDIN, locate  # noqa: PLC0415 - imports NumPy, which a wrong word should not wait for
+    # Imports NumPy, which a wrong word should not wait for.
+    from lossctl.files.address import is_address, local  # noqa: PLC0415
+    from lossctl.files.source import STDIN, locate  # noqa: PLC0415
 
+    if is_address(source):
+        return source
+    source = local(source)
     try:
         found = locate(source)
     except LossctlError:
@@ -143,10 +180,14 @@ def _pairs(items: Iterable[str], flag: str, form: str) -> Iterable[tuple[str, st
 
 
 def check_overwriting(spec: Spec, outputs: Iterable[str]) -> None:
-    """Refuse to write a result over a file that it is computed from.
+    """Refuse to write a result over a file that it is computed from, and to an address.
 
     Raises: UsageError.
     """
+    outputs = list(outputs)
+    if address := next((path for path in outputs if "://" in path), None):
+        message = f"-o {address.partition('?')[0]} is an address, and results are written to files."
+        raise UsageError(message, hint="Write a file, and copy it there.")
     targets = {Path(path).resolve(): path for path in outputs}
     for path in _read(spec) if targets else ():
         if path.resolve() in targets:
@@ -155,8 +196,11 @@ def check_overwriting(spec: Spec, outputs: Iterable[str]) -> None:
 
 
 def _read(spec: Spec) -> Iterable[Path]:
-    """Every file that a spec reads and that is there."""
-    from lossctl.files.source import locate  # noqa: PLC0415 - imports NumPy, which a wrong word should not wait for
+    """Every file here that a spec reads and that is there; nothing is asked of an address."""
+    # Imports NumPy, which a wrong word should not wait for.
+    from lossctl.files.address import is_address  # noqa: PLC0415
+    from lossctl.files.folders import expanded  # noqa: PLC0415
+    from lossctl.files.source import locate  # noqa: PLC0415
 
     options = spec.options
     if spec.against:
@@ -167,7 +211,8 @@ def _read(spec: Spec) -> Iterable[Path]:
     words = [value[1:] for loss in losses for value in loss.params.values() if str(value).startswith("@")]
     for text in [options.by, *words, *(one.text for one in given if one and not one.inline)]:
         try:
-            yield from (Path(spec.folder, path) for path in locate(text, spec.folder).paths)
+            found = expanded(locate("" if is_address(text) else text, spec.folder), spec.folder, options.in_format)
+            yield from (Path(spec.folder, path) for path in found.paths)
         except LossctlError:
             continue
 

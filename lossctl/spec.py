@@ -86,6 +86,8 @@ class Options:
     backend: str = "numpy"
     max_memory: int = 2 << 30
     jobs: int = 0
+    cluster: str = ""
+    part: tuple[int, int] = (1, 1)
     in_format: str = ""
     on: str = ""
     by: str = ""

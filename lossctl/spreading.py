@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from lossctl.progress import progress
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -39,7 +41,8 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
         typed = {name for name in given if getattr(ctx.get_parameter_source(name), "name", "") != "DEFAULT"}
         given = {name: _unprotected(value) for name, value in given.items()}
         chosen = {name: given.pop(name) for name in words}
-        return command(**given, **{options: kind(**chosen), "typed": typed})
+        with progress(quiet=bool(chosen.get("quiet") or chosen.get("no_progress"))):
+            return command(**given, **{options: kind(**chosen), "typed": typed})
 
     plain = inspect.signature(command).parameters
     parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]

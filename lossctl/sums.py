@@ -11,6 +11,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 SMALLER = 2.0**-64
+# So many totals are kept as they are; more are put into a few that have the same exact sum.
+KEPT = 64
+# Totals beyond this might overflow on the way, and are left as they are.
+LARGEST = 2.0**960
 
 
 def exact_sum(totals: list[float]) -> float:
@@ -24,9 +28,31 @@ def exact_sum(totals: list[float]) -> float:
         return math.nan
 
 
+def shortened(totals: list[float]) -> list[float]:
+    """A few floats whose exact sum is that of all `totals`; these themselves where some are too large.
+
+    Source: Shewchuk 1997, doi:10.1007/PL00009321, as in `math.fsum`.
+    """
+    if not all(-LARGEST < total < LARGEST for total in totals):
+        endless = [total for total in totals if not math.isfinite(total)]
+        return [sum(endless)] if endless else totals
+    parts: list[float] = []
+    for total in totals:
+        rest, place = total, 0
+        for part in parts:
+            large, small = (rest, part) if abs(rest) >= abs(part) else (part, rest)
+            rest = large + small
+            error = small - (rest - large)
+            if error:
+                parts[place] = error
+                place += 1
+        parts[place:] = [rest]
+    return parts
+
+
 @dataclass
 class Sums:
-    """Block totals by term name."""
+    """Block totals by term name, in few numbers whatever the number of blocks."""
 
     totals: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
@@ -37,7 +63,10 @@ class Sums:
     def merge(self, other: Sums) -> None:
         """Take in another part's block totals."""
         for name, totals in other.totals.items():
-            self.totals[name].extend(totals)
+            own = self.totals[name]
+            own.extend(totals)
+            if len(own) > KEPT:
+                own[:] = shortened(own)
 
     def finish(self) -> dict[str, float]:
         """Return each term's exact sum."""

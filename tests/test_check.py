@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from lossctl.errors import BadParameter, MissingFile, UsageError
-from lossctl.guides import app
+from lossctl.cli import program
 
 N = 400
 
@@ -24,7 +24,7 @@ def run(tmp_path, monkeypatch):
     np.save("target.npy", target)
 
     def lossctl(line, *more):
-        printed = app([*line.split(), *more, "-f", "json", "-q"], prog_name="lossctl", standalone_mode=False)
+        printed = program()([*line.split(), *more, "-f", "json", "-q"], prog_name="lossctl", standalone_mode=False)
         return json.loads(printed.text)["checks"], printed.error
 
     return lossctl

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lossctl.errors import BadSpec, MissingFile
-from lossctl.guides import app
+from lossctl.cli import program
 from lossctl.spec import Gate
 from lossctl.specfile import read_spec, read_suite
 
@@ -30,7 +30,7 @@ def run(tmp_path, monkeypatch):
     (tmp_path / "nan.json").write_text("[null]")
 
     def check(*words):
-        printed = app(["check", *words, "-f", "json", "-q"], prog_name="lossctl", standalone_mode=False)
+        printed = program()(["check", *words, "-f", "json", "-q"], prog_name="lossctl", standalone_mode=False)
         return json.loads(printed.text), printed.error
 
     return check
@@ -102,7 +102,7 @@ def test_gates_that_are_typed_come_on_top(run):
 
 def test_a_spec_names_its_baseline(run, tmp_path):
     (tmp_path / "sub").mkdir()
-    app(["compute", "good.yaml", "--per-sample", "-o", "sub/base.json", "-qq"], standalone_mode=False)
+    program()(["compute", "good.yaml", "--per-sample", "-o", "sub/base.json", "-qq"], standalone_mode=False)
     gates = "[{key: mse, max_rel: 2%}, {key: mse, max_abs: 0.5, require: noninf}, {require: sig}, {key: mse, max: 1}]"
     text = f"{HEAD}per_sample: true\nagainst: base.json\nalpha: 0.1\ngates: {gates}\n"
     (tmp_path / "sub" / "spec.yaml").write_text(text)

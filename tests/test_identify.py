@@ -18,7 +18,7 @@ from lossctl.errors import BadParameter, Undecided, UsageError
 from lossctl.identification.ranking import Candidate, rank
 from lossctl.identification.reductions import Reduced
 from lossctl.identification.reported import read_reported
-from lossctl.options import Identifying
+from lossctl.cli.identifying import Identifying
 from lossctl.request import compute_spec
 
 IDS = [f"{kind}: {loss} {', '.join(departs)}" for kind, loss, departs, _ in PLANTED]
@@ -55,7 +55,7 @@ def test_a_number_of_all_digits_comes_first(kind, loss, departs, value, tmp_path
 
 
 def test_the_command_of_a_candidate_gives_its_value(tmp_path, monkeypatch):
-    from lossctl.guides import app
+    from lossctl.cli import program
 
     monkeypatch.chdir(tmp_path)
     seen = set()
@@ -65,7 +65,7 @@ def test_the_command_of_a_candidate_gives_its_value(tmp_path, monkeypatch):
         if first["command"] and first["command"] not in seen:
             seen.add(first["command"])
             words = shlex.split(first["command"])[1:]
-            printed = CliRunner().invoke(app, [*words, "-f", "json"], standalone_mode=False).return_value
+            printed = CliRunner().invoke(program(), [*words, "-f", "json"], standalone_mode=False).return_value
             (result,) = json.loads(printed.text)["results"]
             assert result["value"] == pytest.approx(first["value"], rel=1e-12)
     assert len(seen) > 12

@@ -8,7 +8,7 @@ from lossctl.binding import scalars
 from lossctl.commands.listing import look_up, understand
 from lossctl.errors import UnknownName
 from lossctl.frameworks import FRAMEWORKS, PREFIXES
-from lossctl.guides import app
+from lossctl.cli import program
 from lossctl.losses import LOSSES, catalogue
 from lossctl.names import AMBIGUOUS
 from lossctl.spec import parse_losses
@@ -69,7 +69,7 @@ def test_every_loss_is_found_under_every_alias():
 
 def test_focal_takes_its_form_from_the_shapes(capsys):
     def value(*words):
-        printed = app(["compute", *words, "-f", "json"], prog_name="lossctl", standalone_mode=False)
+        printed = program()(["compute", *words, "-f", "json"], prog_name="lossctl", standalone_mode=False)
         return json.loads(printed.text)["results"][0]
 
     many = value("focal", "[[1,2,3],[1,0,0]]", "[2,0]")
@@ -79,8 +79,8 @@ def test_focal_takes_its_form_from_the_shapes(capsys):
 
 
 def test_list_from_a_framework():
-    printed = app(["list", "--from", "Keras", "--json"], prog_name="lossctl", standalone_mode=False)
+    printed = program()(["list", "--from", "Keras", "--json"], prog_name="lossctl", standalone_mode=False)
     names = {row["theirs"]: row["ours"] for row in json.loads(printed.text)["names"]}
     assert names["Huber"] == "huber"
     with pytest.raises(UnknownName, match="no framework 'kears'"):
-        app(["list", "--from", "kears"], prog_name="lossctl", standalone_mode=False)
+        program()(["list", "--from", "kears"], prog_name="lossctl", standalone_mode=False)

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lossctl.errors import InputError
 from lossctl.gradient.profile import Profile, look
-from lossctl.guides import app
+from lossctl.cli import program
 from lossctl.tensorboard import Span, check_board, histogram, write_board
 
 NO_TENSORBOARD = "import sys; sys.modules['tensorboard'] = None"
@@ -20,7 +20,7 @@ FIGURES = ("norm", "mean", "max", "zeros", "saturated", "top_1_percent", "not_fi
 
 def grad(argv):
     """Run it in this process and in this folder; return what it has to print."""
-    return app(["grad", *argv.split()], prog_name="lossctl", standalone_mode=False).text
+    return program()(["grad", *argv.split()], prog_name="lossctl", standalone_mode=False).text
 
 
 def process(folder, argv, prelude="", code=0):

@@ -7,7 +7,7 @@ import pytest
 
 from lossctl.advice import TRAPS
 from lossctl.errors import GateFailed, UnknownName
-from lossctl.guides import app
+from lossctl.cli import program
 
 RNG = np.random.default_rng(0)
 PROBS = RNG.uniform(0.05, 0.95, 20).round(3).tolist()
@@ -68,7 +68,7 @@ def argv(words):
 
 def run(words, *more):
     """Run a command line in this process; return its document and the error that it ends with."""
-    printed = app([*argv(words), *more], prog_name="lossctl", standalone_mode=False)
+    printed = program()([*argv(words), *more], prog_name="lossctl", standalone_mode=False)
     return json.loads(printed.text), printed.error
 
 
@@ -108,7 +108,7 @@ def test_a_code_to_ignore_must_exist():
 
 @pytest.mark.parametrize("code", sorted(TRAPS))
 def test_info_explains_every_code(code):
-    printed = app(["info", code.lower(), "-f", "json"], prog_name="lossctl", standalone_mode=False)
+    printed = program()(["info", code.lower(), "-f", "json"], prog_name="lossctl", standalone_mode=False)
     page = json.loads(printed.text)
     assert page["code"] == code
     assert len(page["why"]) > 80
@@ -127,5 +127,5 @@ def test_a_term_that_dominates_a_sum(tmp_path):
         "terms:\n"
         + "".join(f"  - {{name: {n}, loss: l1, inputs: {{pred: [{v}], target: [0]}}}}\n" for n, v in (("a", 99), ("b", 1)))
     )
-    printed = app(["compute", str(spec), "-f", "json"], prog_name="lossctl", standalone_mode=False)
+    printed = program()(["compute", str(spec), "-f", "json"], prog_name="lossctl", standalone_mode=False)
     assert codes(json.loads(printed.text)) == ["L041"]

@@ -13,7 +13,7 @@ from lossctl.advice.arrange import scattered, string_ranks
 from lossctl.advice.sight import look_at
 from lossctl.binding import bind, scalars
 from lossctl.blocks import Memory
-from lossctl.guides import app
+from lossctl.cli import program
 from lossctl.losses import LOSSES
 from lossctl.spec import Options
 
@@ -64,7 +64,7 @@ def message(loss, pred, target, **more):
 
 def run(argv):
     """Run lossctl in this process; return its document."""
-    return json.loads(app([*shlex.split(argv), "-f", "json"], prog_name="lossctl", standalone_mode=False).text)
+    return json.loads(program()([*shlex.split(argv), "-f", "json"], prog_name="lossctl", standalone_mode=False).text)
 
 
 def obeyed(proposed, folder):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lossctl.blocks import dear
 from lossctl.engine import reduced
 from lossctl.errors import LossctlError
 from lossctl.fold import unreduced
@@ -31,6 +32,8 @@ ROWS = 20_000
 # So many numbers an array cost a wide loss, such as cross_entropy, under a millisecond a pairing.
 NUMBERS = 1 << 16
 PIECES = 20
+# What is read in few places where each costs far more than its bytes.
+FEW = 3
 SHORTEST = 10
 GOLDEN = 0.6180339887498949
 
@@ -111,12 +114,17 @@ def rows_of(sight: Sight) -> Rows | None:
         return None
     if n <= count:
         return Rows(sight.bound, sight.options, np.arange(1, n - 1), everything=True)
-    pieces = min(PIECES, max(1, count // SHORTEST))
+    pieces = min(FEW if is_dear(sight.bound) else PIECES, max(1, count // SHORTEST))
     length = min(count, n - 2) // pieces
     # They lie at least `length` apart, since all together are no longer than the data.
     starts = np.linspace(1, n - 1 - length, pieces).astype(np.int64)
     index = (starts[:, None] + np.arange(length)).ravel()
     return Rows(sight.bound, sight.options, index, everything=False)
+
+
+def is_dear(bound: Bound) -> bool:
+    """Whether single rows of some input cost far more than their bytes."""
+    return any(slot.axis is not None and dear(slot.reader) for slot in bound.slots)
 
 
 def of_target(slot: Slot) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lossctl.advice.arrange import Tried, of_target, rows_of, string_ranks, tried
+from lossctl.advice.arrange import Tried, is_dear, of_target, rows_of, string_ranks, tried
 from lossctl.advice.remedy import again, joined_by, rewritten
 from lossctl.advice.sight import ENOUGH, Sight, trap
 from lossctl.errors import LossctlError
@@ -95,6 +95,9 @@ def _shifts(rows: Rows) -> Iterator[Pairing]:
 def _orders(rows: Rows) -> Iterator[Pairing]:
     index, n = rows.index, rows.bound.n
     yield Pairing("reversed", "the predictions fit the targets in reverse order", index, n - 1 - index)
+    if not rows.everything and is_dear(rows.bound):
+        # The rest asks for rows that lie anywhere.
+        return
     for first in (0, 1):
         ranks = string_ranks(index + first, n + first) - first
         says = f"are in the string order of numbers from {first} ({'' if first else '0, '}1, 10, 100, …, 2, …)"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lossctl.report import Report
 
 # Options that change no number that a result holds.
-SILENT = {"min_coverage", "max_memory", "jobs", "allow_code", "ignore", "strict"}
+SILENT = {"min_coverage", "max_memory", "jobs", "cluster", "allow_code", "ignore", "strict"}
 
 
 def request_of(spec: Spec) -> dict[str, Any]:
@@ -36,8 +36,17 @@ def request_of(spec: Spec) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Given):
-        return {"value": value.value} if value.inline else {"source": value.text}
+        return {"value": value.value} if value.inline else {"source": _said(value.text)}
     return [*value] if isinstance(value, tuple) else value
+
+
+def _said(source: str) -> str:
+    """A source that may stand in a file that is passed on: an address without password and query."""
+    if "://" not in source:
+        return source
+    from lossctl.files.address import shown_source
+
+    return shown_source(source)
 
 
 def _loss(loss: LossSpec) -> dict[str, Any]:

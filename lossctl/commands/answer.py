@@ -33,6 +33,7 @@ SILENT = {
     "min_coverage",
     "max_memory",
     "jobs",
+    "cluster",
     "in_format",
     "allow_code",
     "ignore",

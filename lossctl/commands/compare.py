@@ -6,20 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from lossctl.backends import BACKENDS
 from lossctl.commands.again import with_request
 from lossctl.commands.answer import Answer
-from lossctl.commands.compare_answer import Compared, report
-from lossctl.commands.compare_extras import explanations, with_tolerances
+from lossctl.commands.backing import settled
+from lossctl.commands.compare_answer import report
+from lossctl.commands.compare_extras import with_tolerances
+from lossctl.commands.compare_pairs import compared_of, reruns
 from lossctl.commands.judging import judged
 from lossctl.commands.opening import inputs_of, prepare_all
 from lossctl.commands.warn import warnings
-from lossctl.comparison.judging import judge
-from lossctl.comparison.measured import measure
-from lossctl.comparison.naming import names
-from lossctl.comparison.testing import TESTS, Pair, Rules, check_rules
+from lossctl.comparison.testing import TESTS, Rules, check_rules
 from lossctl.engine import Outcome
 from lossctl.errors import BadParameter, NoSuchReduction, UsageError, near
 from lossctl.spec import Given
@@ -29,10 +25,10 @@ from lossctl.statistics.multiple import CORRECTIONS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from lossctl.cli.comparing import Comparing
     from lossctl.commands.opening import Prepared
     from lossctl.comparison.measured import Measured
     from lossctl.errors import LossctlError
-    from lossctl.options import Comparing
     from lossctl.report import Report
     from lossctl.spec import Spec
 
@@ -152,9 +148,10 @@ def _run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: bo
         return run_losses(spec, wanted, say, document=document)
     systems = [replace(spec, positional=(Given(text=pred), Given(text=wanted.target))) for pred in wanted.systems]
     prepared = prepare_all(systems, say)
-    measured = _measured(spec, prepared)
+    spec = settled(spec, [bound for one in prepared for bound in one.bounds], say)
+    compared = reruns(spec, wanted, prepared) if wanted.suggest_tol else compared_of(spec, wanted, prepared, say)
+    measured = compared.measured
     answers = [_answer(spec, one, row) for one, row in zip(prepared, measured, strict=True)]
-    compared = _reruns(wanted, prepared, measured) if wanted.suggest_tol else _compared(wanted, prepared, measured)
     warned = list(dict.fromkeys(one for answer in answers for one in warnings(answer, say)))
     inputs = inputs_of(prepared[0].opened) if document or spec.against else []
     found = report(answers, compared, (), inputs, warned)
@@ -165,15 +162,6 @@ def _run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: bo
     return judged(found, spec, compared.values(), _coverage(measured), warned)
 
 
-def _measured(spec: Spec, prepared: Sequence[Prepared]) -> list[list[Measured]]:
-    """One row of losses a system, from one pass over everything."""
-    bounds = [bound for one in prepared for bound in one.bounds]
-    backend = BACKENDS.get(spec.options.backend)()
-    found = measure(bounds, backend, spec.options, prepared[0].selection, within=spec.options.max_memory)
-    width = len(prepared[0].bounds)
-    return [found[start : start + width] for start in range(0, len(found), width)]
-
-
 def _answer(spec: Spec, prepared: Prepared, row: Sequence[Measured]) -> Answer:
     outcomes = [Outcome(one.value, one.n, one.skipped) for one in row]
     return Answer(spec, prepared.asked, prepared.bounds, outcomes, (), prepared.opened.ids)
@@ -181,51 +169,3 @@ def _answer(spec: Spec, prepared: Prepared, row: Sequence[Measured]) -> Answer:
 
 def _coverage(measured: Sequence[Sequence[Measured]]) -> float:
     return min(Outcome(one.value, one.n, one.skipped).coverage for row in measured for one in row)
-
-
-def _reruns(wanted: Wanted, prepared: Sequence[Prepared], measured: Sequence[Sequence[Measured]]) -> Compared:
-    """Values of reruns, of which none is tested against another."""
-    return Compared(names(wanted.systems), [one.label for one in prepared[0].asked], measured, {}, wanted.rules)
-
-
-def _compared(wanted: Wanted, prepared: Sequence[Prepared], measured: Sequence[Sequence[Measured]]) -> Compared:
-    """Judge every system against the first under every loss, over all samples and by group."""
-    first, rules = prepared[0], wanted.rules
-    rows = _rows(measured)
-    if rows is not None and wanted.order:
-        order = np.argsort(first.times(wanted.order)[rows], kind="stable")
-        measured, rows = [[one.ordered(order) for one in row] for row in measured], rows[order]
-    if rows is not None and wanted.cluster_by:
-        rules = replace(rules, clusters=first.codes(wanted.cluster_by).codes[rows])
-    judged = {"": judge(_pairs(measured), rules)}
-    for name, chosen in _slices(first, rows):
-        part = [[one.subset(chosen, rules.reduction) for one in row] for row in measured]
-        judged[name] = judge(_pairs(part), rules.subset(chosen))
-    labels = [one.label for one in first.asked]
-    compared = Compared(names(wanted.systems), labels, measured, judged, rules)
-    return replace(compared, explained=explanations(wanted.explain, first, compared, rows)) if wanted.explain else compared
-
-
-def _rows(measured: Sequence[Sequence[Measured]]) -> Any:
-    """The numbers of the samples that are tested; None where no loss can be told apart by sample."""
-    return next((one.rows for row in measured for one in row if one.terms is not None), None)
-
-
-def _pairs(measured: Sequence[Sequence[Measured]]) -> list[Pair]:
-    base, *others = measured
-    return [Pair(j, i, base[j], row[j]) for j in range(len(base)) for i, row in enumerate(others, 1)]
-
-
-def _slices(prepared: Prepared, rows: Any) -> list[tuple[str, Any]]:
-    """Which samples are in each group of `--by`.
-
-    Raises: UsageError for a loss that couples samples.
-    """
-    if prepared.groups is None:
-        return []
-    whole = [bound.loss.name for bound in prepared.bounds if bound.loss.whole]
-    if whole or rows is None:
-        message = f"{(whole or [prepared.bounds[0].loss.name])[0]} couples all samples, so that it has no value by group."
-        raise UsageError(message, hint="Leave out --by, or give it one group's samples.")
-    codes = prepared.groups.codes[rows]
-    return [(name, codes == code) for code, name in enumerate(prepared.groups.names) if (codes == code).any()]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lossctl.backends import BACKENDS
 from lossctl.commands.answer import Answer, report
+from lossctl.commands.backing import settled
 from lossctl.commands.judging import judged
 from lossctl.commands.opening import inputs_of, prepare
 from lossctl.commands.warn import warnings
@@ -32,9 +33,10 @@ def run(spec: Spec, say: Callable[[str], None], *, document: bool) -> tuple[Repo
     Returns the report, and the error to exit with if a gate failed or could not be decided.
     """
     prepared = prepare(spec, say)
+    spec = settled(spec, prepared.bounds, say)
     asked, bounds = prepared.asked, prepared.bounds
     _check_rows(bounds, spec.options)
-    selection, groups = _grouped(prepared)
+    selection, groups = grouped(prepared)
     outcomes = evaluate(bounds, BACKENDS.get(spec.options.backend)(), spec.options, selection)
     answer = Answer(spec, asked, bounds, outcomes, groups, prepared.opened.ids, selection.groups)
     _say_skipped(answer, say)
@@ -46,7 +48,7 @@ def run(spec: Spec, say: Callable[[str], None], *, document: bool) -> tuple[Repo
     return judged(report(answer, (), inputs, found), spec, answer.values(), coverage, found)
 
 
-def _grouped(prepared: Prepared) -> tuple[Selection, Sequence[str]]:
+def grouped(prepared: Prepared) -> tuple[Selection, Sequence[str]]:
     """The selection with its groups.
 
     Raises: UsageError for a loss that couples samples.
@@ -65,10 +67,12 @@ def _check_rows(bounds: Sequence[Bound], options: Options) -> None:
 
     Raises: TooLarge.
     """
-    rows = sum(bound.n for bound in bounds) if options.per_sample else 0
+    most = options.worst or options.best
+    rows = sum(min(bound.n, most) if most else bound.n for bound in bounds) if options.per_sample or most else 0
     if rows * ROW > options.max_memory:
         need = rows * ROW / 2**20
-        message = f"--per-sample would make {rows:,} rows and need about {need:,.0f} MiB."
+        name = "worst" if options.worst else "best" if options.best else "per-sample"
+        message = f"--{name} would make {rows:,} rows and need about {need:,.0f} MiB."
         raise TooLarge(message, hint=f"Use --worst 100 or --stats, or allow it with --max-memory {need * 1.1:.0f}.")
 
 

@@ -16,10 +16,10 @@ from lossctl.report import Report
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from lossctl.cli.diagnosing import Diagnosing
     from lossctl.diagnosis.finding import Finding
     from lossctl.diagnosis.history import History
     from lossctl.errors import LossctlError
-    from lossctl.looking_options import Diagnosing
 
 ANY = "any"
 COLUMNS = ("code", "severity", "finding", "from", "to", "value", "evidence")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "lossctl identify --value 0.3655 PRED TARGET"
 # What compute has and what would change nothing here.
-NOT_HERE = ("by", "strict", "ignore", "min_coverage", "backend")
+NOT_HERE = ("by", "strict", "ignore", "min_coverage", "backend", "device")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from lossctl.commands.sets import Readers, fitting
 from lossctl.engine import evaluate
 from lossctl.errors import LossctlError, ShapeMismatch, UnknownKey
 from lossctl.files import Files
+from lossctl.files.codes import numbered, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -71,10 +72,13 @@ def _is_input(one: Asked, name: str) -> bool:
 
 @dataclass(frozen=True)
 class Groups:
-    """What samples are grouped by: the names of the groups in sorted order, and the number of each sample's."""
+    """What samples are grouped by: the names of the groups in sorted order, and the number of each sample's.
+
+    Where there are very many samples, the numbers lie in a file, and `codes` gives those that are asked for.
+    """
 
     names: Sequence[str]
-    codes: NumPyArray
+    codes: Any
 
 
 @dataclass(frozen=True)
@@ -98,8 +102,8 @@ class Prepared:
         try:
             names = names.astype(np.float64)
         except ValueError:
-            return found.codes
-        return names[found.codes]
+            return np.asarray(found.codes[:])
+        return np.asarray(names[found.codes[:]])
 
 
 def prepare(spec: Spec, say: Callable[[str], None]) -> Prepared:
@@ -116,7 +120,9 @@ def prepare_all(specs: Sequence[Spec], say: Callable[[str], None]) -> list[Prepa
     A member of a set of losses that does not fit the inputs of one request is left out of all.
     """
     options = specs[0].options
-    opened = Opened(Files(folder=specs[0].folder, in_format=options.in_format, say=say), options, {})
+    opened = Opened(
+        Files(folder=specs[0].folder, in_format=options.in_format, say=say, max_memory=options.max_memory), options, {}
+    )
     asked = [resolve(spec) for spec in specs]
     if options.on:
         opened.join([one for each in asked for one in each])
@@ -154,12 +160,13 @@ def _groups_by(column: str, opened: Opened, asked: Sequence[Asked]) -> Groups:
     inputs = [given for name, given in asked[0].given.items() if _is_input(asked[0], name)]
     for beside in inputs:
         try:
+            if not opened.options.on:
+                return Groups(*opened.files.groups(column, beside))
             labels = opened.files.labels(column, beside, opened.options.on, inputs[0])
         except UnknownKey as error:
             refused.append(error)
             continue
-        names, codes = np.unique(np.asarray(labels), return_inverse=True)
-        return Groups(names.tolist(), codes)
+        return Groups(*numbered([told_apart(labels)]))
     raise refused[0]
 
 

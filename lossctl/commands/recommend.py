@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lossctl.blocks import Reader
+    from lossctl.cli.recommending import Recommending
     from lossctl.report import Report
-    from lossctl.wishes import Recommending
 
 MERMAID = "mermaid"
 # A prediction and a target.

@@ -20,5 +20,9 @@ def run(what: str) -> str:
         from lossctl.specfile import spec_schema
 
         return json.dumps(spec_schema(), indent=2) + "\n"
+    if what == "partial":
+        from lossctl.commands.partial_file import schema
+
+        return schema()
     message = f"There is no schema '{what}'."
-    raise UnknownName(message, hint=near(what, ["result", "spec"], "schemas"))
+    raise UnknownName(message, hint=near(what, ["partial", "result", "spec"], "schemas"))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from lossctl.calls import torch_of
 from lossctl.commands.asked import by_shape, resolve
-from lossctl.commands.progress import progress
 from lossctl.commands.trial_answer import Tried, report
 from lossctl.commands.trial_data import read
 from lossctl.errors import BadParameter, LossctlError, UsageError, near
@@ -19,17 +18,18 @@ from lossctl.training.running import MODELS, Budget
 from lossctl.training.scores import ERRORS, scores_of
 from lossctl.training.tasks import BINARY, CLASSES, LABELS, REGRESSION, understand
 from lossctl.training.trial import Plan, hold
+from lossctl.watch import watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from lossctl.cli.training import Training
     from lossctl.commands.asked import Asked
     from lossctl.commands.trial_data import Read
     from lossctl.report import Report
     from lossctl.training.candidates import Candidate
     from lossctl.training.data import Data
     from lossctl.training.trial import Trained
-    from lossctl.trial_options import Training
 
 USUAL = {
     REGRESSION: "mse,l1,huber",
@@ -54,8 +54,8 @@ def run(features: str, target: str, options: Training, say: Callable[[str], None
     _tell(data, found, options, say)
     candidates, left = _candidates(options, data, found, say)
     plan = Plan(_budget(options, data), options.seeds, scores, options.tune)
-    with progress(plan.steps(len(candidates)), quiet=options.quiet > 0) as tick:
-        trained = hold(candidates, data, plan, tick)
+    watch().begin("training", plan.steps(len(candidates)))
+    trained = hold(candidates, data, plan, watch().step)
     _say_diverged(trained, say)
     if len(trained) > 1:
         what = ERRORS[task.name][1]

@@ -75,7 +75,7 @@ def _same_input(saved: Mapping[str, Any], folder: str) -> Fact:
         raise UsageError(message, hint="Save it to a file, and compute from that.")
     check = f"{saved['role']} {path}" if path else f"{saved['role']} in place"
     file = Path(folder, path) if path else None
-    if file is None or any(sign in path for sign in "*?[") or "://" in path:
+    if file is None or file.is_dir() or any(sign in path for sign in "*?[") or "://" in path:
         # The hash of what was written in place, or put together of many files, is compared once it is computed again.
         return Fact(check, right="compared with the numbers")
     if not file.is_file():

@@ -6,13 +6,14 @@ which the weights are drawn along with the values.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.statistics.intervals import bootstrap_mean, bootstrap_sums, interval
+from lossctl.statistics.intervals import FEW, SKEWED, bootstrap_mean, bootstrap_sums, interval
 from lossctl.statistics.paired import LARGE, diebold_mariano
 from lossctl.statistics.power import detectable
 from lossctl.statistics.special import t_upper
@@ -112,6 +113,17 @@ def _estimate(drawn: Bootstrap, column: int, rules: Rules) -> Estimate:
     low, high, low_wide, high_wide = (float(end[0]) for end in (narrow.low, narrow.high, wide.low, wide.high))
     least = error * _least(drawn.units, rules.alpha)
     return Estimate(method, low, high, low_wide, high_wide, error, drawn.units, least, drawn.small, bool(one.skewed[0]))
+
+
+def by_t(difference: float, error: float, skewness: float, units: int, alpha: float) -> Estimate:
+    """The estimate of Student's t, for units of which no sample is held."""
+    ends = []
+    for tail in (alpha / 2, alpha):
+        reach = t_upper(tail, units - 1) * error if units > 1 else math.nan
+        ends += [difference - reach, difference + reach]
+    low, high, low_wide, high_wide = ends
+    skewed = abs(skewness) > SKEWED
+    return Estimate("t", low, high, low_wide, high_wide, error, units, error * _least(units, alpha), units < FEW, skewed)
 
 
 def _in_time(pair: Pair, rules: Rules) -> Estimate:

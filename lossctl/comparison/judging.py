@@ -78,17 +78,19 @@ def judge(pairs: Sequence[Pair], rules: Rules) -> list[Judged]:
     able = [pair for pair in pairs if not pair.why]
     tests = dict(zip(map(id, able), p_values(able, rules), strict=True))
     found = dict(zip(map(id, able), estimate(able, rules), strict=True))
+    same = {id(pair): bool(np.array_equal(pair.base.terms, pair.other.terms)) for pair in able}  # type: ignore[arg-type]
     return [
-        Judged(pair, verdict="not tested", why=pair.why) if pair.why else _judged(pair, found[id(pair)], tests[id(pair)], rules)
+        Judged(pair, verdict="not tested", why=pair.why)
+        if pair.why
+        else _counted(judged(pair, found[id(pair)], tests[id(pair)], rules, same=same[id(pair)]))
         for pair in pairs
     ]
 
 
-def _judged(pair: Pair, found: Estimate, tested: Tested, rules: Rules) -> Judged:
-    """Put a p-value into a verdict, and see whether another seed would change it."""
-    same = bool(np.array_equal(pair.base.terms, pair.other.terms))  # type: ignore[arg-type]
+def judged(pair: Pair, found: Estimate, tested: Tested, rules: Rules, *, same: bool) -> Judged:
+    """Put a p-value into a verdict, and see whether another seed would change it; `same` says that no sample differs."""
     word, other = (verdict(pair.difference, p, rules.alpha, identical=same) for p in (tested.adjusted, tested.again))
-    judged = Judged(
+    return Judged(
         pair,
         method=tested.method,
         p=tested.p,
@@ -99,7 +101,6 @@ def _judged(pair: Pair, found: Estimate, tested: Tested, rules: Rules) -> Judged
         seed_flips=word != other,
         **found.facts(),
     )
-    return _counted(judged)
 
 
 def _counted(found: Judged) -> Judged:

@@ -14,6 +14,7 @@ import numpy as np
 from lossctl.engine import evaluate_keeping, reduced
 from lossctl.errors import TooLarge
 from lossctl.loss import weighted_mean
+from lossctl.statistics.paired import LARGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,7 +96,8 @@ def measure(
     held = sum(bound.n for bound in bounds) * HELD
     if held > within:
         message = f"Comparing {len(bounds)} columns of losses sample by sample needs about {held / 2**20:,.0f} MiB."
-        raise TooLarge(message, hint=f"Allow it with --max-memory {held / 2**20 * 1.1:.0f}, or compare fewer at once.")
+        fewer = "leave out --test, --cluster-by, --order and --explain" if bounds[0].n > LARGE else "compare fewer at once"
+        raise TooLarge(message, hint=f"Allow it with --max-memory {held / 2**20 * 1.1:.0f}, or {fewer}.")
     outcomes, tallies = evaluate_keeping(bounds, backend, options, selection, frozenset(), frozenset({"terms"}))
     triples = zip(bounds, outcomes, tallies, strict=True)
     return _counted([_of_tally(*each, options.reduction) for each in triples], options.reduction)

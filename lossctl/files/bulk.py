@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from lossctl.files.arrowed import joined
 from lossctl.files.cells import BLANK
 from lossctl.files.layout import WHITESPACE, Layout, rows
 from lossctl.files.spool import Group, Spool, slowly
+from lossctl.watch import watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,6 +32,7 @@ THREADS = 4
 # No number that anybody writes: the row that it fills must come out again as the last one.
 MARK = 1.6180339887e-310
 BOM = b"\xef\xbb\xbf"
+FLOAT64 = np.dtype(np.float64)
 
 
 class _Odd(Exception):
@@ -47,6 +50,7 @@ def convert(stored: Stored, layout: Layout, groups: Sequence[Group]) -> list[Par
     """
     import pyarrow as pa
 
+    watch().begin(f"reading {stored.name}", stored.size, of_bytes=True)
     for way in (_by_pieces, _as_stream) if layout.delimiter != WHITESPACE else ():
         try:
             return _collected(way(stored, layout, groups), groups, stored)
@@ -212,25 +216,9 @@ def _options(layout: Layout, groups: Sequence[Group], block: int) -> dict[str, A
 
 
 def _arrays(table: Any, piece: bytes) -> dict[int, NumPyArray]:
-    arrays = {int(name): _floats(column) for name, column in zip(table.schema.names, table.columns, strict=True)}
+    columns = zip(table.schema.names, table.columns, strict=True)
+    arrays = {int(name): joined(getattr(column, "chunks", [column]), (), FLOAT64) for name, column in columns}
     # pyarrow takes nan(any word) as a number, which nobody else does.
     if b"(" in piece and any(np.isnan(array).any() for array in arrays.values()):
         raise _Odd
     return arrays
-
-
-def _floats(column: Any) -> NumPyArray:
-    """Return a pyarrow column as float64 with NaN for nulls. Its own conversion imports pandas where that is installed."""
-    chunks = column.chunks if hasattr(column, "chunks") else [column]
-    return np.concatenate([np.empty(0), *(_chunk(chunk) for chunk in chunks)])
-
-
-def _chunk(chunk: Any) -> NumPyArray:
-    valid, values = chunk.buffers()
-    if not len(chunk):
-        return np.empty(0)
-    numbers = np.frombuffer(values, np.float64)[chunk.offset : chunk.offset + len(chunk)]
-    if not chunk.null_count:
-        return numbers
-    bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[chunk.offset : chunk.offset + len(chunk)]
-    return np.where(bits == 1, numbers, np.nan)

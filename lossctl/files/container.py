@@ -74,6 +74,11 @@ class Found:
         """The part's type."""
         return self.part.dtype
 
+    @property
+    def dear(self) -> bool:
+        """Whether short ranges of it cost far more than their bytes."""
+        return self.stored.remote or getattr(self.part, "dear", False)
+
     def read(self, start: int, stop: int, axis: int = 0) -> NumPyArray:
         """Return a range of the part."""
         return self.part.read(start, stop, axis)

@@ -6,12 +6,14 @@ import sys
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lossctl.blocks import Memory, Reader
-from lossctl.errors import LossctlError, MissingFile, ShapeMismatch, UnknownKey, near
+from lossctl.errors import LossctlError, MissingFile, ShapeMismatch, TooLarge, UnknownKey, near
 from lossctl.files import joined
+from lossctl.files.codes import Labels, numbered
 from lossctl.files.container import Container, Found, ordered
+from lossctl.files.folders import expanded
 from lossctl.files.formats import opener
 from lossctl.files.keys import Picked, named, pick
 from lossctl.files.source import STDIN, Source, locate
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
     from lossctl.files.listing import Contents
     from lossctl.spec import Given
+
+
+# What an id takes until rows are in order, in bytes a row; measured with two tables of a million.
+ID = 300
 
 
 def ignore(sentence: str) -> None:
@@ -42,12 +48,13 @@ class Files:
     folder: str = ""
     in_format: str = ""
     say: Callable[[str], None] = ignore
+    max_memory: int = 0
     _containers: dict[str, Container] = field(default_factory=dict)
 
     def open(self, given: Given, role: str) -> Reader:
         """Return the array that was given for `role` (`pred`, `target`, `weight`, …).
 
-        Raises: MissingFile, UnreadableFile, UnknownKey, ShapeMismatch; InputError for a directory.
+        Raises: MissingFile, UnreadableFile, UnknownKey, ShapeMismatch; InputError for a folder of several formats.
         """
         return self._open(self._source(given), role)
 
@@ -104,7 +111,7 @@ class Files:
         """
         from lossctl.files.listing import Contents, Listed, contents
 
-        source = locate(text, self.folder)
+        source = self._located(text)
         if source.literal is not None:
             reader = Memory(numbers(source.literal, "The inline array"), source.text)
             return [Contents([Listed(source.text, None, None, reader)])]
@@ -115,22 +122,42 @@ class Files:
         return found
 
     def _source(self, given: Given) -> Source:
-        return Source(shown(given.value), literal=given.value) if given.inline else locate(given.text, self.folder)
+        return Source(shown(given.value), literal=given.value) if given.inline else self._located(given.text)
+
+    def _located(self, text: str) -> Source:
+        return expanded(locate(text, self.folder), self.folder, self.in_format)
 
     def _ids(self, source: Source, on: str) -> list[str]:
         if source.literal is not None:
             message = f"{source.text} is written in place and has no column '{on}' to join on."
             raise UnknownKey(message, hint=f"With --on every array comes from a file with a column '{on}'.")
-        ids = [text for path in source.paths for text in self._texts(self._container(path), on)]
+        ids = self._held(source, on)
         comparable = joined.normal(ids)
         joined.unique(comparable, source.text, on)
         return comparable
 
-    def _texts(self, container: Container, column: str) -> list[str]:
+    def _held(self, source: Source, on: str) -> list[str]:
+        """All ids of a source, as far as there is memory for them.
+
+        Raises: TooLarge.
+        """
+        ids: list[str] = []
+        for path in source.paths:
+            for part in self._column(self._container(path), on).parts():
+                ids += part
+                if len(ids) * ID > self.max_memory > 0:
+                    message = (
+                        f"--on holds the ids of all rows, about {ID} bytes a row, and {source.text} has {len(ids):,} or more."
+                    )
+                    need = f"--max-memory {self.max_memory / 2**19:.0f}"
+                    raise TooLarge(message, hint=f"Allow more with {need}, or sort files alike and leave --on out.")
+        return ids
+
+    def _column(self, container: Container, column: str) -> Labels:
         if container.names is None:
             message = f"{container.stored.name} has no column '{column}': {container.noun} holds one array."
             raise UnknownKey(message, hint=f"Use tables that have a column '{column}', or name another.")
-        return container.texts(named(container, container.names, column).positions[0])
+        return Labels(container, named(container, container.names, column).positions[0])
 
     def labels(self, text: str, beside: Given, on: str = "", first: Given | None = None) -> list[str]:
         """Return groups as text: a column of the table that `beside` comes from, else those of the SOURCE `text`.
@@ -139,17 +166,31 @@ class Files:
 
         Raises: UnknownKey if it is neither; what `open` raises.
         """
-        found = [] if beside.inline else [self._container(path) for path in locate(beside.text, self.folder).paths]
+        source, found = self._labels(text, beside)
+        return self._joined([label for one in found for label in one.texts()], source, first or beside, on)
+
+    def groups(self, text: str, beside: Given) -> tuple[list[str], Any]:
+        """Return the names of groups in sorted order, and the number of each sample's, without holding their labels.
+
+        Raises: as `labels`.
+        """
+        return numbered(piece for one in self._labels(text, beside)[1] for piece in one.pieces())
+
+    def _labels(self, text: str, beside: Given) -> tuple[Source, list[Labels]]:
+        found = [] if beside.inline else [self._container(path) for path in self._located(beside.text).paths]
         if found and all(text in (one.names or ()) for one in found):
-            labels = [label for one in found for label in self._texts(one, text)]
-            return self._joined(labels, self._source(beside), first or beside, on)
+            return self._source(beside), [self._column(one, text) for one in found]
         try:
-            source = locate(text, self.folder)
+            source = self._located(text)
         except LossctlError as error:
             known = [name for one in found for name in one.names or ()]
             message = f"'{text}' is neither a column beside '{beside.text}' nor a file."
             raise UnknownKey(message, hint=near(text, known, "columns")) from error
-        return self._joined(self._all_labels(source), source, first or beside, on)
+        if source.literal is not None:
+            from lossctl.files.tree import texts
+
+            return source, [Labels(literal=texts(source.literal, source.text))]
+        return source, [self._own_labels(self._container(path), source) for path in source.paths]
 
     def _joined(self, labels: list[str], source: Source, first: Given, on: str) -> list[str]:
         """Labels of a source in the order of the first input's ids."""
@@ -158,22 +199,15 @@ class Files:
         order = joined.order(self._ids(source, on), self._ids(self._source(first), on), source.text, first.text)
         return [labels[index] for index in order]
 
-    def _all_labels(self, source: Source) -> list[str]:
-        if source.literal is not None:
-            from lossctl.files.tree import texts
-
-            return texts(source.literal, source.text)
-        return [label for path in source.paths for label in self._labels(self._container(path), source)]
-
-    def _labels(self, container: Container, source: Source) -> Sequence[str]:
+    def _own_labels(self, container: Container, source: Source) -> Labels:
         names = container.names
         if names is None:
-            return container.texts(pick(container, source.key, "by", self.say).positions[0])
+            return Labels(container, pick(container, source.key, "by", self.say).positions[0])
         if source.key is None and len(names) != 1:
             message = f"{container.stored.name} has {len(names)} {container.noun}s, and none is named."
             raise UnknownKey(message, hint=near("by", names, f"{container.noun}s"))
         picked = named(container, names, source.key) if source.key is not None else Picked((0,))
-        return container.texts(picked.positions[0])
+        return Labels(container, picked.positions[0])
 
 
 def _fitting(ids: list[str], reader: Reader) -> list[str]:

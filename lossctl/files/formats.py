@@ -1,15 +1,16 @@
 """The formats: a suffix and what opens it. Adding one is one file and one row.
 
-A file whose suffix says nothing, and standard input, are recognised by their first bytes.
+Behind the suffix of a format may stand that of a compression. A file whose suffix says nothing, and standard input, are
+recognised by their first bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lossctl.errors import UnknownName, UnreadableFile
+from lossctl.files.compressed import suffix_of
 from lossctl.plugins import Plugins
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ FORMATS: Plugins[Opener] = Plugins("file format", "lossctl.files", lambda: ROWS,
 
 # Enough to see past the white space before a JSON document.
 HEAD = 4096
-MAGIC = {b"\x93NUMPY": "npy", b"PK\x03\x04": "npz", b"PK\x05\x06": "npz"}
+MAGIC = {b"\x93NUMPY": "npy", b"\x89HDF\r\n\x1a\n": "h5", b"PK\x03\x04": "npz", b"PK\x05\x06": "npz"}
+MAGIC |= {b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow"}
 
 
 def opener(stored: Stored, in_format: str) -> Opener:
@@ -54,11 +56,11 @@ def opener(stored: Stored, in_format: str) -> Opener:
     """
     if in_format:
         return FORMATS.get(in_format)
-    suffix = Path(stored.name).suffix.lower().lstrip(".")
+    suffix = suffix_of(stored.name)
     if suffix in ROWS:
         return FORMATS.get(suffix)
     try:
-        return FORMATS.get(suffix) if suffix and stored.path else _by_content(stored)
+        return FORMATS.get(suffix) if suffix else _by_content(stored)
     except UnknownName:
         return _by_content(stored)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import zip_longest
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from lossctl.errors import LossctlError
+from lossctl.files.compressed import plain_name
 from lossctl.files.container import Found
 from lossctl.files.keys import WELL_KNOWN, pick
 from lossctl.files.npy import KINDS, Npy
@@ -16,7 +18,6 @@ from lossctl.files.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import PurePath
 
     from lossctl.blocks import Part, Reader
     from lossctl.files.container import Container
@@ -145,5 +146,5 @@ def ignore(sentence: str) -> None:
 
 def role_of(key: str | None, path: PurePath) -> str:
     """The role that an array is well known for by its key, or by the name of a file that is one array; else nothing."""
-    word = (path.stem if key is None else key).lower()
+    word = (PurePath(plain_name(path.name)).stem if key is None else key).lower()
     return next((role for role, known in WELL_KNOWN.items() if word in known), "")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lossctl.blocks import NumPyArray, Part
+    from lossctl.files.container import Container
     from lossctl.files.stored import Stored
     from lossctl.shapes import Shape
 
@@ -162,14 +163,15 @@ class Npy:
 
         Raises: UnreadableFile if it holds something else than real numbers.
         """
-        found = self._part(position)
+        found = self.unchecked(position)
         if found.dtype.kind not in NUMERIC:
             which = f"field '{found.field}' of {self.stored.name}" if found.field else self.stored.name
             message = f"{which} holds {KINDS.get(found.dtype.kind, 'no numbers')} ({found.dtype}), not real numbers."
             raise UnreadableFile(message, hint=WRITE_AGAIN)
         return found
 
-    def _part(self, position: int) -> NpyPart:
+    def unchecked(self, position: int) -> NpyPart:
+        """Return the array or field, whatever it holds."""
         return NpyPart(self.stored, self.header, self.names[position] if self.names else "")
 
     def block(self, positions: Sequence[int]) -> Part:
@@ -177,22 +179,43 @@ class Npy:
         names = [(self.names or ())[i] for i in positions]
         return Memory(columns([self.part(i) for i in positions], names, self.stored.name))
 
+    def entries(self, position: int) -> Part:
+        """Return a one-dimensional array or field whose elements are ids or groups.
+
+        Raises: ShapeMismatch for other ranks.
+        """
+        part = self.unchecked(position)
+        if len(part.shape) != 1:
+            message = f"{self.stored.name} has shape {part.shape}; ids and groups are one-dimensional."
+            raise ShapeMismatch(message)
+        return part
+
     def texts(self, position: int) -> list[str]:
         """Return a one-dimensional array or field as text.
 
         Raises: ShapeMismatch for other ranks.
         """
-        part = self._part(position)
-        if len(part.shape) != 1:
-            message = f"{self.stored.name} has shape {part.shape}; ids and groups are one-dimensional."
-            raise ShapeMismatch(message)
+        part = self.entries(position)
         return [item.decode(errors="replace") if isinstance(item, bytes) else str(item) for item in part.read(0, part.shape[0])]
 
 
-def open_npy(stored: Stored) -> Npy:
-    """Open an .npy of any format version.
+def open_npy(stored: Stored) -> Container:
+    """Open an .npy of any format version; several that stand end to end, as numpy.save appends them, are `#1`, `#2`, ….
 
     Raises: UnreadableFile if it is not one, is cut short, or holds Python objects.
+    """
+    first = one_npy(stored)
+    if stored.part(first.header.size, stored.size - first.header.size).head(len(npy.MAGIC_PREFIX)) != npy.MAGIC_PREFIX:
+        return first
+    from lossctl.files.appended import open_appended
+
+    return open_appended(stored)
+
+
+def one_npy(stored: Stored) -> Npy:
+    """Open the .npy at the beginning of the bytes, whatever follows it.
+
+    Raises: what open_npy raises.
     """
     # Only so many bytes: a header's length field can claim four gigabytes.
     head = stored.part(0, min(stored.size, 2 * LONGEST_HEADER))

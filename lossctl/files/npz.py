@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lossctl.blocks import Memory
 from lossctl.errors import LossctlError, UnreadableFile
 from lossctl.files.container import columns
-from lossctl.files.npy import LONGEST_HEADER, Npy, open_npy, read_header
+from lossctl.files.npy import LONGEST_HEADER, Npy, one_npy, read_header
 from lossctl.files.stored import BUFFER, Stored, Temporary, explained
 from lossctl.files.values import NUMERIC, reason
 
@@ -65,13 +65,17 @@ class Npz:
         names = [self.names[i] for i in positions]
         return Memory(columns([self.part(i) for i in positions], names, self.stored.name))
 
+    def entries(self, position: int) -> Part:
+        """Return a one-dimensional array whose elements are ids or groups."""
+        return self._npy(position).entries(0)
+
     def texts(self, position: int) -> list[str]:
         """Return a one-dimensional array as text."""
         return self._npy(position).texts(0)
 
     def _npy(self, position: int) -> Npy:
         if position not in self._opened:
-            self._opened[position] = open_npy(self._bytes(position))
+            self._opened[position] = one_npy(self._bytes(position))
         return self._opened[position]
 
     def _bytes(self, position: int) -> Stored:

@@ -1,4 +1,7 @@
-"""SOURCE strings: PATH, PATH:KEY, PATH::KEY, `-`, a glob of paths, or a JSON number or array written in place."""
+"""SOURCE strings: PATH, PATH:KEY, PATH::KEY, `-`, a folder, a glob of paths, an address, or JSON numbers written in place.
+
+A folder and an address are left as they are here; `folders` finds the files that they mean.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import MissingFile, UnknownKey, near
+from lossctl.files.address import is_address, local, shown, shown_source, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +25,10 @@ END_POINT = re.compile(r"(?<=\d)\.(?!\d)")
 
 @dataclass(frozen=True)
 class Source:
-    """What a SOURCE string means. `paths` are as typed, without the folder; `literal` is set where there is no file."""
+    """What a SOURCE string means: files, folders or addresses, or a `literal` where there is no file.
+
+    `paths` are as typed, without the folder. `text` is what may be said: an address in it is without its secrets.
+    """
 
     text: str
     paths: tuple[str, ...] = ()
@@ -30,21 +37,29 @@ class Source:
 
 
 def locate(text: str, folder: str = "") -> Source:
-    """Find what a SOURCE means. Paths are relative to `folder`.
+    """Find what a SOURCE means. Paths are relative to `folder`, and addresses to nothing.
 
     Raises: MissingFile with the nearest name, UnknownKey if nothing stands after the colon.
     """
+    if is_address(text):
+        address, key = split(text)
+        return Source(shown_source(text), (address,), _given(key, shown_source(text), shown(address)))
+    text = local(text)
     for path, key in _splits(text):
         paths = _paths(path, folder)
         if paths:
-            if key == "":
-                message = f"Nothing stands after the colon of '{text}'."
-                raise UnknownKey(message, hint=f"Write {path}:COLUMN, or {path} alone.")
-            return Source(text, paths, key)
+            return Source(text, paths, _given(key, text, path))
     literal = _literal(text)
     if literal is not None:
         return Source(text, literal=literal)
     raise _missing(text, folder)
+
+
+def _given(key: str | None, text: str, path: str) -> str | None:
+    if key == "":
+        message = f"Nothing stands after the colon of '{text}'."
+        raise UnknownKey(message, hint=f"Write {path}:COLUMN, or {path} alone.")
+    return key
 
 
 def _splits(text: str) -> Iterator[tuple[str, str | None]]:
@@ -60,14 +75,15 @@ def _splits(text: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _paths(path: str, folder: str) -> tuple[str, ...]:
-    """Return the path if it exists, else what it matches as a glob, in name order."""
+    """Return the path if it exists, else what it matches as a glob, in name order; `**` goes through folders for files."""
     if path == STDIN or (path and exists(Path(folder, path))):
         return (path,)
     if not GLOB & set(path) or _literal(path) is not None:
         return ()
     from glob import glob
 
-    return tuple(sorted(glob(path, root_dir=folder or None)))  # noqa: PTH207 - pathlib takes no absolute pattern
+    found = sorted(glob(path, root_dir=folder or None, recursive=True))  # noqa: PTH207 - pathlib takes no absolute pattern
+    return tuple(one for one in found if "**" not in path or not Path(folder, one).is_dir())
 
 
 def exists(path: Path) -> bool:
@@ -96,9 +112,6 @@ def _literal(text: str) -> Any:
 def _missing(text: str, folder: str) -> MissingFile:
     path = _likeliest(text)
     parent = Path(folder, path).parent
-    if "://" in text:
-        message = f"'{text}' is an address, and only files are read."
-        return MissingFile(message, hint=f"Pipe it in as the input '-': curl -s '{text}' | …")
     if ARRAY.match(text):
         message = f"'{text}' is neither a file nor an array of numbers."
         return MissingFile(message, hint="An array is written as in JSON: '[[1, 2], [3, 4]]', with null for NaN.")

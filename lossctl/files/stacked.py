@@ -35,6 +35,16 @@ class Stacked:
         return list(accumulate(part.shape[0] for part in self.parts))
 
     @property
+    def seams(self) -> tuple[int, ...]:
+        """The rows at which files begin: no block goes across them, so that files computed apart add up to the same bits."""
+        return (0, *self._stops[:-1])
+
+    @property
+    def dear(self) -> bool:
+        """Whether short ranges of some file cost far more than their bytes."""
+        return any(part.dear for part in self.parts)
+
+    @property
     def shape(self) -> Shape:
         """The shape of all together."""
         return (self._stops[-1], *self.parts[0].shape[1:])

@@ -11,40 +11,24 @@ import os
 import stat
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
-from lossctl.errors import InputError, MissingFile, UnreadableFile
+from lossctl.errors import InputError, UnreadableFile
+from lossctl.files.address import is_address
+from lossctl.files.temporary import BUFFER, Temporary, explained
+from lossctl.files.window import Window
+from lossctl.watch import watch
 
 if TYPE_CHECKING:
     import mmap
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lossctl.blocks import NumPyArray
 
-# Large enough that opening a path for each buffer costs nothing.
-BUFFER = 1 << 20
-
-
-class Temporary:
-    """An anonymous file that vanishes with the last reference to it."""
-
-    def __init__(self) -> None:
-        """Create the file in the system's temporary folder."""
-        import tempfile
-
-        with tempfile.TemporaryFile() as file:
-            self.descriptor = os.dup(file.fileno())
-
-    def __del__(self) -> None:
-        if hasattr(self, "descriptor"):
-            os.close(self.descriptor)
-
-    def writer(self) -> IO[bytes]:
-        """Open the file for writing; use it in a `with`, which flushes it."""
-        return open(self.descriptor, "wb", closefd=False)
+__all__ = ["BUFFER", "Stored", "Temporary", "explained", "filled", "sha256", "spooled", "stored", "titled"]
 
 
 @dataclass(frozen=True)
@@ -74,11 +58,25 @@ class Stored:
         return replace(self, start=self.start + start, size=size)
 
     @property
+    def remote(self) -> bool:
+        """Whether the bytes lie at an address, where `stream` reads what is needed and `openable` copies all of them."""
+        return self.temporary is not None and self.temporary.remote
+
+    @property
     def openable(self) -> str:
         """A path for libraries that open files themselves; "" where there is none that means these very bytes."""
         if self.start:
             return ""
         return f"/dev/fd/{self.temporary.descriptor}" if self.temporary else self.path
+
+    @contextmanager
+    def _reading(self) -> Iterator[Callable[[memoryview, int], int]]:
+        """Yield what reads bytes at a place into a view, and says how many."""
+        if self.temporary:
+            yield self.temporary.read
+            return
+        with self._opened() as descriptor:
+            yield lambda view, at: os.preadv(descriptor, [view], at)
 
     def some(self, view: memoryview, offset: int) -> int:
         """Read bytes at `offset` into `view`, as many as one read gives; 0 at the end.
@@ -86,8 +84,10 @@ class Stored:
         Raises: MissingFile or UnreadableFile with the system's reason.
         """
         room = max(0, min(len(view), self.size - offset))
-        with self._opened() as descriptor, explained(self.name):
-            return os.preadv(descriptor, [view[:room]], self.start + offset) if room else 0
+        with self._reading() as read, explained(self.name):
+            got = read(view[:room], self.start + offset) if room else 0
+        watch().read(got)
+        return got
 
     def fill(self, array: NumPyArray, offset: int) -> None:
         """Fill a C-contiguous `array` with the bytes at `offset`.
@@ -96,14 +96,15 @@ class Stored:
         """
         view = array.reshape(-1).view(np.uint8).data
         done = 0
-        with self._opened() as descriptor:
+        with self._reading() as read:
             while done < len(view):
                 with explained(self.name):
-                    got = os.preadv(descriptor, [view[done:]], self.start + offset + done)
+                    got = read(view[done:], self.start + offset + done)
                 if not got:
                     message = f"{self.name} ended while it was being read: another program has shortened it."
                     raise UnreadableFile(message, hint="Run again when the file is complete.")
                 done += got
+        watch().read(done)
 
     @contextmanager
     def mapped(self) -> Iterator[mmap.mmap]:
@@ -113,69 +114,53 @@ class Stored:
         with self._opened() as descriptor, mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as pages:
             yield pages
 
-    def stream(self, buffer: int = BUFFER) -> BinaryIO:
-        """Return a seekable binary stream over the bytes. It holds nothing open."""
-        return cast("BinaryIO", io.BufferedReader(_Window(self), buffer))
+    def stream(self, buffer: int = 0) -> BinaryIO:
+        """Return a seekable binary stream over the bytes, read ahead by `buffer`. It holds nothing open."""
+        return cast(
+            "BinaryIO", io.BufferedReader(Window(self), buffer or (self.temporary.buffer if self.temporary else BUFFER))
+        )
 
     def head(self, size: int) -> bytes:
         """Return the first `size` bytes, fewer if there are fewer."""
         return self.stream(size).read(size)
 
     def sha256(self) -> str:
-        """Return the SHA-256 of the bytes in hexadecimal, read as a stream."""
+        """Return the SHA-256 of the file as it lies there, packed or not, in hexadecimal."""
         return sha256([self])
 
 
-class _Window(io.RawIOBase):
-    """The raw side of `Stored.stream`."""
-
-    def __init__(self, stored: Stored) -> None:
-        self._stored = stored
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._stored.size}[whence]
-        if base + offset < 0:
-            raise OSError(22, "negative seek position")
-        self._at = base + offset
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        got = self._stored.some(memoryview(buffer).cast("B"), self._at)
-        self._at += got
-        return got
-
-
 def sha256(parts: list[Stored]) -> str:
-    """Return the SHA-256 of all bytes in order, as `cat parts… | sha256sum` would."""
+    """Return the SHA-256 of all files as they lie there, in order, as `cat parts… | sha256sum` would."""
     import hashlib
 
     digest = hashlib.sha256()
     for part in parts:
-        stream = part.stream()
+        stream = ((part.temporary and part.temporary.origin) or part).stream()
         while piece := stream.read(BUFFER):
             digest.update(piece)
     return digest.hexdigest()
 
 
 def stored(path: Path, name: str) -> Stored:
-    """Return the bytes of `path`; a pipe such as `<(command)` is copied to a temporary file first.
+    """Return the bytes of `path`, or of the address that `name` is; what is compressed is unpacked.
 
-    Raises: MissingFile if it is not there or may not be read, InputError for a directory.
+    A pipe such as `<(command)` is copied to a temporary file first.
+
+    Raises: MissingFile if it is not there or may not be read, InputError for a directory; UnreadableFile if it is damaged.
     """
+    from lossctl.files.compressed import plain
+
+    if is_address(name):
+        from lossctl.files.remote import fetched
+
+        return plain(filled(fetched(name)))
     with explained(name):
         status = path.stat()
     if stat.S_ISDIR(status.st_mode):
         message = f"{name} is a directory, not a file."
         raise InputError(message, hint=f"Name a file in it, or several of one kind: '{name.rstrip('/')}/*.npy'.")
     if stat.S_ISREG(status.st_mode):
-        return filled(Stored(name, status.st_size, str(path)))
+        return plain(filled(Stored(name, status.st_size, str(path))))
     if not stat.S_ISFIFO(status.st_mode):
         message = f"{name} is a device, not a file."
         raise InputError(message, hint="Name a file, or pipe one in as the input '-'.")
@@ -201,32 +186,17 @@ def titled(name: str) -> str:
 
 
 def spooled(stream: IO[bytes], name: str) -> Stored:
-    """Copy a stream that can be read once to a temporary file.
+    """Copy a stream that can be read once to a temporary file; what is compressed is unpacked.
 
-    Raises: UnreadableFile if nothing comes.
+    Raises: UnreadableFile if nothing comes, or it is damaged.
     """
-    import shutil
+    from lossctl.files.compressed import plain
 
     temporary = Temporary()
-    with explained(name), temporary.writer() as copy:
-        shutil.copyfileobj(stream, copy, BUFFER)
-    return filled(Stored(name, os.fstat(temporary.descriptor).st_size, temporary=temporary))
+    return plain(filled(Stored(name, temporary.take(_pieces(stream, name), name), temporary=temporary)))
 
 
-@contextmanager
-def explained(name: str) -> Iterator[None]:
-    """Turn the system's errors about `name` into ours.
-
-    Raises: MissingFile, or UnreadableFile where the file is there and reading fails.
-    """
-    try:
-        yield
-    except FileNotFoundError as error:
-        message = f"There is no file {name}."
-        raise MissingFile(message) from error
-    except PermissionError as error:
-        message = f"{name} may not be read: permission denied."
-        raise MissingFile(message, hint=f"See who may read it: ls -l '{name}'.") from error
-    except OSError as error:
-        message = f"{name} could not be read: {error.strerror or error}."
-        raise UnreadableFile(message) from error
+def _pieces(stream: IO[bytes], name: str) -> Iterator[bytes]:
+    with explained(name):
+        while piece := stream.read(BUFFER):
+            yield piece

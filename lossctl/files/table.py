@@ -7,7 +7,8 @@ pass, when the first of them is looked at.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,10 +38,15 @@ class Table:
     noun: str = "column"
     _kept: list[Row] | None = None
     _wanted: dict[Group, Part | None] = field(default_factory=dict)
+    _converting: RLock = field(default_factory=RLock)
 
     def __post_init__(self) -> None:
         if self.stored.size <= LARGE:
             self._kept = list(rows(self.stored, self.layout))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process parses the file for itself, once for all that is asked of it there."""
+        return _again, (self.stored, self.layout, tuple(self._wanted))
 
     @property
     def names(self) -> Sequence[str]:
@@ -56,13 +62,14 @@ class Table:
 
         Raises: UnreadableFile with line, column and cell that is no number; for a large table when it is first looked at.
         """
-        return self._columns(Group((position,)))
+        return self.want(Group((position,)))
 
     def block(self, positions: Sequence[int]) -> Part:
         """Return several columns, shape (n, k)."""
-        return self._columns(Group(tuple(positions), block=True))
+        return self.want(Group(tuple(positions), block=True))
 
-    def _columns(self, group: Group) -> Part:
+    def want(self, group: Group) -> Part:
+        """Return columns, which are converted with all others that are wanted by then."""
         self._wanted.setdefault(group, None)
         if self._kept is not None:
             self.values(group)
@@ -70,9 +77,10 @@ class Table:
 
     def values(self, group: Group) -> Part:
         """Return the numbers of columns, after converting all that were asked for so far in one pass."""
-        if self._wanted.get(group) is None:
-            waiting = [one for one, values in self._wanted.items() if values is None]
-            self._wanted.update(zip(waiting, self._convert(waiting), strict=True))
+        with self._converting:
+            if self._wanted.get(group) is None:
+                waiting = [one for one, values in self._wanted.items() if values is None]
+                self._wanted.update(zip(waiting, self._convert(waiting), strict=True))
         found = self._wanted[group]
         assert found is not None  # noqa: S101 - filled above
         return found
@@ -110,6 +118,14 @@ class Table:
     def _lines(self) -> NumPyArray:
         # Only messages ask for it, so a large table is read once more then rather than indexed each time.
         return np.fromiter((line for line, _ in self.rows()), np.int64)
+
+
+@lru_cache(maxsize=4)
+def _again(stored: Stored, layout: Layout, groups: tuple[Group, ...]) -> Table:
+    table = Table(stored, layout)
+    for group in groups:
+        table.want(group)
+    return table
 
 
 @dataclass(frozen=True)

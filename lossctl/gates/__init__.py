@@ -8,7 +8,6 @@ from lossctl.gates.bounds import check_bounds, check_coverage
 from lossctl.gates.change import Change
 from lossctl.gates.changes import RELATIVE, TESTED, check_changes
 from lossctl.gates.check import WORDS, Check, verdict
-from lossctl.gates.words import KINDS, REQUIRE, parse_gate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -16,9 +15,7 @@ if TYPE_CHECKING:
     from lossctl.spec import Gate
 
 __all__ = [
-    "KINDS",
     "RELATIVE",
-    "REQUIRE",
     "TESTED",
     "WORDS",
     "Change",
@@ -27,7 +24,6 @@ __all__ = [
     "check_changes",
     "check_coverage",
     "check_gates",
-    "parse_gate",
     "verdict",
 ]
 

@@ -28,7 +28,7 @@ class ByGroup:
 
     def code(self, gradient: NumPyArray, block: Block) -> Coded:
         """Put samples first; those that do not count are in no group."""
-        codes = self.codes[block.start : block.stop]
+        codes = np.asarray(self.codes[block.start : block.stop], np.int64)
         return np.moveaxis(gradient, self.axis, 0), codes if block.rows is None else np.where(block.rows, codes, -1)
 
 

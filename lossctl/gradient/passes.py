@@ -5,18 +5,18 @@ torch calculates on one thread a block, and blocks run on `--jobs` threads, so t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from threading import Condition
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lossctl.block import Block
-from lossctl.blocks import cuts
-from lossctl.fold import counted, elements_of, keep_memory, unreduced
+from lossctl.blocks import keep_memory
+from lossctl.cutting import elements_of, spans
+from lossctl.fold import counted, unreduced
 from lossctl.gradient.adjoint import Placed, back
 from lossctl.gradient.slopes import Slopes, with_leaves
-from lossctl.lanes import in_lanes
+from lossctl.lanes import in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 # Elements of a block: a graph keeps an array for each operation, and all of them should stay in the cache.
 BLOCK = 1 << 16
-# Blocks that a thread may be ahead of the slowest.
-AHEAD = 16
 
 
 @dataclass(frozen=True)
@@ -40,33 +38,6 @@ class Part:
     seen: dict[str, NumPyArray]
     placed: dict[str, Placed]
     params: dict[str, float]
-
-
-@dataclass
-class InOrder:
-    """Hands parts on in the order of blocks, whichever thread is done first; none gets far ahead of the others."""
-
-    take: Callable[[Any], None]
-    waiting: dict[int, Any] = field(default_factory=dict)
-    following: int = 0
-    over: bool = False
-    turn: Condition = field(default_factory=Condition)
-
-    def add(self, number: int, part: Any) -> None:
-        """Hand on this part and those that have waited for it, once its turn is near: parts that wait take memory."""
-        with self.turn:
-            self.turn.wait_for(lambda: self.over or number < self.following + AHEAD)
-            self.waiting[number] = part
-            while self.following in self.waiting:
-                self.take(self.waiting.pop(self.following))
-                self.following += 1
-            self.turn.notify_all()
-
-    def stop(self) -> None:
-        """Let nobody wait any longer, since some part will never come."""
-        with self.turn:
-            self.over = True
-            self.turn.notify_all()
 
 
 @dataclass(frozen=True)
@@ -100,21 +71,11 @@ def stream(  # noqa: PLR0913 - everything that a pass depends on
     keep_memory()
     backend.torch.set_num_threads(1)
     elements = elements_of(one.bound, options)
-    spans = list(enumerate(cuts(one.bound.n, elements, block=block)))
-    turns = InOrder(take)
 
-    def run(item: tuple[int, tuple[int, int]]) -> None:
-        number, span = item
-        try:
-            turns.add(number, work(differentiate(one, Block(*span, options, selection, backend, alone=True))))
-        except BaseException:
-            turns.stop()
-            raise
+    def run(span: tuple[int, int]) -> Any:
+        return work(differentiate(one, Block(*span, options, selection, backend, alone=True)))
 
-    try:
-        in_lanes(run, spans, options.jobs)
-    finally:
-        turns.stop()
+    in_turn(run, spans([one.bound], elements, options, block), options.jobs, take)
 
 
 def differentiate(one: Differentiated, block: Block) -> Part:

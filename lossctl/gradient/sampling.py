@@ -14,7 +14,7 @@ import numpy as np
 
 from lossctl.block import Selection
 from lossctl.blocks import Memory
-from lossctl.fold import elements_of
+from lossctl.cutting import elements_of
 from lossctl.gradient.adjoint import back
 
 if TYPE_CHECKING:

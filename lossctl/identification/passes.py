@@ -12,11 +12,12 @@ import numpy as np
 
 from lossctl.backends import BACKENDS
 from lossctl.block import Block
-from lossctl.blocks import BLOCK, cuts
+from lossctl.blocks import BLOCK, cuts, keep_memory
+from lossctl.cutting import elements_of
 from lossctl.engine import reduced
 from lossctl.errors import LossctlError
-from lossctl.fold import counted, elements_of, keep_memory, total, unreduced
-from lossctl.lanes import in_lanes
+from lossctl.fold import counted, unreduced
+from lossctl.lanes import in_turn
 from lossctl.sums import Sums
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 # Batch sizes that people use.
 BATCHES = (8, 16, 32, 50, 64, 100, 128, 200, 256, 500, 512, 1000, 1024)
+
+# Sums of whole numbers below this are exact in any block.
+LARGEST = 2**30
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,13 @@ def gather(trials: Sequence[Trial], selection: Selection, jobs: int) -> list[Gat
         work = partial(_work, own, BACKENDS.get("numpy")(), selection, sizes)
         # A block of exactly `step` elements of one element each is `step` samples.
         spans = list(cuts(n, 1 if step else 0, block=step or BLOCK))
-        for parts in in_lanes(work, spans, jobs):
-            for member, part in zip(members, parts, strict=True):
-                found[member].merge(part)
+        in_turn(work, spans, jobs, partial(_take, [found[member] for member in members]))
     return found
+
+
+def _take(found: Sequence[Gathered], parts: Sequence[Gathered]) -> None:
+    for one, part in zip(found, parts, strict=True):
+        one.merge(part)
 
 
 def _together(trials: Sequence[Trial], found: Sequence[Gathered]) -> dict[tuple[int, int, int], list[int]]:
@@ -139,7 +146,7 @@ def _one(bound: Bound, block: Block, sizes: tuple[int, ...]) -> Gathered:
     found = Gathered(n=block.kept, elements=prod(next(iter(terms.values())).shape))
     with np.errstate(all="ignore"):
         for name, term in terms.items():
-            found.sums.add(name, total(xp, term))
+            found.sums.add(name, block.backend.total(term))
         if sizes and not bound.loss.whole:
             found.batches = _batches(bound, {name: _by_sample(term) for name, term in terms.items()}, sizes)
     return found
@@ -152,12 +159,25 @@ def _by_sample(term: Any) -> NumPyArray:
 
 def _batches(bound: Bound, samples: Mapping[str, NumPyArray], sizes: tuple[int, ...]) -> dict[int, Batches]:
     count = len(next(iter(samples.values())))
+    # Weights that are all alike, as they nearly always are, need not be added up.
+    alike = {name: float(term[0]) for name, term in samples.items() if count and _is_level(term)}
     found = {}
     for size in sizes if count else ():
         starts = np.arange(0, count, size)
-        sums = {name: np.add.reduceat(term, starts) for name, term in samples.items()}
+        sums = {name: _added(term, starts, alike.get(name)) for name, term in samples.items()}
         means = reduced(bound, sums, 1, "mean")
         full = count // size
         rest = float(means[full]) if count % size else math.nan
         found[size] = Batches(float(means[:full].sum()), full, rest, float(means[-1]))
     return found
+
+
+def _is_level(term: NumPyArray) -> bool:
+    """Whether all numbers are one whole number, so that their sums are exact products."""
+    return bool(term[0] == np.floor(term[0])) and abs(term[0]) < LARGEST and bool((term == term[0]).all())
+
+
+def _added(term: NumPyArray, starts: NumPyArray, level: float | None) -> NumPyArray:
+    if level is None:
+        return np.add.reduceat(term, starts)
+    return np.diff(starts, append=len(term)) * level

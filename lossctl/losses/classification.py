@@ -4,7 +4,8 @@ from typing import Any
 
 from lossctl.errors import BadParameter
 from lossctl.loss import Terms, loss
-from lossctl.numerics import followed, log_softmax, softplus
+from lossctl.losses.labels import at_label, log_chance
+from lossctl.numerics import followed, log_of_one_and, log_softmax, relu, softplus
 from lossctl.words import (
     Array,
     ClassLogits,
@@ -37,17 +38,33 @@ def soft_cross_entropy(xp: Any, logp: Array, target: Array, weight: Array | None
     return {"value": -xp.sum(share * logp, axis=1)}
 
 
+def weights_of(xp: Any, weight: Array, index: Array) -> Array:
+    """The weight of each label."""
+    return xp.reshape(xp.take(weight, xp.reshape(index, (-1,)), axis=0), index.shape)
+
+
 def label_cross_entropy(
-    xp: Any, logp: Array, target: Array, weight: Array | None, ignore_index: int, smoothing: float
+    xp: Any,
+    scores: Array,
+    target: Array,
+    weight: Array | None,
+    ignore_index: int,
+    smoothing: float = 0.0,
+    *,
+    logs: bool = False,
 ) -> Terms:
-    """Cross entropy with class indices: the mean divides by the weights of the samples that are not ignored."""
+    """Cross entropy with class indices: the mean divides by the weights of the samples that are not ignored.
+
+    `logs` says that scores have been through log_softmax already.
+    """
     kept = target != ignore_index
-    index = xp.where(kept, target, xp.zeros_like(target))
-    ones = xp.astype(kept, logp.dtype)
-    of_class = ones if weight is None else xp.reshape(xp.take(weight, xp.reshape(index, (-1,)), axis=0), index.shape) * ones
-    value = -xp.squeeze(xp.take_along_axis(logp, xp.expand_dims(index, axis=1), axis=1), axis=1)
+    ones = xp.astype(kept, scores.dtype)
+    of_class = ones if weight is None else weights_of(xp, weight, xp.where(kept, target, xp.zeros_like(target))) * ones
+    smooth = smoothing or followed(smoothing)
+    logp = log_softmax(xp, scores, axis=1) if smooth and not logs else scores
+    value = -(at_label if smooth or logs else log_chance)(xp, logp, target, ignore_index)
     value = value if weight is None else value * of_class
-    if smoothing or followed(smoothing):
+    if smooth:
         spread = -xp.sum(logp if weight is None else logp * per_class(xp, weight, logp), axis=1)
         value = (1 - smoothing) * value + smoothing / logp.shape[1] * spread
     return {"value": xp.where(kept, value, xp.zeros_like(value)), "weight": of_class}
@@ -95,10 +112,9 @@ def cross_entropy(
     pitfall: with class weights the mean of the unreduced values is another number: the divisor is the sum of w[y].
     pitfall: with probability targets the mean divides by N, so one-hot targets and class weights give another number too.
     """
-    logp = log_softmax(xp, pred, axis=1)
     if target.ndim == pred.ndim:
-        return soft_cross_entropy(xp, logp, target, weight, label_smoothing)
-    return label_cross_entropy(xp, logp, target, weight, ignore_index, label_smoothing)
+        return soft_cross_entropy(xp, log_softmax(xp, pred, axis=1), target, weight, label_smoothing)
+    return label_cross_entropy(xp, pred, target, weight, ignore_index, label_smoothing)
 
 
 @loss(
@@ -130,6 +146,9 @@ def bce_with_logits(
     pitfall: pos_weight broadcasts along the last axis: for scores (N,) it is one weight a sample, and for images
         (N, C, H, W) it must have shape (C, 1, 1).
     """
-    positive = 1 if pos_weight is None else 1 + (pos_weight - 1) * target
-    value = (1 - target) * pred + positive * softplus(xp, -pred)
+    if pos_weight is None:
+        # With one product less than below, and 0 to the last bit for a label that is certain.
+        value = relu(xp, pred) - target * pred + log_of_one_and(xp, xp.exp(-xp.abs(pred)))
+    else:
+        value = (1 - target) * pred + (1 + (pos_weight - 1) * target) * softplus(xp, -pred)
     return {"value": value if weight is None else value * weight}

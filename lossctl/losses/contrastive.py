@@ -3,13 +3,13 @@
 from typing import Any
 
 from lossctl.loss import loss
-from lossctl.numerics import relu, square_root
+from lossctl.numerics import at_least, relu, square_root
 from lossctl.words import Array, Embedding, Flag, NonNegative, PairLabel, Positive, Vector, ZeroOrOne
 
 
 def cosine(xp: Any, first: Array, second: Array, eps: float) -> Array:
     """The cosine along the last axis; squared lengths are raised to eps, so that of a zero vector it is 0."""
-    lengths = xp.clip(xp.sum(first * first, axis=-1), eps, None) * xp.clip(xp.sum(second * second, axis=-1), eps, None)
+    lengths = at_least(xp, xp.sum(first * first, axis=-1), eps) * at_least(xp, xp.sum(second * second, axis=-1), eps)
     return xp.sum(first * second, axis=-1) / xp.sqrt(lengths)
 
 

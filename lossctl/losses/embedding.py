@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from lossctl.loss import Terms, loss
-from lossctl.numerics import log_softmax, norm
+from lossctl.losses.labels import log_chance
+from lossctl.numerics import at_least, norm
 from lossctl.words import Array, Embedding, Flag, NonNegative, NormDegree, Positive, Vector
 
 Distance = Callable[[Array, Array], Array]
@@ -17,7 +18,7 @@ def triplet(
     far = distance(anchor, negative)
     if swap:
         far = xp.minimum(far, distance(positive, negative))
-    return xp.clip(distance(anchor, positive) - far + margin, 0, None)
+    return at_least(xp, distance(anchor, positive) - far + margin, 0)
 
 
 @loss(
@@ -71,8 +72,8 @@ def info_nce(xp, pred: Vector, target: Vector, *, temperature: Positive = 0.07) 
     pitfall: duplicates in the batch are treated as negatives of each other.
     """
     scores = _unit(xp, pred) @ xp.matrix_transpose(_unit(xp, target)) / temperature
-    diagonal = xp.eye(scores.shape[0], dtype=scores.dtype, device=scores.device)
-    return {"value": -xp.sum(log_softmax(xp, scores, axis=1) * diagonal, axis=1)}
+    own = xp.arange(scores.shape[0], device=scores.device)
+    return {"value": -log_chance(xp, scores, own)}
 
 
 def _unit(xp: Any, vectors: Array) -> Array:

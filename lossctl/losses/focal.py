@@ -4,8 +4,8 @@ from typing import Any
 
 from lossctl.loss import Terms, loss
 from lossctl.losses.classification import per_class
-from lossctl.losses.labels import at_label, counted
-from lossctl.numerics import log_softmax, power, sigmoid, softplus
+from lossctl.losses.labels import at_label, counted, log_chance
+from lossctl.numerics import power, sigmoid, softplus
 from lossctl.words import Array, ClassLogits, ClassWeight, Integer, Label, Logits, NonNegative, Probability, Scalar
 
 
@@ -75,7 +75,7 @@ def focal_multiclass(
     pitfall: one alpha for all classes, such as 0.25 in Keras, scales the loss and balances nothing.
     pitfall: with gamma = 0 and alpha it is not the weighted cross_entropy, whose mean divides by the weights.
     """
-    logp = at_label(xp, log_softmax(xp, pred, axis=1), target, ignore_index)
+    logp = log_chance(xp, pred, target, ignore_index)
     value = -power(xp, -xp.expm1(logp), gamma) * logp
     if alpha is not None:
         value = value * at_label(xp, xp.broadcast_to(per_class(xp, alpha, pred), pred.shape), target, ignore_index)
@@ -97,7 +97,7 @@ def poly_cross_entropy(xp, pred: ClassLogits, target: Label, *, epsilon: Scalar 
     use: a small gain over cross-entropy for one more number to tune.
     pitfall: optax and timm begin with epsilon = 2, other code with 1; values differ.
     """
-    logp = at_label(xp, log_softmax(xp, pred, axis=1), target, ignore_index)
+    logp = log_chance(xp, pred, target, ignore_index)
     return counted(xp, -logp - epsilon * xp.expm1(logp), target, ignore_index)
 
 

@@ -4,12 +4,13 @@ from typing import Any
 
 from lossctl.loss import loss
 from lossctl.losses.labels import at_label, is_label, one_hot
+from lossctl.numerics import at_least, either
 from lossctl.words import Array, ClassScores, ClassTarget, Label, Positive, Score, Sign
 
 
 def lacking(xp: Any, gap: Array) -> Array:
     """max(0, gap), with torch's derivative of clamp, 1 where the gap is exactly 0."""
-    return xp.clip(gap, 0, None)
+    return at_least(xp, gap, 0)
 
 
 @loss(
@@ -79,7 +80,7 @@ def crammer_singer_hinge(xp, pred: ClassScores, target: Label) -> Array:
     use: multi-class support vector machines.
     pitfall: multi_margin in torch adds up all classes that come too near and divides by their number: another value.
     """
-    others = xp.where(is_label(xp, target, pred), xp.full_like(pred, -xp.inf), pred)
+    others = either(xp, is_label(xp, target, pred), xp.full_like(pred, -xp.inf), pred)
     return lacking(xp, 1 + xp.max(others, axis=1) - at_label(xp, pred, target))
 
 

@@ -2,14 +2,23 @@
 
 from typing import Any
 
+import numpy as np
+
 from lossctl.loss import Terms
+from lossctl.numerics import log_softmax_parts, picked
 from lossctl.words import Array
 
 
 def at_label(xp: Any, scores: Array, target: Array, ignore_index: int | None = None) -> Array:
     """Pick each label's entry along axis 1; where a label is ignored, that of class 0, which then must not count."""
     index = target if ignore_index is None else xp.where(target != ignore_index, target, xp.zeros_like(target))
-    return xp.squeeze(xp.take_along_axis(scores, xp.expand_dims(index, axis=1), axis=1), axis=1)
+    return picked(xp, scores, index)
+
+
+def log_chance(xp: Any, scores: Array, target: Array, ignore_index: int | None = None) -> Array:
+    """The logarithm of the softmax at each label; no other entry of it is worked out."""
+    shifted, total = log_softmax_parts(xp, scores, axis=1)
+    return at_label(xp, shifted, target, ignore_index) - xp.squeeze(total, axis=1)
 
 
 def counted(xp: Any, value: Array, target: Array, ignore_index: int) -> Terms:
@@ -21,7 +30,9 @@ def counted(xp: Any, value: Array, target: Array, ignore_index: int) -> Terms:
 def is_label(xp: Any, target: Array, like: Array) -> Array:
     """Tell which class of each sample, along axis 1 of `like`, is its label."""
     classes = xp.arange(like.shape[1], dtype=target.dtype, device=target.device)
-    return xp.expand_dims(target, axis=1) == xp.reshape(classes, (1, -1, *(1,) * (like.ndim - 2)))
+    label, classes = xp.expand_dims(target, axis=1), xp.reshape(classes, (1, -1, *(1,) * (like.ndim - 2)))
+    # NumPy is slow with arrays that lie differently: the answer must lie as the scores do.
+    return np.equal(label, classes, out=np.empty_like(like, bool)) if type(like) is np.ndarray else label == classes
 
 
 def one_hot(xp: Any, target: Array, like: Array) -> Array:

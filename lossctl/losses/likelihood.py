@@ -5,7 +5,7 @@ from typing import Any
 from lossctl.errors import BadParameter
 from lossctl.loss import Terms, loss
 from lossctl.losses.classification import label_cross_entropy, soft_cross_entropy
-from lossctl.numerics import followed, held, log_softmax
+from lossctl.numerics import at_least, either, followed, held, log_softmax
 from lossctl.words import (
     Array,
     ClassBias,
@@ -50,7 +50,7 @@ def nll(xp, pred: ClassLogProbability, target: Label, *, weight: ClassWeight = N
     pitfall: pred is log-probabilities; given probabilities it is negative, and no loss.
     pitfall: with class weights the mean of the unreduced values is another number: the divisor is the sum of w[y].
     """
-    return label_cross_entropy(xp, pred, target, weight, ignore_index, 0.0)
+    return label_cross_entropy(xp, pred, target, weight, ignore_index, logs=True)
 
 
 def refuse_ignored(_: Any, __: Array, ___: Array, linear_weight: Array, target: Array, ignore_index: int, **____: Any) -> None:
@@ -91,19 +91,20 @@ def linear_cross_entropy(
     pitfall: pred is what goes into the last layer, not its scores.
     pitfall: linear_weight has a row a class, as torch.nn.Linear keeps it; a matrix with a column a class must be transposed.
     """
-    scores = xp.tensordot(pred, linear_weight, axes=((1,), (linear_weight.ndim - 1,)))
-    logp = log_softmax(xp, scores if linear_bias is None else scores + linear_bias, axis=1)
-    if target.ndim == logp.ndim:
-        return soft_cross_entropy(xp, logp, target, weight, label_smoothing)
-    return label_cross_entropy(xp, logp, target, weight, ignore_index, label_smoothing)
+    # Class by class, as short rows are reduced fastest.
+    scores = xp.moveaxis(xp.tensordot(linear_weight, pred, axes=((linear_weight.ndim - 1,), (1,))), -1, 0)
+    scores = scores if linear_bias is None else scores + linear_bias
+    if target.ndim == scores.ndim:
+        return soft_cross_entropy(xp, log_softmax(xp, scores, axis=1), target, weight, label_smoothing)
+    return label_cross_entropy(xp, scores, target, weight, ignore_index, label_smoothing)
 
 
 def clamped_log(xp: Any, x: Array, rest: Array) -> Array:
     """The logarithm, but no less than -100, with torch's derivative: rest / max(x rest, 1e-12), where rest is 1 - x."""
+    if not followed(x):
+        return at_least(xp, xp.log(x), LEAST_LOG)
     low = (x >= 0) & (x <= LEAST)
     value = xp.where(low, xp.full_like(x, LEAST_LOG), xp.log(xp.where(low, xp.ones_like(x), x)))
-    if not followed(x):
-        return value
     steep = (x >= 0) & (rest >= 0) & (x * rest < LEAST_SLOPE)
     return xp.where(steep, held(xp, value) + (x - held(xp, x)) * held(xp, rest) / LEAST_SLOPE, value)
 
@@ -159,6 +160,6 @@ def poisson_nll(
     if not full:
         return value
     small = target <= 1
-    safe = xp.where(small, xp.ones_like(target), target)
+    safe = at_least(xp, target, 1)
     stirling = safe * xp.log(safe) - safe + 0.5 * xp.log(safe) + HALF_LOG_2PI
-    return value + xp.where(small, xp.zeros_like(value), stirling)
+    return value + either(xp, small, xp.zeros_like(value), stirling)

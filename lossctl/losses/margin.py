@@ -4,7 +4,7 @@ from typing import Any
 
 from lossctl.errors import OutOfDomain
 from lossctl.loss import Terms, loss
-from lossctl.numerics import softplus
+from lossctl.numerics import at_least, either, softplus
 from lossctl.words import (
     Array,
     ClassScores,
@@ -24,7 +24,7 @@ from lossctl.words import (
 
 def short_of(xp: Any, gap: Array, counts: Array) -> Array:
     """What is missing where it counts: max(0, gap), whose derivative at 0 is 0 as in torch; NaN stays NaN."""
-    return xp.where((gap <= 0) | ~counts, xp.zeros_like(gap), gap)
+    return either(xp, (gap <= 0) | ~counts, xp.zeros_like(gap), gap)
 
 
 def check_listed(xp: Any, index: Array, pred: Array, target: Array, **_: Any) -> None:
@@ -69,8 +69,8 @@ def hinge_embedding(xp, pred: Real, target: PlusMinus, *, margin: Scalar = 1.0) 
     pitfall: labels other than 1 and -1 make torch add both branches and say nothing; here they are an error.
     """
     nothing = xp.zeros_like(pred)
-    apart = xp.where(target != 1, xp.clip(margin - pred, 0, None), nothing)
-    return apart + xp.where(target != -1, pred, nothing)
+    apart = either(xp, target != 1, at_least(xp, margin - pred, 0), nothing)
+    return apart + either(xp, target != -1, pred, nothing)
 
 
 @loss(
@@ -90,7 +90,7 @@ def margin_ranking(xp, input1: Score, input2: Score, target: PlusMinus, *, margi
     pitfall: with margin 0 equal scores for all items cost nothing: give a margin, or every score may become the same.
     pitfall: only differences count, so scores have no meaning of their own.
     """
-    return xp.clip(-target * (input1 - input2) + margin, 0, None)
+    return at_least(xp, -target * (input1 - input2) + margin, 0)
 
 
 @loss(

@@ -4,7 +4,7 @@ from typing import Any
 
 from lossctl.loss import Terms, loss
 from lossctl.losses.labels import counted, is_label
-from lossctl.numerics import log_softmax, log_sum_exp, power, share, sigmoid, softplus
+from lossctl.numerics import at_least, at_most, either, log_softmax, log_sum_exp, power, share, sigmoid, softplus
 from lossctl.words import (
     Array,
     ClassLogits,
@@ -21,7 +21,7 @@ from lossctl.words import (
 
 def where_true(xp: Any, condition: Array, scores: Array) -> Array:
     """Scores where the condition holds, and -inf elsewhere, which counts for nothing in a sum of exponentials."""
-    return xp.where(condition, scores, xp.full_like(scores, -xp.inf))
+    return either(xp, condition, scores, xp.full_like(scores, -xp.inf))
 
 
 @loss(
@@ -53,8 +53,8 @@ def asymmetric_multilabel(
     pitfall: negatives with p below clip have no gradient at all.
     """
     p, q = sigmoid(xp, pred), sigmoid(xp, -pred)
-    positive = power(xp, q, gamma_pos) * xp.log(xp.clip(p, eps, None))
-    negative = xp.clip(p - clip, 0, None) ** gamma_neg * xp.log(xp.clip(xp.clip(q + clip, None, 1), eps, None))
+    positive = power(xp, q, gamma_pos) * xp.log(at_least(xp, p, eps))
+    negative = at_least(xp, p - clip, 0) ** gamma_neg * xp.log(at_least(xp, at_most(xp, q + clip, 1), eps))
     return -xp.sum(target * positive + (1 - target) * negative, axis=1)
 
 
@@ -86,7 +86,7 @@ def asymmetric_single(
     """
     logp = log_softmax(xp, pred, axis=1)
     right = is_label(xp, target, pred)
-    weight = xp.where(right, power(xp, -xp.expm1(logp), gamma_pos), xp.exp(gamma_neg * logp))
+    weight = either(xp, right, power(xp, -xp.expm1(logp), gamma_pos), xp.exp(gamma_neg * logp))
     smooth = (1 - eps) * xp.astype(right, logp.dtype) + eps / logp.shape[1]
     return counted(xp, -xp.sum(smooth * weight * logp, axis=1), target, ignore_index)
 
@@ -179,5 +179,5 @@ def coverage_error(xp, pred: LabelScores, target: MultiHot) -> Array:
     pitfall: the best value is the mean number of labels that hold, not 0 and not 1.
     pitfall: the paper counts from 0: its values are smaller by 1.
     """
-    least = xp.min(xp.where(target > 0.5, pred, xp.full_like(pred, xp.inf)), axis=1, keepdims=True)  # noqa: PLR2004
+    least = xp.min(either(xp, target > 0.5, pred, xp.full_like(pred, xp.inf)), axis=1, keepdims=True)  # noqa: PLR2004
     return xp.sum(xp.astype(pred >= least, pred.dtype), axis=1)

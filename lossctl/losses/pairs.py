@@ -2,7 +2,7 @@
 
 from lossctl.loss import loss
 from lossctl.losses.embedding import triplet
-from lossctl.numerics import norm
+from lossctl.numerics import at_least, either, norm
 from lossctl.words import Array, Embedding, Flag, PairSign, Positive, Scalar, Vector
 
 # torch adds this to each squared length, so that vectors of length 0 have a cosine: 1e-12, which it keeps in float32.
@@ -35,8 +35,8 @@ def cosine_embedding(xp, input1: Vector, input2: Vector, target: PairSign, *, ma
     second = xp.sum(input2 * input2, axis=-1) + SQUARED_LENGTH_EPS
     cosine = inner / xp.sqrt(first * second)
     nothing = xp.zeros_like(cosine)
-    apart = xp.where(target == -1, xp.clip(cosine - margin, 0, None), nothing)
-    return xp.where(target == 1, 1 - cosine, nothing) + apart
+    apart = either(xp, target == -1, at_least(xp, cosine - margin, 0), nothing)
+    return either(xp, target == 1, 1 - cosine, nothing) + apart
 
 
 @loss(

@@ -4,6 +4,7 @@ from typing import Any
 
 from lossctl.loss import Terms, loss
 from lossctl.losses.labels import at_label, counted, one_hot, to_one
+from lossctl.numerics import log_of_one_and
 from lossctl.words import (
     Array,
     Chances,
@@ -41,7 +42,7 @@ def binary_crossentropy_prob(
     """
     clipped = xp.clip(pred, eps, 1 - eps)
     smooth = target * (1 - label_smoothing) + 0.5 * label_smoothing
-    return -(smooth * xp.log(clipped) + (1 - smooth) * xp.log1p(-clipped))
+    return -(smooth * xp.log(clipped) + (1 - smooth) * log_of_one_and(xp, -clipped))
 
 
 @loss("classification", source="Keras CategoricalCrossentropy(from_logits=False)", aliases=("keras_cce",))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from lossctl.loss import loss
+from lossctl.numerics import at_least
 from lossctl.words import (
     Array,
     Fraction,
@@ -102,9 +103,8 @@ def quantile_huber(xp, pred: Real, target: Real, *, q: Fraction = 0.5, kappa: Po
     pitfall: with a large kappa the minimum moves from the quantile towards the expectile.
     """
     short = target - pred
-    size = xp.abs(short)
-    square = xp.clip(size, None, kappa)
-    return one_sided(xp, short, q) * square * (size - 0.5 * square) / kappa
+    near = xp.clip(short, -kappa, kappa)
+    return one_sided(xp, short, q) * near * (short - 0.5 * near) / kappa
 
 
 @loss(
@@ -122,5 +122,5 @@ def interval_score(xp, lower: Real, upper: Real, target: Real, *, alpha: Positiv
     pitfall: alpha is the share outside: 0.1, not 0.9, for an interval of 90 percent.
     pitfall: intervals whose ends have changed places get a negative width; sort them first.
     """
-    outside = xp.clip(lower - target, 0, None) + xp.clip(target - upper, 0, None)
+    outside = at_least(xp, lower - target, 0) + at_least(xp, target - upper, 0)
     return upper - lower + 2 / alpha * outside

@@ -101,9 +101,9 @@ def huber(xp, pred: Real, target: Real, *, weight: ElementWeight = None, delta: 
     pitfall: rescaling the data without rescaling delta makes it another loss.
     pitfall: huber(delta) is delta times smooth_l1(beta=delta); they agree only at 1.
     """
-    size = xp.abs(pred - target)
-    square = xp.clip(size, None, delta)
-    value = square * (size - 0.5 * square)
+    error = pred - target
+    near = xp.clip(error, -delta, delta)
+    value = near * (error - 0.5 * near)
     return value if weight is None else value * weight
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from lossctl.loss import Terms, loss
 from lossctl.losses.regression import root
-from lossctl.numerics import share
+from lossctl.numerics import at_least, log_of_one_and, share
 from lossctl.words import AboveMinusOne, Array, Flag, NonNegative, Real
 
 # scikit-learn's.
@@ -30,7 +30,7 @@ def msle(xp, pred: AboveMinusOne, target: AboveMinusOne) -> Array:
     pitfall: numbers of -1 and below are refused, as scikit-learn does; Keras silently raises all negative ones to 1e-7.
     pitfall: a model trained on it predicts close to the median, and too low for sums.
     """
-    error = xp.log1p(pred) - xp.log1p(target)
+    error = log_of_one_and(xp, pred) - log_of_one_and(xp, target)
     return error * error
 
 
@@ -49,7 +49,7 @@ def rmsle(xp, pred: AboveMinusOne, target: AboveMinusOne) -> Terms:
     use: reporting; it is the score of several forecasting competitions.
     pitfall: the mean of batch RMSLEs is not the RMSLE of the data; here squares are pooled and the root is taken once.
     """
-    error = xp.log1p(pred) - xp.log1p(target)
+    error = log_of_one_and(xp, pred) - log_of_one_and(xp, target)
     return {"square": error * error}
 
 
@@ -70,7 +70,7 @@ def mape(xp, pred: Real, target: Real, *, eps: NonNegative = SMALLEST, percent: 
     pitfall: one target of 0 makes it astronomical, 4.5e15 for an error of 1; use wape, smape or mase.
     pitfall: minimising it favours predictions that are too low: those cost at most 1, too high ones any amount.
     """
-    value = xp.abs(pred - target) / xp.clip(xp.abs(target), eps, None)
+    value = xp.abs(pred - target) / at_least(xp, xp.abs(target), eps)
     return 100 * value if percent else value
 
 
@@ -88,7 +88,7 @@ def mspe(xp, pred: Real, target: Real, *, eps: NonNegative = SMALLEST) -> Array:
     use: relative errors where large ones should count more; its root is rmspe.
     pitfall: one target close to 0 decides everything.
     """
-    error = (pred - target) / xp.clip(xp.abs(target), eps, None)
+    error = (pred - target) / at_least(xp, xp.abs(target), eps)
     return error * error
 
 
@@ -109,7 +109,7 @@ def rmspe(xp, pred: Real, target: Real, *, eps: NonNegative = SMALLEST) -> Terms
     pitfall: it is a fraction; multiply by 100 for percent.
     pitfall: some competitions leave out rows whose target is 0; do so with --mask, since one of them decides everything.
     """
-    error = (pred - target) / xp.clip(xp.abs(target), eps, None)
+    error = (pred - target) / at_least(xp, xp.abs(target), eps)
     return {"square": error * error}
 
 

@@ -1,9 +1,11 @@
 """Losses of an error alone, between the square and the absolute value."""
 
 from lossctl.loss import loss
+from lossctl.numerics import at_most, log_of_one_and
 from lossctl.words import Array, AtLeastOne, Positive, Real
 
-LN_2 = 0.6931471805599453
+# Beyond this ln cosh is |x| - ln 2 to the last bit.
+STRAIGHT = 20.0
 
 
 @loss(
@@ -37,8 +39,9 @@ def log_cosh(xp, pred: Real, target: Real) -> Array:
     pitfall: the change from square to line is at errors of about 1, in whatever units the target has; scale the target.
     """
     size = xp.abs(pred - target)
-    half = xp.sinh(0.5 * xp.clip(size, None, 1))
-    return xp.where(size < 1, xp.log1p(2 * half * half), size + xp.log1p(xp.exp(-2 * size)) - LN_2)
+    curved = at_most(xp, size, STRAIGHT)
+    half = xp.sinh(0.5 * curved)
+    return log_of_one_and(xp, 2 * half * half) + (size - curved)
 
 
 @loss(
@@ -56,7 +59,7 @@ def fair(xp, pred: Real, target: Real, *, scale: Positive = 1.0) -> Array:
     pitfall: even at |e| = 100 c the slope is 1 percent below its limit c; huber gets there at delta.
     """
     ratio = xp.abs(pred - target) / scale
-    return scale * scale * (ratio - xp.log1p(ratio))
+    return scale * scale * (ratio - log_of_one_and(xp, ratio))
 
 
 @loss(
@@ -76,8 +79,8 @@ def wing(xp, pred: Real, target: Real, *, width: Positive = 5.0, curvature: Posi
     pitfall: it is made for coordinates in pixels; for targets in [0, 1] both parameters must shrink too.
     """
     size = xp.abs(pred - target)
-    inside = xp.clip(size, None, width)
-    return width * xp.log1p(inside / curvature) + (size - inside)
+    inside = at_most(xp, size, width)
+    return width * log_of_one_and(xp, inside / curvature) + (size - inside)
 
 
 @loss(

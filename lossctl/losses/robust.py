@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from lossctl.loss import loss
+from lossctl.numerics import at_most, log_of_one_and
 from lossctl.words import Array, Extended, Flag, Positive, Real
 
 BARRON = "Barron 2019, arXiv:1701.03077"
@@ -75,7 +76,7 @@ def cauchy(xp, pred: Real, target: Real, *, scale: Positive = 1.0) -> Array:
     pitfall: it is not convex, so start near the answer, for instance from a fit with l1.
     pitfall: textbooks have c^2/2 ln(1 + (e/c)^2), another scale and another factor: theirs with c = sqrt(2) scale, over c^2/2.
     """
-    return xp.log1p(0.5 * scaled_square(pred, target, scale))
+    return log_of_one_and(xp, 0.5 * scaled_square(pred, target, scale))
 
 
 @loss(
@@ -129,7 +130,7 @@ def tukey(xp, pred: Real, target: Real, *, scale: Positive = 4.685) -> Array:
     pitfall: the default is meant for residuals of standard deviation 1; divide by a robust spread first, as 1.4826 MAD.
     pitfall: where every error is beyond scale the gradient is exactly 0.
     """
-    rest = 1 - xp.clip(scaled_square(pred, target, scale), None, 1)
+    rest = 1 - at_most(xp, scaled_square(pred, target, scale), 1)
     return scale * scale / 6 * (1 - rest * rest * rest)
 
 
@@ -155,6 +156,6 @@ def barron(xp, pred: Real, target: Real, *, alpha: Extended = 1.0, scale: Positi
     if abs(alpha) == math.inf:
         return xp.expm1(0.5 * square) if alpha > 0 else -xp.expm1(-0.5 * square)
     if alpha == 0:
-        return xp.log1p(0.5 * square)
+        return log_of_one_and(xp, 0.5 * square)
     bend = abs(alpha - 2)
-    return bend / alpha * xp.expm1(0.5 * alpha * xp.log1p(square / bend)) if bend else 0.5 * square
+    return bend / alpha * xp.expm1(0.5 * alpha * log_of_one_and(xp, square / bend)) if bend else 0.5 * square

@@ -22,8 +22,8 @@ def smooth_l1(xp, pred: Real, target: Real, *, beta: NonNegative = 1.0) -> Array
     pitfall: huber(delta) is delta times smooth_l1(beta=delta); they agree only at 1.
     pitfall: towards large beta it goes to 0 like 1 / beta; huber goes to half the squared error instead.
     """
-    size = xp.abs(pred - target)
+    error = pred - target
     if beta == 0:
-        return size
-    square = xp.clip(size, None, beta)
-    return square * (size - 0.5 * square) / beta
+        return xp.abs(error)
+    near = xp.clip(error, -beta, beta)
+    return near * (error - 0.5 * near) / beta

@@ -4,7 +4,7 @@ from typing import Any
 
 from lossctl.loss import Terms, loss
 from lossctl.losses.classification import label_cross_entropy, per_class, soft_cross_entropy
-from lossctl.losses.labels import at_label, counted, one_hot
+from lossctl.losses.labels import at_label, counted, log_chance, one_hot
 from lossctl.numerics import log_softmax
 from lossctl.words import (
     Array,
@@ -44,7 +44,7 @@ def label_smoothing_ce(
     pitfall: its least value is not 0 but the entropy of the smoothed target, so it is not to be compared with cross_entropy.
     pitfall: a network trained with it is a worse teacher for distillation.
     """
-    return label_cross_entropy(xp, log_softmax(xp, pred, axis=1), target, None, ignore_index, smoothing)
+    return label_cross_entropy(xp, pred, target, None, ignore_index, smoothing)
 
 
 @loss(
@@ -111,7 +111,7 @@ def symmetric_ce(
     use: training on labels of which some are wrong.
     pitfall: code that clips labels at 1e-4 has log_zero = -9.21 instead of the paper's -4.
     """
-    logp = at_label(xp, log_softmax(xp, pred, axis=1), target, ignore_index)
+    logp = log_chance(xp, pred, target, ignore_index)
     return counted(xp, -alpha * logp + beta * log_zero * xp.expm1(logp), target, ignore_index)
 
 
@@ -193,7 +193,7 @@ def logit_adjusted(
     pitfall: nothing is added when predicting; adding it there too undoes the effect.
     """
     scores = pred if counts is None else pred + per_class(xp, tau * xp.log(counts / xp.sum(counts)), pred)
-    return label_cross_entropy(xp, log_softmax(xp, scores, axis=1), target, None, ignore_index, 0.0)
+    return label_cross_entropy(xp, scores, target, None, ignore_index)
 
 
 @loss(
@@ -214,5 +214,5 @@ def perplexity(xp, pred: ClassLogits, target: Label, *, ignore_index: Integer = 
     pitfall: numbers for different tokenizers cannot be compared.
     pitfall: classes stand on axis 1; for scores (N, T, C) use --class-dim -1.
     """
-    terms = label_cross_entropy(xp, log_softmax(xp, pred, axis=1), target, None, ignore_index, 0.0)
+    terms = label_cross_entropy(xp, pred, target, None, ignore_index)
     return {"nll": terms["value"], "weight": terms["weight"]}

@@ -12,14 +12,17 @@ from lossctl.backends import BACKENDS
 from lossctl.binding import bind, scalars
 from lossctl.block import Selection
 from lossctl.blocks import Memory
+from lossctl.bysample import ByOptions, Kept, Pile
 from lossctl.comparison.constant import constants
-from lossctl.engine import evaluate
+from lossctl.engine import evaluate_keeping, own_values
 from lossctl.errors import LossctlError
 from lossctl.facts.sample import share_of_top
 from lossctl.gradient.job import Job
 from lossctl.gradient.passes import Differentiated
 from lossctl.gradient.slopes import slopes
 from lossctl.recommendation.deriving import written
+from lossctl.statistics.levels import AT_ONCE
+from lossctl.statistics.ordered import shared
 from lossctl.words import SIGMOID_INSIDE, SOFTMAX_INSIDE
 
 if TYPE_CHECKING:
@@ -78,6 +81,17 @@ def _misread(loss: Loss, kind: str) -> str:
     return ""
 
 
+def _share_of_top(pile: Pile) -> float | None:
+    """What the top percent of values carries, where none is below zero."""
+    numbers = pile.done()
+    count = numbers.shape[0]
+    if count <= AT_ONCE:
+        values = numbers.read(0, count)
+        return share_of_top(values, TOP) if values.size and values.min() >= 0 else None
+    low, total, top = shared(numbers, math.ceil(TOP * count))
+    return top / total if low >= 0 and 0 < total < math.inf else None
+
+
 class Judged:
     """A loss with its parameters, ready for any prediction."""
 
@@ -95,13 +109,15 @@ class Judged:
         """
         samples = "none" in self.loss.reductions
         bound = self._bound(pred, target)
-        options = replace(self.options, per_sample=samples)
-        outcome = evaluate([bound], BACKENDS.get("numpy")(), options, Selection())[0]
+        digest = ByOptions([bound], replace(self.options, stats=samples), own_values)
+        keep = frozenset({"samples"} if samples else ())
+        (outcome,), (tally,) = evaluate_keeping(
+            [bound], BACKENDS.get("numpy")(), self.options, Selection(), keep, digest=digest
+        )
         best = constants([bound], BACKENDS.get("numpy")(), self.options, Selection())[0]
         constant = None if best is None else best.loss
         skill = 1 - outcome.value / constant if constant is not None and constant > 0 else None
-        values = outcome.samples[1] if outcome.samples else np.zeros(0)
-        top = share_of_top(values, TOP) if values.size and values.min() >= 0 else None
+        top = _share_of_top(tally.found.pile) if isinstance(tally.found, Kept) and tally.found.pile is not None else None
         return Evidence(self.loss.name, outcome.value, constant, skill, top, self._gradient(bound, outcome))
 
     def _bound(self, pred: Reader, target: Reader) -> Any:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from lossctl.commands.compare import run, wanted_of
-from lossctl.options import Comparing
+from lossctl.cli.comparing import Comparing
 from lossctl.report import strict
 from lossctl.request import compute_spec
 

@@ -72,7 +72,7 @@ def test_per_sample_roots():
 
 def test_per_sample_does_not_depend_on_cuts():
     pred, target = np.random.default_rng(0).normal(size=(2, 700_000))
-    rows, values = ask("mse", pred, target, options=Options(worst=1)).samples
+    rows, values = ask("mse", pred, target, options=Options(per_sample=True)).samples
     np.testing.assert_array_equal(rows, np.arange(700_000))
     np.testing.assert_array_equal(values, (pred - target) ** 2)
 

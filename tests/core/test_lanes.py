@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from lossctl.lanes import FEW, in_lanes, lanes
+from lossctl.lanes import AHEAD, FEW, in_lanes, in_turn, lanes
 
 
 @pytest.mark.parametrize("jobs", [-1, 0, 1, 2, 3, 50])
@@ -56,3 +56,33 @@ def test_few_items_start_no_thread():
 @pytest.mark.parametrize(("jobs", "at_least"), [(3, 3), (0, 1), (-2, 1)])
 def test_lanes(jobs, at_least):
     assert lanes(jobs) >= at_least
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 5])
+def test_results_are_handed_on_in_turn_and_few_are_held(jobs):
+    made, taken, ahead = [], [], []
+
+    def work(item):
+        made.append(item)
+        return item
+
+    def take(result):
+        ahead.append(len(made) - len(taken))
+        taken.append(result)
+
+    in_turn(work, range(300), jobs, take)
+    assert taken == list(range(300))
+    assert max(ahead) <= AHEAD + 2 * jobs + 1
+
+
+def test_a_failure_in_turn_is_the_earliest_and_nobody_waits_for_ever():
+    def work(item):
+        if item in {31, 32}:
+            raise ValueError(item)
+        return item
+
+    taken = []
+    with pytest.raises(ValueError, match=r"^31$"):
+        in_turn(work, range(400), 2, taken.append)
+    assert taken == list(range(len(taken)))
+    assert len(taken) <= 31

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossctl.sums import Moments, Sums, exact_sum
+from lossctl.sums import KEPT, Moments, Sums, exact_sum, shortened
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 moderate = st.floats(-1e6, 1e6)
@@ -17,6 +17,12 @@ def test_order_changes_no_bit(numbers, random):
     shuffled = list(numbers)
     random.shuffle(shuffled)
     assert exact_sum(shuffled) == exact_sum(numbers)
+
+
+@given(st.lists(finite, max_size=60), st.integers(0, 60))
+def test_sums_that_were_kept_short_add_up_the_same(numbers, cut):
+    kept = [*shortened(numbers[:cut]), *shortened(numbers[cut:])]
+    assert exact_sum(kept) == exact_sum(numbers)
 
 
 @given(st.lists(moderate))
@@ -90,3 +96,25 @@ def test_nothing_changes_nothing():
 @pytest.mark.parametrize("few", [Moments(), Moments(1, 5.0)])
 def test_std_of_fewer_than_two(few):
     assert math.isnan(few.std)
+
+
+@given(st.lists(finite | st.sampled_from([math.inf, -math.inf, math.nan, 1e-310]), max_size=200), st.integers(1, 50))
+def test_many_blocks_in_few_numbers_have_the_same_sum(numbers, size):
+    sums = Sums()
+    for start in range(0, len(numbers), size):
+        part = Sums()
+        for number in numbers[start : start + size]:
+            part.add("value", number)
+        sums.merge(part)
+    found = sums.finish().get("value", 0.0)
+    assert found == exact_sum(numbers) or (math.isnan(found) and math.isnan(exact_sum(numbers)))
+
+
+def test_moderate_totals_do_not_pile_up():
+    sums = Sums()
+    for number in range(10_000):
+        part = Sums()
+        part.add("value", 0.1 * number)
+        sums.merge(part)
+    assert len(sums.totals["value"]) <= KEPT
+    assert sums.finish()["value"] == math.fsum(0.1 * number for number in range(10_000))

@@ -12,7 +12,7 @@ import transcript
 from lossctl.commands import diagnose as command
 from lossctl.commands.listing import info
 from lossctl.errors import BadParameter, GateFailed, UnknownName
-from lossctl.looking_options import Diagnosing
+from lossctl.cli.diagnosing import Diagnosing
 
 STEPS = np.arange(1, 101)
 NOISE = np.random.default_rng(0).standard_normal(100)

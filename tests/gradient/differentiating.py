@@ -13,7 +13,7 @@ from lossctl.blocks import Memory, whole
 from lossctl.fold import fold, unreduced
 from lossctl.gradient.passes import Differentiated, stream
 from lossctl.gradient.slopes import slopes
-from lossctl.guides import app
+from lossctl.cli import program
 from lossctl.schemas import load
 from lossctl.signature import Number
 from lossctl.sinks import Field, MemorySink
@@ -94,7 +94,7 @@ def at_once(bound, reduction, params=()):
 
 def printed(*argv):
     """What one run of `lossctl grad` prints."""
-    return app(["grad", *map(str, argv)], prog_name="lossctl", standalone_mode=False)
+    return program()(["grad", *map(str, argv)], prog_name="lossctl", standalone_mode=False)
 
 
 def answered(*argv):

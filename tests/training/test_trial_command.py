@@ -8,17 +8,15 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 
 import golden
 import made
 import numpy as np
 import pytest
 
-from lossctl.commands.progress import progress
 from lossctl.commands.trial import run
 from lossctl.errors import NothingLeft, ShapeMismatch, UnreadableFile
-from lossctl.trial_options import Training
+from lossctl.cli.training import Training
 
 QUICK = {"steps": 20, "seeds": 2, "model": "linear", "lr": 0.05}
 
@@ -193,26 +191,3 @@ def test_an_interrupt_ends_the_bar_and_exits_130(here):
     assert b"%" in seen
     child.stdout.close()
     os.close(ours)
-
-
-def test_there_is_no_bar_but_on_a_terminal(capsys):
-    with progress(10, quiet=False) as tick:
-        tick(5)
-    assert capsys.readouterr().err == ""
-
-
-def test_a_bar_waits_for_a_second(monkeypatch, capsys):
-    now = [0.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with progress(10, quiet=True) as tick:
-        now[0] = 5.0
-        tick(5)
-    assert capsys.readouterr().err == ""
-    with progress(10, quiet=False) as tick:
-        now[0] = 5.9
-        tick(5)
-        assert capsys.readouterr().err == ""
-        now[0] = 6.1
-        tick(1)
-    assert "training" in capsys.readouterr().err

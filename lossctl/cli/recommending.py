@@ -1,14 +1,18 @@
-"""The options of `recommend`: a flag for every question of lossctl/recommendation/questions.yaml, under its name."""
+"""`recommend`: which loss to take. A flag for every question of lossctl/recommendation/questions.yaml, under its name."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
+from lossctl.cli.app import app
 from lossctl.options import Talk
-from lossctl.spreading import HOW, INPUT, RESULT
+from lossctl.printing import Printed, check_outputs, printed, say
+from lossctl.spreading import HOW, INPUT, RESULT, spread
+from lossctl.streams import terminal, unicode
 
 Word = str | None
 Number = float | None
@@ -44,3 +48,24 @@ class Recommending(Talk):
         str, _wish("--in-format", panel=INPUT, metavar="FORMAT", doc="Read files as this format, whatever their suffix.")
     ] = ""
     tree: Annotated[bool, _wish("--tree", panel=RESULT, doc="Draw the decision tree; --format mermaid exports it.")] = False
+
+
+@app.command()
+@spread
+def recommend(
+    sources: Annotated[list[str], typer.Argument(metavar="[PRED] [TARGET]", show_default=False)] = [],  # noqa: B006
+    *,
+    options: Recommending,
+    typed: set[str],  # noqa: ARG001
+) -> Printed:
+    """Say which loss to take, why, and why not another: by flags, questions, or the data.
+
+    Example: lossctl recommend target.csv:y
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from lossctl.commands.recommend import is_picture, picture, run
+
+    if is_picture(options):
+        return Printed(picture(options, terminal=terminal(), plain=not unicode()))
+    check_outputs(options)
+    return printed(run(sources, options, say(options)), options)

@@ -1,13 +1,19 @@
-"""The options of commands that look at data and training, and compute no loss of the user's choice."""
+"""`diagnose`: a history of losses."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Annotated
 
+import typer
+
+from lossctl.cli.app import app
 from lossctl.options import Talk
-from lossctl.spreading import GATES, HOW, INPUT
+from lossctl.printing import Printed, check_outputs, printed, say
+from lossctl.spreading import GATES, HOW, INPUT, spread
 from lossctl.spreading import option as _option
+from lossctl.streams import unicode
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,10 +42,21 @@ class Diagnosing(Talk):
     ] = ""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Inspecting(Talk):
-    """What `inspect` takes."""
+@app.command()
+@spread
+def diagnose(
+    history: Annotated[str, typer.Argument(metavar="HISTORY", help="A table or JSON of losses, event files, or - for stdin.")],
+    *,
+    options: Diagnosing,
+    typed: set[str],  # noqa: ARG001
+) -> Printed:
+    """Say what is wrong with a training run, by its history of losses.
 
-    in_format: Annotated[
-        str, _option("--in-format", metavar="FORMAT", panel=INPUT, doc="Read files as this format, whatever their suffix.")
-    ] = ""
+    Example: lossctl diagnose history.csv --fail-on error
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from lossctl.commands.diagnose import run
+
+    check_outputs(options)
+    report, error = run(history, options, say(options), plain=not unicode())
+    return printed(report, options, error)

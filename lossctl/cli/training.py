@@ -1,12 +1,17 @@
-"""The options of `trial`."""
+"""`trial`: the same model under each of several losses."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Annotated
 
+import typer
+
+from lossctl.cli.app import app
 from lossctl.options import Talk
-from lossctl.spreading import HOW, INPUT, RESULT
+from lossctl.printing import Printed, check_outputs, printed, say
+from lossctl.spreading import HOW, INPUT, RESULT, spread
 from lossctl.spreading import option as _option
 
 
@@ -40,3 +45,26 @@ class Training(Talk):
         str, _option("--score", metavar="NAME", panel=RESULT, doc="The leading score: r2, rmse, accuracy, auc or f1.")
     ] = ""
     time: Annotated[bool, _option("--time", panel=RESULT, doc="Seconds of each run too, which differ from run to run.")] = False
+
+
+@app.command()
+@spread
+def trial(
+    features: Annotated[str, typer.Argument(metavar="FEATURES", help="'table.csv:x_*', or an array with one row a sample.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="Numbers, classes, or a column of 0 and 1 for each label.")],
+    *,
+    options: Training,
+    typed: set[str],  # noqa: ARG001
+) -> Printed:
+    """Train the same small model under each of several losses, and compare on held-out rows.
+
+    Example: lossctl trial 'table.csv:x_*' table.csv:y --losses mse,l1,huber
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from lossctl.commands.trial import run
+    from lossctl.request import check_overwriting
+    from lossctl.spec import Given, Spec
+
+    check_outputs(options)
+    check_overwriting(Spec(positional=(Given(text=features), Given(text=target))), options.output)
+    return printed(run(features, target, options, say(options)), options)

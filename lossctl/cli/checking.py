@@ -1,0 +1,53 @@
+"""`check`: the gates of specs and of saved results."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lossctl.cli.app import app
+from lossctl.options import Gated, Gating
+from lossctl.printing import Printed, check_outputs, printed, say, written
+from lossctl.spreading import HOW, spread
+from lossctl.spreading import option as _option
+
+if TYPE_CHECKING:
+    from lossctl.spec import Spec
+
+
+Checked = Annotated[list[str], typer.Argument(metavar="SPEC.yaml|RESULT.json|DIR…", help="Specs, suites, results.")]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Checking(Gating):
+    """What `check` takes."""
+
+    jobs: Annotated[
+        int, _option("--jobs", metavar="N", panel=HOW, min=0, doc="Threads; 0 is one a core. No result depends on it.")
+    ] = 0
+    allow_code: Annotated[bool, _option("--allow-code", panel=HOW, doc="Let a spec name code to import.")] = False
+
+
+@app.command()
+@spread
+def check(files: Checked, *, options: Checking, typed: set[str]) -> Printed:
+    """Look at the gates of specs, or of saved results without computing anything anew.
+
+    Example: lossctl check new.json --against base.json --max-rel mse=2%
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from lossctl.commands.check import Wanted, run
+    from lossctl.request import check_overwriting, compute_spec, gates_of
+
+    def spec_of(path: str) -> Spec:
+        spec = compute_spec([path], Gated(**vars(options)), typed)
+        check_overwriting(spec, written(options))
+        return spec
+
+    check_outputs(options)
+    wanted = Wanted(gates_of(options), options.against, options.alpha if "alpha" in typed else None)
+    report, error = run(files, wanted, spec_of, say(options))
+    return printed(report, options, error)

@@ -1,0 +1,124 @@
+"""`compute --partial`: a share of the samples as exact sums, for `merge` to add up on another day or another machine."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from lossctl import __version__
+from lossctl.backends import BACKENDS
+from lossctl.commands.again import request_of
+from lossctl.commands.answer import Answer, signature
+from lossctl.commands.backing import settled
+from lossctl.commands.compute import grouped
+from lossctl.commands.opening import prepare
+from lossctl.commands.partial_file import SCHEMA
+from lossctl.commands.warn import warnings
+from lossctl.drafts import atomic
+from lossctl.engine import Outcome, check_asked, reduced
+from lossctl.errors import UsageError
+from lossctl.fold import fold
+from lossctl.render.json import render
+from lossctl.render.style import Style
+from lossctl.report import Report
+from lossctl.sums import shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lossctl.binding import Bound
+    from lossctl.commands.opening import Prepared
+    from lossctl.fold import Tally
+    from lossctl.spec import Options, Spec
+    from lossctl.sums import Sums
+
+COLUMNS = ("loss", "value", "n", "part")
+
+
+def run(spec: Spec, path: str, say: Callable[[str], None]) -> Report:
+    """Fold the share of the samples that `spec` asks for, and write its sums to `path`.
+
+    Returns what the share alone comes to, NaN where it holds nothing.
+    Raises: UsageError for what cannot be added up, and what computing raises.
+    """
+    _check(spec)
+    prepared = prepare(spec, say)
+    spec = settled(spec, prepared.bounds, say)
+    selection, groups = grouped(prepared)
+    _check_losses(prepared.bounds)
+    check_asked(prepared.bounds, spec.options, selection)
+    tallies = fold(prepared.bounds, BACKENDS.get(spec.options.backend)(), spec.options, selection)
+    outcomes = [_outcome(bound, tally, spec.options) for bound, tally in zip(prepared.bounds, tallies, strict=True)]
+    answer = Answer(spec, prepared.asked, prepared.bounds, outcomes, groups, None)
+    document = _document(answer, prepared, tallies, groups)
+    document["warnings"] = [warned.as_dict() for warned in warnings(answer, say)]
+    number, parts = spec.options.part
+    rows = [
+        {"loss": one.label, "value": outcome.value, "n": outcome.n, "part": f"{number}/{parts}"}
+        for one, outcome in zip(prepared.asked, outcomes, strict=True)
+    ]
+    found = Report(COLUMNS, rows, document)
+    with atomic(path) as file:
+        file.write(render(found, Style()).encode())
+    return found
+
+
+def _check(spec: Spec) -> None:
+    """Refuse what sums do not hold.
+
+    Raises: UsageError.
+    """
+    options = spec.options
+    asked = {"--reduction none": options.reduction == "none"}
+    asked |= {f"--{name.replace('_', '-')}": getattr(options, name) for name in ("per_sample", "worst", "best", "stats")}
+    for name, given in asked.items():
+        if given:
+            message = f"--partial writes sums, and {name} needs every sample."
+            raise UsageError(message, hint="Leave one of them out.")
+    if spec.gates or options.min_coverage:
+        message = "--partial holds a share of the samples, and a gate is for all of them."
+        raise UsageError(message, hint="Give the gate to lossctl merge.")
+
+
+def _check_losses(bounds: Sequence[Bound]) -> None:
+    whole = [bound.loss.name for bound in bounds if bound.loss.whole]
+    if whole:
+        message = f"{whole[0]} couples all samples, so that its shares do not add up."
+        raise UsageError(message, hint="Compute it in one run.")
+
+
+def _outcome(bound: Bound, tally: Tally, options: Options) -> Outcome:
+    sums = tally.sums.finish()
+    value = float(reduced(bound, sums, tally.n, options.reduction)) if sums and tally.n else math.nan
+    return Outcome(value, tally.n, tally.skipped, sums=sums)
+
+
+def _document(answer: Answer, prepared: Prepared, tallies: Sequence[Tally], groups: Sequence[str]) -> dict[str, Any]:
+    """Everything that adding up needs. The samples themselves are not in it, nor hashes, which would read all files again."""
+    whole = replace(answer.spec, options=replace(answer.spec.options, part=(1, 1)))
+    return {
+        "schema": SCHEMA,
+        "version": __version__,
+        "signature": signature(replace(answer, spec=whole)),
+        "request": request_of(whole),
+        "part": list(answer.spec.options.part),
+        "inputs": [
+            {"role": role, "source": reader.name, "shape": list(reader.shape), "dtype": reader.dtype.name}
+            for (_, role), reader in prepared.opened.readers.items()
+        ],
+        "losses": [_sums(tally, groups) for tally in tallies],
+    }
+
+
+def _sums(tally: Tally, groups: Sequence[str]) -> dict[str, Any]:
+    parts = {groups[code]: {"n": tally.counts[code], "sums": _numbers(sums)} for code, sums in sorted(tally.groups.items())}
+    return {"n": tally.n, "skipped": tally.skipped, "sums": _numbers(tally.sums), **({"groups": parts} if parts else {})}
+
+
+def _numbers(sums: Sums) -> dict[str, list[Any]]:
+    """Floats whose sum is exact; JSON has no words for those that are no numbers."""
+    return {
+        name: [total if math.isfinite(total) else str(total) for total in shortened(totals)]
+        for name, totals in sums.totals.items()
+    }

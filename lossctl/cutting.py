@@ -1,0 +1,43 @@
+"""Where a pass cuts its losses' arrays into blocks, and which of the blocks a run is asked for."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+from lossctl.blocks import BLOCK, cuts, seams
+from lossctl.errors import NothingLeft, TooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lossctl.binding import Bound
+    from lossctl.spec import Options
+
+Span = tuple[int, int]
+
+
+def elements_of(bound: Bound, options: Options) -> int:
+    """Elements that a sample counts for when blocks are cut; 0 for a loss read whole, and TooLarge where it would not fit."""
+    if not bound.loss.whole:
+        return max(1, bound.elements)
+    if any(prod(slot.reader.shape) == 0 for slot in bound.slots):
+        message = f"{bound.loss.name} has no samples to work on: an input is empty."
+        raise NothingLeft(message, hint="Give at least one sample.")
+    numbers = 3 * sum(prod(slot.reader.shape) for slot in bound.slots) + (3 * bound.n**2 if bound.loss.pairs else 0)
+    if numbers * 8 > options.max_memory:
+        need, have = numbers / 2**17, options.max_memory / 2**20
+        message = f"{bound.loss.name} couples all {bound.n} samples and needs about {need:,.0f} MiB, more than {have:,.0f} MiB."
+        raise TooLarge(message, hint=f"Allow it with --max-memory {need * 1.1:.0f}, or give fewer samples.")
+    return 0
+
+
+def spans(bounds: Sequence[Bound], elements: int, options: Options, block: int = BLOCK) -> list[Span]:
+    """The blocks of losses that are cut alike: all of them, or the share that `--part` names.
+
+    Blocks end where a file ends, so that a share computed from one shard alone has the blocks that it has among all shards.
+    """
+    edges = {edge for bound in bounds for slot in bound.slots if slot.axis == 0 for edge in seams(slot.reader)}
+    every = list(cuts(bounds[0].n, elements, block=block, seams=edges))
+    number, parts = options.part
+    return every[len(every) * (number - 1) // parts : len(every) * number // parts]

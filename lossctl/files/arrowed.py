@@ -1,0 +1,237 @@
+"""Arrow arrays as NumPy arrays, by their buffers: pyarrow's own conversion imports pandas where that is installed.
+
+A null is NaN. Lists become axes, so they must be equally long; a list that is null is a row of NaN.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from itertools import count
+
+    from lossctl.blocks import NumPyArray
+    from lossctl.shapes import Shape
+
+# Arrow's names for its types of numbers, and NumPy's. A decimal is the float64 nearest to it; a column of nulls alone is NaN.
+PLAIN = {"bool": "bool", "halffloat": "float16", "float": "float32", "double": "float64", "null": "float64"}
+PLAIN |= {f"{sign}int{bits}": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+# float64 holds integers up to this one, and powers of ten up to that, so that one division rounds once.
+EXACT = 1 << 53
+EXACT_POWER = 22
+# Decimals of 32 bits are no whole words of 64.
+WORD = 8
+# More digits than any decimal of Arrow has.
+LARGEST_SCALE = 128
+
+
+class Ragged(Exception):
+    """The list in `row` has `length` elements, and not `wanted`. Whoever knows the file makes an error of it."""
+
+    def __init__(self, row: int, length: int, wanted: int) -> None:
+        """Keep the row, counted in the array, and both lengths."""
+        super().__init__(row, length, wanted)
+        self.row, self.length, self.wanted = row, length, wanted
+
+
+def bare(kind: Any) -> Any:
+    """Return the type that an extension type is stored as."""
+    while hasattr(kind, "storage_type"):
+        kind = kind.storage_type
+    return kind
+
+
+def stored_as(array: Any) -> Any:
+    """Return the array that an array of an extension type is stored as."""
+    while hasattr(array.type, "storage_type"):
+        array = array.storage
+    return array
+
+
+def item_type(kind: Any) -> Any:
+    """Return the type of a list's elements; None for what is no list."""
+    from pyarrow import types
+
+    kind = bare(kind)
+    listed = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    return kind.value_type if listed else None
+
+
+def nesting(kind: Any) -> tuple[list[int | None], Any]:
+    """Return the lengths of nested lists, None where the type leaves them open, and the type of what is in them."""
+    lengths: list[int | None] = []
+    while (item := item_type(kind)) is not None:
+        lengths.append(getattr(bare(kind), "list_size", None))
+        kind = item
+    return lengths, bare(kind)
+
+
+def number_type(kind: Any) -> np.dtype[Any] | None:
+    """Return the type of a column's numbers where none is null; None if it holds no numbers."""
+    from pyarrow import types
+
+    value = nesting(kind)[1]
+    if types.is_dictionary(value):
+        value = bare(value.value_type)
+        return None if item_type(value) is not None else number_type(value)
+    if types.is_decimal(value):
+        return np.dtype(np.float64) if abs(value.scale) <= LARGEST_SCALE else None
+    return np.dtype(PLAIN[str(value)]) if str(value) in PLAIN else None
+
+
+def joined(arrays: Sequence[Any], tail: Shape, dtype: np.dtype[Any] | None) -> NumPyArray:
+    """Return Arrow arrays, one after another, as one NumPy array of shape (n, *tail), which may share their memory.
+
+    Without a `dtype` each has the type that its numbers and nulls need.
+
+    Raises: Ragged, with the row counted over all of them.
+    """
+    parts, start = [], 0
+    for array in arrays:
+        try:
+            found = values(array, tail)
+        except Ragged as ragged:
+            raise Ragged(start + ragged.row, ragged.length, ragged.wanted) from ragged
+        if dtype is not None and found.dtype.kind == "f" != dtype.kind:
+            message = "it holds nulls, though it says that it holds none"
+            raise ValueError(message)
+        parts.append(found if dtype is None else found.astype(dtype, copy=False))
+        start += len(array)
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty((0, *tail), dtype), *parts])
+
+
+def values(array: Any, tail: Shape) -> NumPyArray:
+    """Return an Arrow array as NumPy's, of shape (n, *tail); float64 with NaN if something in it is null.
+
+    Raises: Ragged if a list has another length than `tail` says.
+    """
+    array = stored_as(array)
+    return _lists(array, tail) if tail else _numbers(array)
+
+
+def _lists(array: Any, tail: Shape) -> NumPyArray:
+    size, *inner = tail
+    present, sizes = _present(array), lengths(array)
+    odd = sizes != size if present is None else (sizes != size) & present
+    if odd.any():
+        row = int(odd.argmax())
+        raise Ragged(row, int(sizes[row]), size)
+    rows = np.arange(len(array)) if present is None else np.flatnonzero(present)
+    try:
+        items = values(array.flatten(), tuple(inner)).reshape(len(rows), *tail)
+    except Ragged as ragged:
+        raise Ragged(int(rows[ragged.row // size]), ragged.length, ragged.wanted) from ragged
+    if len(rows) == len(array):
+        return items
+    found = np.full((len(array), *tail), np.nan)
+    found[rows] = items
+    return found
+
+
+def lengths(array: Any) -> NumPyArray:
+    """Return how many elements each list has; what it says of a list that is null means nothing."""
+    if hasattr(array.type, "list_size"):
+        return np.full(len(array), array.type.list_size)
+    width = np.dtype(np.int64 if str(array.type).startswith("large_") else np.int32)
+    if not len(array):
+        return np.empty(0, width)
+    offsets = np.frombuffer(array.buffers()[1], width, len(array) + 1, array.offset * width.itemsize)
+    return np.diff(offsets)
+
+
+def tail_of(arrays: Sequence[Any], sizes: Sequence[int | None]) -> Shape | None:
+    """Return the lengths of nested lists, from the first that is not null; None if these arrays do not say."""
+    if all(size is not None for size in sizes):
+        return tuple(size for size in sizes if size is not None)
+    for array in map(stored_as, arrays):
+        present = _present(array)
+        rows = np.arange(len(array)) if present is None else np.flatnonzero(present)
+        if len(rows):
+            first = array.slice(int(rows[0]), 1)
+            size = int(lengths(first)[0])
+            return (size, *(tail_of([first.flatten()], sizes[1:]) or (0,) * (len(sizes) - 1)))
+    return None
+
+
+def has_nulls(array: Any) -> bool:
+    """Whether anything in an array is null: a row, an element of a list, or a word of a dictionary."""
+    array = stored_as(array)
+    if array.null_count:
+        return True
+    if item_type(array.type) is not None:
+        return has_nulls(array.flatten())
+    return bool(array.dictionary.null_count) if hasattr(array, "dictionary") else False
+
+
+def _present(array: Any) -> NumPyArray | None:
+    """Which rows are not null; None if all are there."""
+    if not array.null_count:
+        return None
+    valid = array.buffers()[0]
+    return np.zeros(len(array), bool) if valid is None else _bits(valid, array.offset, len(array))
+
+
+def _bits(buffer: Any, offset: int, size: int) -> NumPyArray:
+    skipped, shift = divmod(offset, 8)
+    packed = np.frombuffer(buffer, np.uint8, (shift + size + 7) // 8, skipped)
+    return np.unpackbits(packed, count=shift + size, bitorder="little")[shift:].view(bool)
+
+
+def _numbers(array: Any) -> NumPyArray:
+    if not len(array):
+        return np.empty(0, number_type(array.type))
+    if str(array.type) == "null":
+        return np.full(len(array), np.nan)
+    present = _present(array)
+    if hasattr(array, "dictionary"):
+        words, codes = values(array.dictionary, ()), raw(array.indices)
+        if present is None:
+            return words[codes]
+        return np.append(words, np.nan)[np.where(present, codes, len(words))]
+    numbers = _decimals(array) if hasattr(array.type, "scale") else raw(array)
+    return numbers if present is None else np.where(present, numbers.astype(np.float64), np.nan)
+
+
+def raw(array: Any, dtype: str = "") -> NumPyArray:
+    """Return the values as they lie in memory, whatever stands where a null is."""
+    if not dtype and str(array.type) == "bool":
+        return _bits(array.buffers()[1], array.offset, len(array))
+    kind = np.dtype(dtype or PLAIN[str(array.type)])
+    return (
+        np.frombuffer(array.buffers()[1], kind, len(array), array.offset * kind.itemsize) if len(array) else np.empty(0, kind)
+    )
+
+
+def _decimals(array: Any) -> NumPyArray:
+    """Return decimals as the nearest float64, as their digits would be read."""
+    width, scale = array.type.bit_width // 8, array.type.scale
+    if width < WORD:
+        return raw(array, "<i4") / 10**scale if 0 <= scale <= EXACT_POWER else _exactly(array, np.arange(len(array)))
+    words = raw(array, f"V{width}").view("<i8").reshape(len(array), width // WORD)
+    low = words[:, 0]
+    small = (np.abs(low) <= EXACT) & (low > np.iinfo(np.int64).min) & (0 <= scale <= EXACT_POWER)
+    small &= (words[:, 1:] == (low >> 63)[:, None]).all(axis=1)
+    numbers = low / 10**scale if small.any() else np.empty(len(array))
+    rest = np.flatnonzero(~small)
+    numbers[rest] = _exactly(array, rest)
+    return numbers
+
+
+def _exactly(array: Any, rows: NumPyArray) -> NumPyArray:
+    """Divide integers of any size: Python rounds their quotient once."""
+    width, scale = array.type.bit_width // 8, array.type.scale
+    content = raw(array, f"V{width}")
+    digits = (int.from_bytes(content[row].tobytes(), "little", signed=True) for row in rows)
+    above, below = 10 ** max(-scale, 0), 10 ** max(scale, 0)
+    return np.fromiter((number * above / below for number in digits), np.float64, len(rows))
+
+
+def slots(kind: Any, numbers: count[int]) -> list[int]:
+    """Return the numbers of the columns that a type takes in a file that stores every innermost value on its own."""
+    kind = bare(kind)
+    if not kind.num_fields:
+        return [next(numbers)]
+    return [number for i in range(kind.num_fields) for number in slots(kind.field(i).type, numbers)]

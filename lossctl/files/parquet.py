@@ -1,0 +1,138 @@
+"""Parquet: a row group is a chunk. Types come from the footer, which counts nulls where the writer did.
+
+The file is opened for each row group and closed again. pyarrow decodes the columns of a row group on its own threads;
+reading ahead is left to the system, for it would hold a whole row group in memory twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from lossctl.files.chunked import Chunked
+from lossctl.files.footer import Counts, counted
+from lossctl.files.leaves import Leaf, follow, leaves, reading, route
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lossctl.files.chunks import Arrays, Span
+    from lossctl.files.stored import Stored
+
+WHAT = "a Parquet file"
+# What pyarrow reads at once of a column that is read from front to end.
+PIECE = 1 << 20
+
+
+@dataclass
+class RowGroups:
+    """The footer of a Parquet file, and its row groups."""
+
+    what: ClassVar[str] = WHAT
+    stored: Stored
+    leaves: Sequence[Leaf]
+    metadata: Any
+    in_place: bool = False
+    one_way: bool = False
+
+    @cached_property
+    def sizes(self) -> Sequence[int]:
+        """The rows of each row group."""
+        return [self.metadata.row_group(number).num_rows for number in range(self.metadata.num_row_groups)]
+
+    def chunk(self, number: int, positions: Sequence[int], span: Span | None = None) -> Arrays:
+        """Return columns of one row group, all of it."""
+        del span
+        with reading(self.stored.name, WHAT):
+            table = self._opened().read_row_group(number, self._slots(positions), use_threads=len(positions) > 1)
+            return self._picked(table, positions)
+
+    def batches(self, positions: Sequence[int], rows: int) -> Iterator[Arrays]:
+        """Yield columns from front to end, at most `rows` rows at a time."""
+        with reading(self.stored.name, WHAT):
+            groups = list(range(len(self.sizes)))
+            batches = self._opened(PIECE).iter_batches(rows, groups, self._slots(positions), use_threads=False)
+        while True:
+            with reading(self.stored.name, WHAT):
+                if (batch := next(batches, None)) is None:
+                    return
+                picked = self._picked(batch, positions)
+            yield picked
+
+    def _opened(self, buffer: int = 0) -> Any:
+        """Columns are chosen by their numbers, which only the reader inside takes: names may occur twice."""
+        return opened(self.stored, self.metadata, buffer).reader
+
+    def _slots(self, positions: Sequence[int]) -> list[int]:
+        return sorted(slot for position in positions for slot in self.leaves[position].slots)
+
+    def _picked(self, table: Any, positions: Sequence[int]) -> Arrays:
+        chosen = [self.leaves[position].path for position in positions]
+        found = {}
+        for position, path in zip(positions, chosen, strict=True):
+            first, *steps = route(path, chosen, len(path))
+            column = table.column(first)
+            found[position] = follow(getattr(column, "chunks", [column]), steps)
+        return found
+
+    def nulls(self, position: int) -> bool | None:
+        """Whether the statistics count nulls; None where a row group has none."""
+        if not self.leaves[position].nullable:
+            return False
+        counts = [found.nulls for found in self._counts(position)]
+        return True if any(counts) else None if None in counts else False
+
+    def is_even(self, position: int, width: int) -> bool:
+        """Whether each row group has as many values as rows of this width have."""
+        pairs = zip(self._counts(position), self.sizes, strict=True)
+        return all(found.values == rows * width for found, rows in pairs)
+
+    def _counts(self, position: int) -> list[Counts]:
+        slot = self.leaves[position].slots[0]
+        return [self._footer[number][slot] if self._footer else Counts() for number in range(len(self.sizes))]
+
+    @cached_property
+    def _footer(self) -> list[list[Counts]]:
+        found = counted(self.stored)
+        fitting = len(found) == len(self.sizes) and {len(group) for group in found} <= {self.metadata.num_columns}
+        return found if fitting else []
+
+
+def opened(stored: Stored, metadata: Any = None, buffer: int = 0) -> Any:
+    """Open a Parquet file; `buffer` is what is read of a column at once, 0 for all of it."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    # At an address only the wanted columns are fetched.
+    path = "" if stored.remote else stored.openable
+    file = pa.OSFile(path) if path else pa.PythonFile(stored.stream(), mode="r")
+    return parquet.ParquetFile(file, metadata=metadata, pre_buffer=False, buffer_size=buffer)
+
+
+def row_groups(stored: Stored) -> RowGroups:
+    """Read the footer.
+
+    Raises: UnreadableFile if it is damaged or encrypted.
+    """
+    with reading(stored.name, WHAT):
+        file = opened(stored)
+        found = leaves(file.schema_arrow)
+        if sum(len(leaf.slots) for leaf in found) != file.metadata.num_columns:
+            message = "its two schemas differ"
+            raise ValueError(message)
+        groups = RowGroups(stored, found, file.metadata)
+        if min(groups.sizes, default=0) < 0:
+            message = "it says that it has less than no rows"
+            raise ValueError(message)
+        return groups
+
+
+def open_parquet(stored: Stored) -> Chunked:
+    """Open a Parquet file.
+
+    Raises: UnreadableFile if it is none, or is damaged or encrypted.
+    """
+    table = Chunked(stored, row_groups)
+    _ = table.source
+    return table

@@ -1,0 +1,247 @@
+"""`compute --partial` and `merge`: parts add up to the same bits as one run, or are refused."""
+
+import json
+import math
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+from lossctl.commands.compute import run as compute
+from lossctl.commands.merge import Wanted
+from lossctl.commands.merge import run as merge
+from lossctl.commands.partial import run as partial
+from lossctl.commands.partial_file import load, schema
+from lossctl.commands.schema import run as schema_of
+from lossctl.cutting import spans
+from lossctl.errors import GateFailed, InputError, MissingFile, NothingLeft, Undecided, UnreadableFile, UsageError
+from lossctl.fold import fold
+from lossctl.report import strict
+from lossctl.request import share_of
+from lossctl.spec import Gate, Given, LossSpec, Options, Spec, Term, parse_losses
+
+# Blocks are small here, so that few numbers make several of them.
+BLOCK = 64
+ROWS = 150
+
+
+def quiet(_):
+    """Say nothing."""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(fold.__kwdefaults__, "block", BLOCK)
+    random = np.random.default_rng(0)
+    for number, rows in enumerate((ROWS, 5, 70)):
+        np.save(f"p{number}.npy", random.normal(size=rows).astype(np.float32))
+        np.save(f"t{number}.npy", random.normal(size=rows).astype(np.float32))
+        np.save(f"g{number}.npy", random.integers(0, 3, rows) + number)
+        np.save(f"w{number}.npy", random.uniform(size=rows))
+    return tmp_path
+
+
+def asked(losses="mse,huber:delta=.5", shard="?", **options):
+    sources = tuple(Given(text=f"{name}{shard}.npy") for name in "pt")
+    chosen = {name: Given(text=value) if name in {"weights", "mask"} else value for name, value in options.items()}
+    return Spec(parse_losses(losses), sources, options=Options(**chosen))
+
+
+def rows(report):
+    return [(row["loss"], row.get("group"), row["value"], row["n"]) for row in report.rows]
+
+
+def parts_of(spec, count):
+    """Write all parts of a request."""
+    names = []
+    for number in range(1, count + 1):
+        names.append(f"part{number}.json")
+        options = Options(**{**vars(spec.options), "part": (number, count)})
+        partial(Spec(**{**vars(spec), "options": options}), names[-1], quiet)
+    return names
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9])
+def test_parts_of_one_input(count):
+    assert len(spans_of(asked())) == 6
+    merged, error = merge(parts_of(asked(), count), Wanted(), quiet)
+    assert error is None
+    assert rows(merged) == rows(compute(asked(), quiet, document=False)[0])
+
+
+def spans_of(spec):
+    from lossctl.commands.opening import prepare
+
+    bounds = prepare(spec, quiet).bounds
+    return spans(bounds, 1, spec.options, BLOCK)
+
+
+def test_shards_computed_apart_are_the_same_as_all_of_them():
+    for number in range(3):
+        partial(asked(shard=str(number)), f"s{number}.json", quiet)
+    merged, _ = merge([f"s{number}.json" for number in (2, 0, 1)], Wanted(), quiet)
+    assert rows(merged) == rows(compute(asked(), quiet, document=False)[0])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"by": "g?.npy"},
+        {"weights": "w?.npy"},
+        {"by": "g?.npy", "weights": "w?.npy", "reduction": "sum"},
+        {"dtype": "native", "jobs": 3},
+        {"backend": "torch"},
+    ],
+)
+def test_options(options):
+    spec = asked("mse,l1,quantile:q=.3", **options)
+    merged, _ = merge(parts_of(spec, 4), Wanted(), quiet)
+    assert rows(merged) == rows(compute(spec, quiet, document=False)[0])
+
+
+def test_groups_that_only_some_shards_have():
+    for number in range(3):
+        partial(asked(shard=str(number), by=f"g{number}.npy"), f"s{number}.json", quiet)
+    merged, _ = merge([f"s{number}.json" for number in range(3)], Wanted(), quiet)
+    assert rows(merged) == rows(compute(asked(by="g?.npy"), quiet, document=False)[0])
+
+
+def test_terms_of_a_weighted_sum():
+    inputs = {"pred": Given(text="p?.npy"), "target": Given(text="t?.npy")}
+    terms = (Term("a", LossSpec("mse"), 2.0, inputs), Term("b", LossSpec("l1"), 0.5, inputs))
+    spec = Spec(terms=terms)
+    merged, _ = merge(parts_of(spec, 3), Wanted(), quiet)
+    assert merged.rows == compute(spec, quiet, document=False)[0].rows
+
+
+def test_skipped_samples_and_coverage():
+    values = np.load("p1.npy")
+    values[2] = np.nan
+    np.save("p1.npy", values)
+    spec = asked(nan="skip")
+    names = parts_of(spec, 5)
+    merged, error = merge(names, Wanted(min_coverage=0.5), quiet)
+    assert error is None
+    assert rows(merged) == rows(compute(spec, quiet, document=False)[0])
+    assert merged.document["results"][0]["skipped"] == 1
+    assert isinstance(merge(names, Wanted(min_coverage=1.0), quiet)[1], Undecided)
+
+
+def test_numbers_that_are_none_come_through():
+    values = np.load("p1.npy")
+    values[:2] = np.inf, np.nan
+    np.save("p1.npy", values)
+    spec = asked("mse", nan="propagate")
+    merged, _ = merge(parts_of(spec, 3), Wanted(), quiet)
+    assert math.isnan(merged.rows[0]["value"])
+
+
+def test_the_document_is_a_result():
+    merged, _ = merge(parts_of(asked(by="g?.npy"), 2), Wanted(), quiet)
+    jsonschema.validate(strict(merged.document), json.loads(schema_of("result")))
+    assert merged.document["command"] == "merge"
+    once = compute(asked(by="g?.npy"), quiet, document=True)[0].document
+    assert merged.document["signature"] == once["signature"]
+    assert merged.document["results"] == once["results"]
+
+
+def test_a_partial_keeps_to_its_schema_and_is_small():
+    name = parts_of(asked(), 1)[0]
+    text = Path(name).read_text()
+    jsonschema.validate(json.loads(text), json.loads(schema()))
+    assert len(text) < 3000
+
+
+def test_gates_are_for_the_whole():
+    names = parts_of(asked("mse"), 2)
+    assert merge(names, Wanted([Gate("mse", "max", 3.0)]), quiet)[1] is None
+    assert isinstance(merge(names, Wanted([Gate("mse", "max", 1.0)]), quiet)[1], GateFailed)
+    with pytest.raises(UsageError, match="share"):
+        partial(Spec(**{**vars(asked()), "gates": (Gate("mse", "max", 3.0),)}), "x.json", quiet)
+
+
+def test_more_parts_than_blocks():
+    names = parts_of(asked("mse", shard="1"), 3)
+    assert [load(name).losses[0].n for name in names] == [0, 0, 5]
+    assert rows(merge(names, Wanted(), quiet)[0]) == rows(compute(asked("mse", shard="1"), quiet, document=False)[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "losses", "why"),
+    [
+        ({"reduction": "none"}, "mse", "--reduction none"),
+        ({"per_sample": True}, "mse", "--per-sample"),
+        ({"stats": True}, "mse", "--stats"),
+        ({}, "r2", "couples"),
+    ],
+)
+def test_what_does_not_add_up_is_refused_and_leaves_no_file(here, change, losses, why):
+    with pytest.raises(UsageError, match=why):
+        partial(asked(losses, **change), "x.json", quiet)
+    assert not (here / "x.json").exists()
+
+
+def test_missing_and_doubled_parts():
+    names = parts_of(asked("mse"), 4)
+    with pytest.raises(InputError, match=r"missing: 2/4, 4/4\.") as found:
+        merge([names[0], names[2]], Wanted(), quiet)
+    assert "--part 2/4" in found.value.hint
+    with pytest.raises(InputError, match="twice"):
+        merge([names[0], names[0]], Wanted(), quiet)
+    partial(asked("mse"), "all.json", quiet)
+    with pytest.raises(InputError, match="twice"):
+        merge([*names, "all.json"], Wanted(), quiet)
+
+
+def test_parts_of_other_requests():
+    first = parts_of(asked("mse"), 1)[0]
+    partial(asked("l1"), "other.json", quiet)
+    with pytest.raises(InputError, match=r"l1.*mse"):
+        merge([first, "other.json"], Wanted(), quiet)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"losses": []},
+        {"losses": [{"n": -1, "sums": {}}]},
+        {"losses": [{"n": 1, "sums": {"value": ["much"]}}]},
+        {"part": [3, 2]},
+        {"part": [0, 1]},
+        {"schema": "lossctl/partial/9"},
+        {"request": {"losses": [{}]}},
+        {"request": {"losses": [{"name": "mse"}], "options": {"no": 1}}},
+        {"request": {"losses": [{"name": "mse"}, {"name": "l1"}]}},
+        {"more": 1},
+    ],
+)
+def test_files_that_nobody_wrote(change):
+    name = parts_of(asked("mse"), 1)[0]
+    document = json.loads(Path(name).read_text()) | change
+    Path(name).write_text(json.dumps(document))
+    with pytest.raises(UnreadableFile):
+        merge([name], Wanted(), quiet)
+
+
+def test_a_partial_runs_no_code():
+    name = parts_of(asked("mse"), 1)[0]
+    document = json.loads(Path(name).read_text())
+    document["request"]["losses"] = [{"name": "os:getcwd"}]
+    Path(name).write_text(json.dumps(document))
+    with pytest.raises(UsageError, match="would run code"):
+        merge([name], Wanted(), quiet)
+
+
+def test_nothing_to_average():
+    np.save("p1.npy", np.full(5, np.nan))
+    names = parts_of(asked("mse", shard="1", nan="skip"), 2)
+    with pytest.raises(NothingLeft, match="all 5 samples are skipped"):
+        merge(names, Wanted(), quiet)
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "3", "a/b", "1/2/3", "-1/2", "1/0"])
+def test_shares_that_are_none(text):
+    with pytest.raises(UsageError, match="--part"):
+        share_of(text)
