@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from lossctl.binding import Bound
     from lossctl.blocks import NumPyArray, Part
-    from lossctl.fold import Tally
     from lossctl.spec import Options
+    from lossctl.tally import Tally
 
     Values = Callable[[Bound, Tally], tuple[NumPyArray, NumPyArray]]
 

@@ -8,7 +8,6 @@ a worker that was lost on the way: Dask gives its tasks to another one.
 from __future__ import annotations
 
 import atexit
-import sys
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
@@ -139,9 +138,6 @@ def _unpacked(parcel: bytes) -> Callable[[Any], Any]:
 
     keep_memory()
     work: Callable[[Any], Any] = cloudpickle.loads(parcel)
-    if torch := sys.modules.get("torch"):
-        # Blocks are what runs side by side; sums of several threads would depend on how many there are.
-        torch.set_num_threads(1)
     return work
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from lossctl.bysample import Blame, Blaming, ByOptions, Kept
 from lossctl.errors import NoSuchReduction, NotFinite, NothingLeft, UsageError
-from lossctl.fold import Keep, Tally, fold
+from lossctl.fold import Keep, fold
 from lossctl.statistics.levels import spread, statistics
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lossctl.blocks import NumPyArray
     from lossctl.bysample import Digest
     from lossctl.spec import Options
+    from lossctl.tally import Tally
 
 # No label is moved farther: whole numbers of 64 bits must not run over.
 FARTHEST = 2**31

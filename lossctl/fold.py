@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from lossctl.cutting import elements_of, spans
 from lossctl.errors import NoSuchReduction, NothingLeft, ShapeMismatch, UsageError
 from lossctl.lanes import in_turn
 from lossctl.sums import Sums
+from lossctl.tally import Taking, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,43 +23,12 @@ if TYPE_CHECKING:
     from lossctl.binding import Bound
     from lossctl.block import Backend, Selection
     from lossctl.blocks import NumPyArray
-    from lossctl.bysample import Digest, Found
+    from lossctl.bysample import Digest
     from lossctl.spec import Options
 
 Arrays = dict[str, Any]
 Keep = frozenset[str]
 NOTHING: Keep = frozenset()
-
-
-@dataclass
-class Tally:
-    """What one loss has gathered: sums over all and by group, and per-sample results where they were asked for."""
-
-    sums: Sums = field(default_factory=Sums)
-    groups: dict[int, Sums] = field(default_factory=dict)
-    counts: dict[int, int] = field(default_factory=dict)
-    n: int = 0
-    skipped: int = 0
-    rows: list[NumPyArray] = field(default_factory=list)
-    samples: list[dict[str, NumPyArray]] = field(default_factory=list)
-    values: list[NumPyArray] = field(default_factory=list)
-    found: Found | None = None
-
-    def merge(self, other: Tally) -> None:
-        """Take in what a later block has gathered."""
-        self.sums.merge(other.sums)
-        for code, sums in other.groups.items():
-            self.groups.setdefault(code, Sums()).merge(sums)
-            self.counts[code] = self.counts.get(code, 0) + other.counts[code]
-        self.n += other.n
-        self.skipped += other.skipped
-        self.rows += other.rows
-        self.samples += other.samples
-        self.values += other.values
-        if self.found is None:
-            self.found = other.found
-        elif other.found is not None:
-            self.found.merge(other.found)
 
 
 def fold(  # noqa: PLR0913 - everything that a pass depends on
@@ -90,14 +59,10 @@ def fold(  # noqa: PLR0913 - everything that a pass depends on
         selection.check(n)
         own, peers = [bounds[member] for member in members], [bound for bound in bounds if bound.n == n]
         work = partial(_fold_block, own, peers, backend, options, selection, keep, partial(digest, members) if digest else None)
-        take = partial(_take, [tallies[member] for member in members])
-        held: list[list[Tally]] = []
+        taking = Taking(backend, [tallies[member] for member in members], patient=not keep and digest is None)
         with backend.lanes(options.jobs) as jobs:
-            blocks = spans(own, elements, options, block or backend.block)
-            _run(work, blocks, jobs, held.append if backend.late else take, options.cluster)
-        _settle(backend, held)
-        for parts in held:
-            take(parts)
+            _run(work, spans(own, elements, options, block or backend.block), jobs, taking.take, options.cluster)
+        taking.end()
     return tallies
 
 
@@ -108,16 +73,6 @@ def _run(work: Any, blocks: Sequence[Any], jobs: int, take: Callable[[Any], None
     from lossctl.cluster import on_cluster  # noqa: PLC0415 - what hardly any run needs
 
     on_cluster(work, blocks, take, cluster)
-
-
-def _settle(backend: Backend, held: Sequence[Sequence[Tally]]) -> None:
-    """Make numbers of totals that a device still holds: to wait for them after each block would leave it idle."""
-    backend.settle(totals for tallies in held for tally in tallies for totals in tally.sums.totals.values())
-
-
-def _take(tallies: Sequence[Tally], parts: Sequence[Tally]) -> None:
-    for tally, part in zip(tallies, parts, strict=True):
-        tally.merge(part)
 
 
 def _fold_block(  # noqa: PLR0913, PLR0917 - everything that a block depends on

@@ -5,15 +5,19 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from lossctl.signature import Array
 
 # Whole numbers as wide as a float, whose bits masks can be laid over.
-BITS = {"d": np.int64, "f": np.int32}
+BITS = {"d": "int64", "f": "int32"}
 # Axes of an array of rows.
 MATRIX = 2
+
+
+def is_numpy(x: Any) -> bool:
+    """Whether an array is NumPy's, and the namespace with it; what losses are is known without importing it."""
+    kind = type(x)
+    return kind.__name__ == "ndarray" and kind.__module__ == "numpy"
 
 
 def followed(x: Any) -> bool:
@@ -49,7 +53,7 @@ def either(xp: Any, condition: Array, yes: Array, no: Array) -> Array:
     NumPy's branches for each, and with every wrong guess of the processor it waits: four times as long as laying masks over
     bits takes.
     """
-    if type(yes) is not np.ndarray or type(no) is not np.ndarray or yes.dtype != no.dtype or yes.dtype.char not in BITS:
+    if not is_numpy(yes) or not is_numpy(no) or yes.dtype != no.dtype or yes.dtype.char not in BITS:
         return xp.where(condition, yes, no)
     kind = BITS[yes.dtype.char]
     one, other = yes.view(kind), no.view(kind)
@@ -74,12 +78,12 @@ def log_softmax_parts(xp: Any, scores: Array, axis: int) -> tuple[Array, Array]:
 
 def picked(xp: Any, rows: Array, index: Array) -> Array:
     """The entry at each index along axis 1, which is left out; NumPy finds it in half the time where rows lie flat."""
-    if type(rows) is not np.ndarray or rows.ndim != MATRIX or not (rows.flags.c_contiguous or rows.flags.f_contiguous):
+    if not is_numpy(rows) or rows.ndim != MATRIX or not (rows.flags.c_contiguous or rows.flags.f_contiguous):
         return xp.squeeze(xp.take_along_axis(rows, xp.expand_dims(index, axis=1), axis=1), axis=1)
     count, classes = rows.shape
     if rows.flags.c_contiguous:
-        return rows.reshape(-1).take(index + np.arange(0, count * classes, classes))
-    return rows.T.reshape(-1).take(index * count + np.arange(count))
+        return rows.reshape(-1).take(index + xp.arange(0, count * classes, classes))
+    return rows.T.reshape(-1).take(index * count + xp.arange(count))
 
 
 def log_sum_exp(xp: Any, scores: Array, axis: int) -> Array:
@@ -103,12 +107,12 @@ def log_of_one_and(xp: Any, x: Array) -> Array:
     Where NumPy has no vectors for log1p, but for log, what 1 + x has lost in rounding is put right instead (Kahan): both are
     exact to some units in the last place, and in float32 this takes a third of the time.
     """
-    if type(x) is not np.ndarray or not slow_log1p(x.dtype.char):
+    if not is_numpy(x) or not slow_log1p(x.dtype.char):
         return xp.log1p(x)
-    with np.errstate(all="ignore"):
+    with xp.errstate(all="ignore"):
         whole = 1 + x
-        value = np.log(whole) + (x - (whole - 1)) / whole
-    return np.log1p(x) if np.isnan(value).any() else value
+        value = xp.log(whole) + (x - (whole - 1)) / whole
+    return xp.log1p(x) if xp.isnan(value).any() else value
 
 
 @cache
@@ -116,7 +120,7 @@ def slow_log1p(kind: str) -> bool:
     """Whether NumPy works out log1p one by one on this processor, and log many at once: on x86 without AVX-512."""
     from numpy.lib.introspect import opt_func_info  # noqa: PLC0415 - only for losses that have a logarithm
 
-    found = opt_func_info(func_name="^(log|log1p)$", signature=f"^{np.dtype(kind).name}$")
+    found = opt_func_info(func_name="^(log|log1p)$", signature={"d": "^float64$", "f": "^float32$"}.get(kind, "^$"))
     one_by_one = {name: all(way["current"].startswith("baseline") for way in ways.values()) for name, ways in found.items()}
     return one_by_one.get("log1p", False) and not one_by_one.get("log", True)
 
@@ -151,10 +155,10 @@ def power(xp: Any, base: Array, exponent: float) -> Array:
 
 def share(xp: Any, part: Array, whole: Array) -> Array:
     """Give part / whole, and 0 where both are 0."""
-    if type(part) is np.ndarray:
-        with np.errstate(all="ignore"):
+    if is_numpy(part):
+        with xp.errstate(all="ignore"):
             plain = part / whole
-        if not np.isnan(plain).any():
+        if not xp.isnan(plain).any():
             return plain
     nothing = (part == 0) & (whole == 0)
     return xp.where(nothing, xp.zeros_like(part), part / xp.where(nothing, xp.ones_like(whole), whole))
@@ -162,11 +166,11 @@ def share(xp: Any, part: Array, whole: Array) -> Array:
 
 def x_log_y(xp: Any, x: Array, y: Array) -> Array:
     """Give x log(y), and 0 where x is 0 unless y is NaN."""
-    if type(x) is np.ndarray:
+    if is_numpy(x):
         # Where x is 0, 1 + y has a finite logarithm, unless y is infinite or negative; only then is a closer look needed.
-        with np.errstate(all="ignore"):
-            plain = x * np.log(y + (x == 0).astype(y.dtype))
-        if not np.isnan(plain).any():
+        with xp.errstate(all="ignore"):
+            plain = x * xp.log(y + (x == 0).astype(y.dtype))
+        if not xp.isnan(plain).any():
             return plain
     nothing = (x == 0) & ~xp.isnan(y)
     one = xp.ones_like(y)

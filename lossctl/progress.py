@@ -1,4 +1,4 @@
-"""A progress bar on stderr, for a person who waits: only on a terminal, and only after a second."""
+"""A progress bar on stderr, for a person who waits: only on a terminal, and only for what takes longer than a second."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ class Bar:
 
     def __init__(self) -> None:
         """Begin to wait."""
-        self.began = time.monotonic()
         self.what, self.total, self.done, self.of_bytes = "", 0, 0, False
-        self.size, self.since = 0, self.began
+        self.size, self.since = 0, time.monotonic()
         self.shown: Any = None
         self.lock = Lock()
 
@@ -41,7 +40,7 @@ class Bar:
         """Count some more."""
         with self.lock:
             self.done += steps
-            if self.shown is None and time.monotonic() - self.began > PATIENCE:
+            if self.shown is None and time.monotonic() - self.since > PATIENCE:
                 self._show()
             if self.shown is not None:
                 self.shown.update(self.shown.task_ids[0], completed=self.done, rate=self._rate())

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lossctl.errors import BadParameter, MissingFile, UsageError
 from lossctl.cli import program
+from lossctl.errors import BadParameter, MissingFile, UsageError
 
 N = 400
 

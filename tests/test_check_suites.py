@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from lossctl.errors import BadSpec, MissingFile
 from lossctl.cli import program
+from lossctl.errors import BadSpec, MissingFile
 from lossctl.spec import Gate
 from lossctl.specfile import read_spec, read_suite
 

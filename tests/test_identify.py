@@ -13,12 +13,12 @@ import torch
 from planted import DATA, PLANTED, data
 from typer.testing import CliRunner
 
+from lossctl.cli.identifying import Identifying
 from lossctl.commands.identify import Wanted, run
 from lossctl.errors import BadParameter, Undecided, UsageError
 from lossctl.identification.ranking import Candidate, rank
 from lossctl.identification.reductions import Reduced
 from lossctl.identification.reported import read_reported
-from lossctl.cli.identifying import Identifying
 from lossctl.request import compute_spec
 
 IDS = [f"{kind}: {loss} {', '.join(departs)}" for kind, loss, departs, _ in PLANTED]

@@ -15,7 +15,7 @@ from lossctl.commands.partial import run as partial
 from lossctl.commands.partial_file import load, schema
 from lossctl.commands.schema import run as schema_of
 from lossctl.cutting import spans
-from lossctl.errors import GateFailed, InputError, MissingFile, NothingLeft, Undecided, UnreadableFile, UsageError
+from lossctl.errors import GateFailed, InputError, NothingLeft, Undecided, UnreadableFile, UsageError
 from lossctl.fold import fold
 from lossctl.report import strict
 from lossctl.request import share_of

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from lossctl.binding import scalars
+from lossctl.cli import program
 from lossctl.commands.listing import look_up, understand
 from lossctl.errors import UnknownName
 from lossctl.frameworks import FRAMEWORKS, PREFIXES
-from lossctl.cli import program
 from lossctl.losses import LOSSES, catalogue
 from lossctl.names import AMBIGUOUS
 from lossctl.spec import parse_losses

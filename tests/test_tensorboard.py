@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lossctl.cli import program
 from lossctl.errors import InputError
 from lossctl.gradient.profile import Profile, look
-from lossctl.cli import program
 from lossctl.tensorboard import Span, check_board, histogram, write_board
 
 NO_TENSORBOARD = "import sys; sys.modules['tensorboard'] = None"

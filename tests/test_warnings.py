@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lossctl.advice import TRAPS
-from lossctl.errors import GateFailed, UnknownName
 from lossctl.cli import program
+from lossctl.errors import GateFailed, UnknownName
 
 RNG = np.random.default_rng(0)
 PROBS = RNG.uniform(0.05, 0.95, 20).round(3).tolist()

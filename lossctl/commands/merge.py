@@ -15,8 +15,8 @@ from lossctl.commands.judging import judged
 from lossctl.commands.partial_file import load
 from lossctl.engine import outcome_of
 from lossctl.errors import InputError, UnreadableFile
-from lossctl.fold import Tally
 from lossctl.sums import Sums
+from lossctl.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

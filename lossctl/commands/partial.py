@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from lossctl.binding import Bound
     from lossctl.commands.opening import Prepared
-    from lossctl.fold import Tally
     from lossctl.spec import Options, Spec
     from lossctl.sums import Sums
+    from lossctl.tally import Tally
 
 COLUMNS = ("loss", "value", "n", "part")
 

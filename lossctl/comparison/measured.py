@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from lossctl.binding import Bound
     from lossctl.block import Backend, Selection
     from lossctl.engine import Outcome
-    from lossctl.fold import Tally
     from lossctl.spec import Options
     from lossctl.statistics.arrays import Floats
+    from lossctl.tally import Tally
 
 # Numbers by sample and loss take so much until they are judged, in bytes: sums, values, differences.
 HELD = 64

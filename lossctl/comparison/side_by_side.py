@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from lossctl.block import Backend, Selection
     from lossctl.blocks import NumPyArray
     from lossctl.engine import Outcome
-    from lossctl.fold import Tally
     from lossctl.spec import Options
     from lossctl.statistics.arrays import Floats
+    from lossctl.tally import Tally
 
 # What the values by sample of one loss take until they are ranked, in bytes: two sums, its own mean, its number, and a copy.
 HELD = 40

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from lossctl.binding import Bound
     from lossctl.comparison.totals import Part, Samples, Slicing
-    from lossctl.fold import Tally
     from lossctl.statistics.arrays import Floats
+    from lossctl.tally import Tally
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from lossctl.sums import Sums
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lossctl.fold import Tally
     from lossctl.statistics.arrays import Floats
+    from lossctl.tally import Tally
 
 ALL = -1
 Samples = dict[str, Any]

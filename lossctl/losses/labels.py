@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import numpy as np
-
 from lossctl.loss import Terms
-from lossctl.numerics import log_softmax_parts, picked
+from lossctl.numerics import is_numpy, log_softmax_parts, picked
 from lossctl.words import Array
 
 
@@ -32,7 +30,7 @@ def is_label(xp: Any, target: Array, like: Array) -> Array:
     classes = xp.arange(like.shape[1], dtype=target.dtype, device=target.device)
     label, classes = xp.expand_dims(target, axis=1), xp.reshape(classes, (1, -1, *(1,) * (like.ndim - 2)))
     # NumPy is slow with arrays that lie differently: the answer must lie as the scores do.
-    return np.equal(label, classes, out=np.empty_like(like, bool)) if type(like) is np.ndarray else label == classes
+    return xp.equal(label, classes, out=xp.empty_like(like, bool)) if is_numpy(like) else label == classes
 
 
 def one_hot(xp: Any, target: Array, like: Array) -> Array:

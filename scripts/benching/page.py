@@ -52,6 +52,8 @@ SLOWER = """## Where lossctl is slower, and why
 - **Table engines.** polars and DuckDB read only what a query needs with readers of their own; lossctl reads with pyarrow,
   checks every value for NaN and its domain, and keeps to a bounded amount of memory.
 - **`compare` of losses** looks for the best constant under each, which takes passes of its own.
+- **Many small pairs.** One call spares the start-ups of the others, but each pair is still looked at for warnings, and a spec
+  takes the packages that read and check it.
 - **A cluster** has to be started. It pays where one machine's disk or cores do not suffice.
 """
 PLOT = """![Times of losses, of whole programs and their memory](performance.svg)

@@ -9,7 +9,8 @@ from benching.lines import BAR, Line, Section
 
 # The columns of the kernels that are drawn.
 DRAWN = ("float64, 2 threads", "native, 2 threads", "torch, 2 threads")
-INCH = 0.32
+INCH = 0.2
+TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 
 def plot(sections: list[Section]) -> str:
@@ -39,16 +40,21 @@ def plot(sections: list[Section]) -> str:
 
 
 def value(line: Line | None) -> float:
-    """The median, or 0 for a bar that is not there."""
-    return line.median if line else 0.0
+    """The median, or 1 for a bar that is not there."""
+    return line.median if line else 1.0
 
 
 def bars(axis: Any, names: list[str], series: dict[str, list[float]], title: str) -> None:
-    """Groups of horizontal bars, the first name at the top, on a scale of powers with a line at 1."""
+    """Groups of horizontal bars that begin at 1, the first name at the top, on a scale of powers."""
     height = 0.8 / len(series)
     for number, (label, values) in enumerate(series.items()):
-        axis.barh([place + number * height for place in range(len(names))], values, height, label=label)
+        places = [place + number * height for place in range(len(names))]
+        axis.barh(places, [each - 1 for each in values], height, left=1, label=label)
+    every = [1.0, *(each for values in series.values() for each in values)]
+    shown = [tick for tick in TICKS if min(every) / 2 < tick < max(every) * 2]
     axis.set(title=title, xscale="log", yticks=[place + 0.4 - height / 2 for place in range(len(names))], yticklabels=names)
+    axis.set_xticks(shown, labels=[f"{tick:g}" for tick in shown])
+    axis.minorticks_off()
     axis.axvline(1, color="black", linewidth=0.8)
     axis.invert_yaxis()
     axis.grid(axis="x", alpha=0.3)

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-from lossctl.commands.compare import run, wanted_of
 from lossctl.cli.comparing import Comparing
+from lossctl.commands.compare import run, wanted_of
 from lossctl.report import strict
 from lossctl.request import compute_spec
 

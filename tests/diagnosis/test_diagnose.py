@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import transcript
 
+from lossctl.cli.diagnosing import Diagnosing
 from lossctl.commands import diagnose as command
 from lossctl.commands.listing import info
 from lossctl.errors import BadParameter, GateFailed, UnknownName
-from lossctl.cli.diagnosing import Diagnosing
 
 STEPS = np.arange(1, 101)
 NOISE = np.random.default_rng(0).standard_normal(100)

@@ -10,10 +10,10 @@ from lossctl.backends import BACKENDS
 from lossctl.binding import bind
 from lossctl.block import Selection
 from lossctl.blocks import Memory, whole
+from lossctl.cli import program
 from lossctl.fold import fold, unreduced
 from lossctl.gradient.passes import Differentiated, stream
 from lossctl.gradient.slopes import slopes
-from lossctl.cli import program
 from lossctl.schemas import load
 from lossctl.signature import Number
 from lossctl.sinks import Field, MemorySink

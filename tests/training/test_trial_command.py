@@ -14,9 +14,9 @@ import made
 import numpy as np
 import pytest
 
+from lossctl.cli.training import Training
 from lossctl.commands.trial import run
 from lossctl.errors import NothingLeft, ShapeMismatch, UnreadableFile
-from lossctl.cli.training import Training
 
 QUICK = {"steps": 20, "seeds": 2, "model": "linear", "lr": 0.05}
 

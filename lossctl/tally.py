@@ -1,0 +1,76 @@
+"""What a pass has gathered of each loss, and how what blocks have gathered is taken in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lossctl.sums import Sums
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lossctl.block import Backend
+    from lossctl.blocks import NumPyArray
+    from lossctl.bysample import Found
+
+
+@dataclass
+class Tally:
+    """What one loss has gathered: sums over all and by group, and per-sample results where they were asked for."""
+
+    sums: Sums = field(default_factory=Sums)
+    groups: dict[int, Sums] = field(default_factory=dict)
+    counts: dict[int, int] = field(default_factory=dict)
+    n: int = 0
+    skipped: int = 0
+    rows: list[NumPyArray] = field(default_factory=list)
+    samples: list[dict[str, NumPyArray]] = field(default_factory=list)
+    values: list[NumPyArray] = field(default_factory=list)
+    found: Found | None = None
+
+    def merge(self, other: Tally) -> None:
+        """Take in what a later block has gathered."""
+        self.sums.merge(other.sums)
+        for code, sums in other.groups.items():
+            self.groups.setdefault(code, Sums()).merge(sums)
+            self.counts[code] = self.counts.get(code, 0) + other.counts[code]
+        self.n += other.n
+        self.skipped += other.skipped
+        self.rows += other.rows
+        self.samples += other.samples
+        self.values += other.values
+        if self.found is None:
+            self.found = other.found
+        elif other.found is not None:
+            self.found.merge(other.found)
+
+
+@dataclass
+class Taking:
+    """Takes in blocks in their order.
+
+    To wait for the totals of each block would leave a device idle: where nothing else is kept of blocks, they are held until
+    the last one, which `patient` says.
+    """
+
+    backend: Backend
+    tallies: Sequence[Tally]
+    patient: bool = False
+    held: list[Sequence[Tally]] = field(default_factory=list)
+
+    def take(self, parts: Sequence[Tally]) -> None:
+        """Take in what each loss has gathered in the next block."""
+        self.held.append(parts)
+        if not (self.patient and self.backend.late):
+            self.end()
+
+    def end(self) -> None:
+        """Make numbers of totals that a device still holds, and merge what was held."""
+        if self.backend.late:
+            found = [tally for parts in self.held for tally in parts]
+            self.backend.settle(totals for tally in found for totals in tally.sums.totals.values())
+        for parts in self.held:
+            for tally, part in zip(self.tallies, parts, strict=True):
+                tally.merge(part)
+        self.held.clear()
