@@ -23,7 +23,8 @@ def exact_sum(totals: list[float]) -> float:
         return math.fsum(totals)
     except OverflowError:
         # A partial sum is too large although the whole may not be: powers of two change no digit.
-        return math.fsum(total * SMALLER for total in totals) / SMALLER
+        endless = [total for total in totals if not math.isfinite(total)]
+        return sum(endless) if endless else math.fsum(total * SMALLER for total in totals) / SMALLER
     except ValueError:
         return math.nan
 

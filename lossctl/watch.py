@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Watch(Protocol):
@@ -51,3 +51,12 @@ def watched_by(one: Watch) -> Iterator[None]:
         yield
     finally:
         _watching.pop()
+
+
+@contextmanager
+def long_pass(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A pass of `total` steps with passes of its own inside, of which nobody is told; yields what counts its steps."""
+    outer = watch()
+    outer.begin(what, total)
+    with watched_by(Nobody()):
+        yield outer.step

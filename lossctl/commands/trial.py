@@ -18,7 +18,7 @@ from lossctl.training.running import MODELS, Budget
 from lossctl.training.scores import ERRORS, scores_of
 from lossctl.training.tasks import BINARY, CLASSES, LABELS, REGRESSION, understand
 from lossctl.training.trial import Plan, hold
-from lossctl.watch import watch
+from lossctl.watch import long_pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,8 +54,8 @@ def run(features: str, target: str, options: Training, say: Callable[[str], None
     _tell(data, found, options, say)
     candidates, left = _candidates(options, data, found, say)
     plan = Plan(_budget(options, data), options.seeds, scores, options.tune)
-    watch().begin("training", plan.steps(len(candidates)))
-    trained = hold(candidates, data, plan, watch().step)
+    with long_pass("training", plan.steps(len(candidates))) as step:
+        trained = hold(candidates, data, plan, step)
     _say_diverged(trained, say)
     if len(trained) > 1:
         what = ERRORS[task.name][1]

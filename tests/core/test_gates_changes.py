@@ -4,7 +4,8 @@ import pytest
 from scipy import stats
 
 from lossctl.errors import BadParameter, UsageError
-from lossctl.gates import Change, check_changes, check_gates, parse_gate, verdict
+from lossctl.gate_words import parse_gate
+from lossctl.gates import Change, check_changes, check_gates, verdict
 from lossctl.spec import Gate
 from lossctl.statistics.power import needed
 

@@ -13,7 +13,7 @@ import pytest
 from lossctl import progress as module
 from lossctl.lanes import in_lanes
 from lossctl.progress import Bar, amount, progress
-from lossctl.watch import watch
+from lossctl.watch import long_pass, watch
 
 EAGER = "import lossctl.progress as p; p.PATIENCE = -1; from lossctl.program import main; main()"
 
@@ -64,6 +64,14 @@ def test_each_pass_begins_anew():
     bar.step(4)
     bar.begin("computing", 3)
     assert (bar.what, bar.done, bar.total) == ("computing", 0, 3)
+
+
+def test_passes_inside_of_a_pass_do_not_show():
+    bar = Bar()
+    with module.watched_by(bar), long_pass("training", 2) as step:
+        in_lanes(lambda item: item, list(range(10)), 1)
+        step(1)
+    assert (bar.what, bar.done, bar.total) == ("training", 1, 2)
 
 
 def test_blocks_are_counted_on_every_thread():
