@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.bysample import Blame, Blaming, ByOptions, Kept
 from lossctl.errors import NoSuchReduction, NotFinite, NothingLeft, UsageError
 from lossctl.fold import Keep, fold
-from lossctl.statistics.levels import spread, statistics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
 FARTHEST = 2**31
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Outcome:
     """What one loss came to.
 
@@ -60,7 +58,11 @@ def evaluate(bounds: Sequence[Bound], backend: Backend, options: Options, select
     Raises: NoSuchReduction, NothingLeft, NotFinite, and what the fold raises.
     """
     some = (options.worst or options.best or options.stats) and not options.per_sample
-    digest = ByOptions(bounds, options, own_values) if some else None
+    digest = None
+    if some:
+        from lossctl.bysample import ByOptions  # noqa: PLC0415 - most runs have no samples
+
+        digest = ByOptions(bounds, options, own_values)
     return evaluate_keeping(bounds, backend, options, selection, _keep(options), digest=digest)[0]
 
 
@@ -175,6 +177,15 @@ def outcome_of(bound: Bound, tally: Tally, options: Options) -> Outcome:
         code: (float(reduced(bound, part.finish(), tally.counts[code], _scalar(options))), tally.counts[code])
         for code, part in sorted(tally.groups.items())
     }
+    samples, stats = _of_samples(bound, tally, options) if tally.rows or tally.found else (None, {})
+    return Outcome(value, tally.n, tally.skipped, groups, samples, stats, sums)
+
+
+def _of_samples(bound: Bound, tally: Tally, options: Options) -> tuple[tuple[NumPyArray, NumPyArray] | None, dict[str, float]]:
+    """The samples that were asked for, and their spread."""
+    from lossctl.bysample import Kept  # noqa: PLC0415 - most runs have no samples
+    from lossctl.statistics.levels import spread, statistics  # noqa: PLC0415 - likewise
+
     kept = tally.found if isinstance(tally.found, Kept) else Kept()
     samples = own_values(bound, tally) if tally.rows and "samples" in _keep(options) else None
     if kept.extremes is not None:
@@ -182,7 +193,7 @@ def outcome_of(bound: Bound, tally: Tally, options: Options) -> Outcome:
     stats = spread(kept.pile.done(), kept.pile.moments) if kept.pile is not None else {}
     if options.stats and not stats and samples is not None:
         stats = statistics(samples[1])
-    return Outcome(value, tally.n, tally.skipped, groups, samples, stats, sums)
+    return samples, stats
 
 
 def _scalar(options: Options) -> str:
@@ -227,6 +238,8 @@ def _first_non_finite(bound: Bound, backend: Backend, options: Options, selectio
     """Name the first sample whose own value is not finite, by a second pass that only this error costs."""
     if bound.loss.whole:
         return ""
+    from lossctl.bysample import Blame, Blaming  # noqa: PLC0415 - only this error needs it
+
     tally = fold([bound], backend, options, selection, keep=frozenset({"samples"}), digest=Blaming(bound, own_values))[0]
     found = tally.found
     return f": sample {found.first} is the first of {found.count}" if isinstance(found, Blame) and found.count else ""

@@ -28,7 +28,7 @@ def weighted_mean(xp: Any, sums: Terms, **_: Any) -> Array:  # noqa: ARG001 - ev
     return sums["value"] / sums["weight"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Example:
     """A documented call: literal arrays, parameters, and the value they give."""
 
@@ -37,7 +37,7 @@ class Example:
     value: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Doc:
     """A loss's docstring, taken apart."""
 
@@ -49,7 +49,7 @@ class Doc:
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Loss:
     """A loss as a value. Making one registers nothing.
 

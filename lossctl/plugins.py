@@ -27,7 +27,7 @@ def exactly(name: str) -> str:
     return name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Plugins(Generic[T]):
     """Named things: values, or strings `module:attribute` that are imported when asked for."""
 

@@ -25,7 +25,7 @@ INF = math.inf
 LARGEST = 2**63 - 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Domain:
     """An interval of the reals, or a few listed values."""
 
@@ -54,7 +54,7 @@ class Domain:
 ANY = Domain()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Tensor:
     """A word for an array: what shape it has, which values it takes, and what the network must have done to it.
 
@@ -84,7 +84,7 @@ class Tensor:
         return self.index and self.classes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Number:
     """A word for a scalar parameter; `other` is what checks try besides the default where not any number will do."""
 
@@ -113,7 +113,7 @@ class Number:
         return value if self.kind is float else _whole(str(given), value, wrong)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Choice:
     """A word for a parameter that is one of a few names."""
 
@@ -136,7 +136,7 @@ class Choice:
         return str(given)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Anything:
     """A word for a parameter of a loss of somebody else's: whatever Python value was typed."""
 
@@ -174,7 +174,7 @@ def _flag(given: object, wrong: str) -> bool:
         raise BadParameter(wrong) from None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Input:
     """A named array of a loss: positional, or a tensor parameter that may be left out."""
 
@@ -183,7 +183,7 @@ class Input:
     optional: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Parameter:
     """A named scalar of a loss, with the value it has when nobody says otherwise."""
 
@@ -192,7 +192,7 @@ class Parameter:
     default: float | int | bool | str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Signature:
     """What a loss's function header says: its inputs in order and its parameters."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
+from contextlib import contextmanager
 from dataclasses import fields
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,7 @@ import typer
 from lossctl.progress import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 INPUT, HOW, RESULT, GATES, TALK = "Inputs", "How to compute", "Result", "Gates", "Messages"
 PANELS = (INPUT, HOW, RESULT, GATES, TALK)
@@ -30,20 +32,32 @@ def option(*names: str, panel: str, doc: str, **more: Any) -> Any:
 def spread(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give Typer a command whose last parameter, a dataclass of options, is spread over the command line.
 
-    The command also gets `typed`: the names of the options that were given, by flag or environment.
+    The command also gets `typed`: the names of the options that were given, by flag or environment. Typer sees its options
+    once it is `signed`.
     """
-    hints = inspect.get_annotations(command, eval_str=True)
-    *own, options, _ = list(inspect.signature(command).parameters)
-    kind = hints[options]
-    words = {name: word for base in reversed(kind.__mro__) for name, word in _own_words(base).items()}
 
     def run(ctx: typer.Context, **given: Any) -> Any:
+        kind, words = _options_of(command)
         typed = {name for name in given if getattr(ctx.get_parameter_source(name), "name", "") != "DEFAULT"}
         given = {name: _unprotected(value) for name, value in given.items()}
         chosen = {name: given.pop(name) for name in words}
+        _collect()
         with progress(quiet=bool(chosen.get("quiet") or chosen.get("no_progress"))):
-            return command(**given, **{options: kind(**chosen), "typed": typed})
+            return command(**given, options=kind(**chosen), typed=typed)
 
+    run.__doc__, run.__name__ = command.__doc__, command.__name__
+    run.__wrapped__ = command  # type: ignore[attr-defined]
+    return run
+
+
+def signed(run: Any) -> None:
+    """Give a command that `spread` made its signature, once. It takes a while, and the list of commands does without."""
+    command = getattr(run, "__wrapped__", None)
+    if command is None or hasattr(run, "__signature__"):
+        return
+    hints = inspect.get_annotations(command, eval_str=True)
+    kind, words = _options_of(command)
+    *own, _, _ = list(inspect.signature(command).parameters)
     plain = inspect.signature(command).parameters
     parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
     parameters += [plain[name].replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY) for name in own]
@@ -53,11 +67,31 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
     ]
     order = sorted(range(len(parameters)), key=lambda at: _place(parameters[at]))
     parameters = [parameters[at] for at in order]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature(parameters)
     run.__annotations__ = {}
-    run.__doc__ = command.__doc__
-    run.__name__ = command.__name__
-    return run
+
+
+@cache
+def _options_of(command: Callable[..., Any]) -> tuple[Any, dict[str, Any]]:
+    """The dataclass of a command's options, and the word that describes each."""
+    kind = inspect.get_annotations(command, eval_str=True)["options"]
+    return kind, {name: word for base in reversed(kind.__mro__) for name, word in _own_words(base).items()}
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Import what a command needs without looking for garbage, of which modules make none."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        _collect()
+
+
+def _collect() -> None:
+    """Look for garbage from now on, in what is made from now on."""
+    gc.freeze()
+    gc.enable()
 
 
 def _unprotected(value: Any) -> Any:

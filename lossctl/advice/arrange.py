@@ -6,8 +6,10 @@ follow one another.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import pairwise
 from math import gcd
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,7 @@ from lossctl.fold import unreduced
 from lossctl.values import cast, finite_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lossctl.advice.sight import Sight
     from lossctl.binding import Bound, Slot
@@ -32,13 +34,15 @@ ROWS = 20_000
 # So many numbers an array cost a wide loss, such as cross_entropy, under a millisecond a pairing.
 NUMBERS = 1 << 16
 PIECES = 20
+# Up to so many numbers, all pairings take less than a millisecond, and are tried whatever the loss.
+CHEAP = 1 << 12
 # What is read in few places where each costs far more than its bytes.
 FEW = 3
 SHORTEST = 10
 GOLDEN = 0.6180339887498949
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Tried:
     """One pairing: its mean, and each row's own loss, NaN where a row counts for nothing."""
 
@@ -46,7 +50,7 @@ class Tried:
     values: NumPyArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Rows:
     """The rows of one loss that are looked at; `whole` arrays are read once, and pieces from their files."""
 
@@ -85,6 +89,17 @@ class Rows:
             for slot in self.bound.slots
         }
         return self._tried(arrays)
+
+    def each(self, pairs: Sequence[tuple[NumPyArray, NumPyArray]]) -> list[Tried | None]:
+        """The same of several pairings: those of little data at once, since a call costs more there than its numbers."""
+        if self.everything and self.bound.n * self.bound.elements <= CHEAP:
+            ours, theirs = (np.concatenate(side) for side in zip(*pairs, strict=True))
+            wanted = {slot.input.name: theirs if of_target(slot) else ours for slot in self.bound.slots}
+            arrays = {slot.input.name: self._taken(slot, wanted[slot.input.name]) for slot in self.bound.slots}
+            # Where one pairing is refused, the others are not.
+            with suppress(LossctlError):
+                return tried_each(self.bound, arrays, self.options, len(pairs))
+        return [self.paired(*pair) for pair in pairs]
 
     def _tried(self, arrays: Mapping[str, NumPyArray]) -> Tried | None:
         try:
@@ -144,19 +159,29 @@ def gathered(slot: Slot, rows: NumPyArray) -> NumPyArray:
 
 def tried(bound: Bound, arrays: Mapping[str, NumPyArray], options: Any) -> Tried | None:
     """The mean of the rows that hold only finite numbers, and each one's loss."""
+    return tried_each(bound, arrays, options, 1)[0]
+
+
+def tried_each(bound: Bound, arrays: Mapping[str, NumPyArray], options: Any, parts: int) -> list[Tried | None]:
+    """The same of each of `parts` equal parts of the rows, which follow one another.
+
+    Raises: what the loss raises.
+    """
     cut = {slot.input.name: slot.axis for slot in bound.slots if slot.axis is not None}
     finite = np.logical_and.reduce([finite_rows(arrays[name], axis) for name, axis in cut.items()])
     kept = {name: np.compress(finite, arrays[name], axis) for name, axis in cut.items()} if not finite.all() else {}
     count = int(finite.sum())
     if not count:
-        return None
+        return [None] * parts
     ready = {s.input.name: cast(kept.get(s.input.name, arrays[s.input.name]), s, options) for s in bound.slots}
     terms = unreduced(bound, ready, np, lambda: np.arange(count))
     sums = {name: term.reshape(count, -1).sum(axis=1) for name, term in _weighed(terms).items()}
     values = np.full(len(finite), np.nan)
     values[finite] = reduced(bound, sums, 1, "mean")
-    mean = float(reduced(bound, {name: part.sum() for name, part in sums.items()}, count, "mean"))
-    return Tried(mean, values) if np.isfinite(mean) else None
+    ends = [0, *np.cumsum(finite.reshape(parts, -1).sum(axis=1)).tolist()]
+    totals = {name: np.array([term[low:high].sum() for low, high in pairwise(ends)]) for name, term in sums.items()}
+    means = reduced(bound, totals, count, "mean").tolist()
+    return [Tried(mean, own) if np.isfinite(mean) else None for mean, own in zip(means, values.reshape(parts, -1), strict=True)]
 
 
 def _weighed(terms: dict[str, Any]) -> dict[str, Any]:
@@ -169,6 +194,12 @@ def scattered(count: int, step: int = 1) -> NumPyArray:
     while gcd(stride, count) > 1:
         stride += 1
     return np.arange(count) * stride % count
+
+
+@lru_cache(maxsize=4)
+def ranked(n: int, first: int) -> NumPyArray:
+    """The row of each of `n` rows in the string order of numbers from `first`."""
+    return string_ranks(np.arange(n) + first, n + first) - first
 
 
 def string_ranks(numbers: NumPyArray, stop: int) -> NumPyArray:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lossctl.advice.arrange import Tried, is_dear, of_target, rows_of, string_ranks, tried
-from lossctl.advice.remedy import again, joined_by, rewritten
+from lossctl.advice.arrange import CHEAP, Tried, is_dear, of_target, ranked, rows_of, string_ranks, tried
 from lossctl.advice.sight import ENOUGH, Sight, trap
 from lossctl.errors import LossctlError
 from lossctl.files.keys import WELL_KNOWN
@@ -32,14 +31,12 @@ CUT = 10
 LOWER, LOWER_TO_HIGHER = 10, 3
 # At half of what chance gives, rows belong together at least roughly, and only a shift is still looked for.
 RELATED = 0.5
-# Up to so many numbers, all pairings take less than a millisecond, and are tried whatever the loss.
-CHEAP = 1 << 12
 CHANCES = 4
 PAIR = ["pred", "target"]
 LABELLED = {"bce", "bce_with_logits", "focal", "dice", "brier", "log_loss"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Pairing:
     """A way to pair rows: its kind, what it says of the data, and the rows of the prediction and of the target."""
 
@@ -80,7 +77,8 @@ def _best(rows: Rows, given: Tried) -> tuple[Pairing, Tried] | None:
     large = rows.bound.n * rows.bound.elements > CHEAP
     related = large and chance is not None and given.mean <= RELATED * chance.mean
     pairings = [*_shifts(rows), *(() if related else _orders(rows))]
-    found = [(one, got) for one in pairings if (got := rows.paired(one.ours, one.theirs))]
+    tries = rows.each([(one.ours, one.theirs) for one in pairings])
+    found = [(one, got) for one, got in zip(pairings, tries, strict=True) if got]
     others = [got for _, got in found] + ([] if chance is None else [chance])
     floor = _floor(rows, given, others)
     cut = [] if floor is None else [(one, got) for one, got in found if _cuts(given, got, floor)]
@@ -99,7 +97,7 @@ def _orders(rows: Rows) -> Iterator[Pairing]:
         # The rest asks for rows that lie anywhere.
         return
     for first in (0, 1):
-        ranks = string_ranks(index + first, n + first) - first
+        ranks = ranked(n, first)[index] if rows.everything else string_ranks(index + first, n + first) - first
         says = f"are in the string order of numbers from {first} ({'' if first else '0, '}1, 10, 100, …, 2, …)"
         yield Pairing(f"pred{first}", f"the predictions {says}", ranks, index)
         yield Pairing(f"target{first}", f"the targets {says}", index, ranks)
@@ -123,17 +121,22 @@ def _floor(rows: Rows, given: Tried, others: Sequence[Tried]) -> NumPyArray | No
 
 def _cuts(given: Tried, found: Tried, floor: NumPyArray) -> bool:
     """Whether the loss falls to a tenth, in many rows rather than in a few."""
+    level = not floor.any()
+    if level and found.mean * CUT > given.mean:
+        return False
     both = np.isfinite(given.values) & np.isfinite(found.values)
     lower, higher = int((found.values < given.values)[both].sum()), int((found.values > given.values)[both].sum())
     if lower < LOWER or lower < LOWER_TO_HIGHER * higher:
         return False
-    if not floor.any():
-        return found.mean * CUT <= given.mean
+    if level:
+        return True
     before, after = (float((one.values - floor)[both].mean()) for one in (given, found))
     return after * CUT <= before
 
 
 def _message(sight: Sight, rows: Rows, pairing: Pairing, found: Tried) -> str:
+    from lossctl.advice.remedy import joined_by, rewritten  # noqa: PLC0415 - only a warning needs it
+
     before, after = _means(rows, pairing, found)
     looked = "" if rows.everything else f" on the {len(rows.index)} rows looked at"
     says = f"{pairing.says}: the mean is then {after:.4g} instead of {before:.4g}{looked}"
@@ -167,14 +170,20 @@ def swapped(sight: Sight) -> str:
     same = sight.pred.shape == sight.target.shape and sight.pred.size >= ENOUGH
     if not same or [one.name for one in sight.bound.loss.signature.inputs] != PAIR or sight.bound.loss.whole:
         return ""
-    right = again(sight, {"pred": sight.typed["target"], "target": sight.typed["pred"]})
     cut = _exchanged(sight) if _looks_exchanged(sight) else None
     if cut:
-        return f"exchanged, pred and target give a mean of {cut[1]:.4g} instead of {cut[0]:.4g}. Right: {right}"
+        return f"exchanged, pred and target give a mean of {cut[1]:.4g} instead of {cut[0]:.4g}. Right: {_exchange(sight)}"
     labels = sight.loss in LABELLED and np.isin(sight.pred, (0, 1)).all() and not np.isin(sight.target, (0, 1)).all()
-    return (
-        f"pred holds only 0 and 1 and target holds fractions: are they the wrong way round? Perhaps: {right}" if labels else ""
-    )
+    if not labels:
+        return ""
+    return f"pred holds only 0 and 1 and target holds fractions: are they the wrong way round? Perhaps: {_exchange(sight)}"
+
+
+def _exchange(sight: Sight) -> str:
+    """The command with both the other way round."""
+    from lossctl.advice.remedy import again  # noqa: PLC0415 - only a warning needs it
+
+    return again(sight, {"pred": sight.typed["target"], "target": sight.typed["pred"]})
 
 
 def _looks_exchanged(sight: Sight) -> bool:

@@ -110,7 +110,7 @@ def _found(sight: Sight, name: str) -> Any:
     return reader
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Copy:
     """A copy of an input with its rows picked by a Python expression: the code that writes it, and its SOURCE."""
 

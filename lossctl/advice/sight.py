@@ -5,7 +5,6 @@ A look costs one block, whatever the size of the data, and changes no value.
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ ENOUGH = 8
 CLOSE = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Warned:
     """One warning: a code that `info` explains, and one line with numbers and the command that would be right."""
 
@@ -38,7 +37,7 @@ class Warned:
         return {"code": self.code, "message": self.message}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sight:
     """One loss as it was computed. `typed` holds what was typed for each input, for the commands in messages."""
 
@@ -71,6 +70,8 @@ class Sight:
 
     def command(self, loss: str, *more: str) -> str:
         """The command that computes another loss, or the same with other options, on the same inputs."""
+        import shlex  # noqa: PLC0415 - only a warning needs it
+
         inputs = [shlex.quote(self.typed[a.name]) for a in self.bound.loss.signature.inputs if a.name in self.typed]
         return " ".join(["lossctl compute", loss, *inputs, *more])
 
@@ -79,7 +80,7 @@ class Sight:
         return any(self.bound.loss.signature.inputs[0].word.says.startswith(word) for word in words)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trap:
     """A mistake that data can show: its code, what it is, what to do, and the look that finds it."""
 

@@ -11,7 +11,7 @@ import typer
 from lossctl.cli.app import app
 from lossctl.options import Gated, Gating
 from lossctl.printing import Printed, check_outputs, printed, say, written
-from lossctl.spreading import HOW, spread
+from lossctl.spreading import HOW, loading, spread
 from lossctl.spreading import option as _option
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ def check(files: Checked, *, options: Checking, typed: set[str]) -> Printed:
     Example: lossctl check new.json --against base.json --max-rel mse=2%
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from lossctl.commands.check import Wanted, run
-    from lossctl.request import check_overwriting, compute_spec, gates_of
+    with loading():
+        from lossctl.commands.check import Wanted, run
+        from lossctl.request import check_overwriting, compute_spec, gates_of
 
     def spec_of(path: str) -> Spec:
         spec = compute_spec([path], Gated(**vars(options)), typed)

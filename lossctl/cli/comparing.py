@@ -9,7 +9,7 @@ from typing import Annotated
 from lossctl.cli.app import Losses, Sources, app
 from lossctl.options import Gated
 from lossctl.printing import Printed, check_outputs, printed, say, wants_document, written
-from lossctl.spreading import HOW, INPUT, RESULT, Words, spread
+from lossctl.spreading import HOW, INPUT, RESULT, Words, loading, spread
 from lossctl.spreading import option as _option
 
 
@@ -56,8 +56,9 @@ def compare(losses: Losses, sources: Sources = [], *, options: Comparing, typed:
     Example: lossctl compare mse,l1 base.npy new.npy -t target.npy
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from lossctl.commands.compare import run, wanted_of
-    from lossctl.request import check_overwriting, compute_spec
+    with loading():
+        from lossctl.commands.compare import run, wanted_of
+        from lossctl.request import check_overwriting, compute_spec
 
     check_outputs(options)
     wanted = wanted_of(options, sources)

@@ -10,7 +10,7 @@ from lossctl.cli.app import Losses, Sources, app
 from lossctl.errors import UsageError
 from lossctl.options import Gated
 from lossctl.printing import Printed, check_outputs, printed, say, wants_document, written
-from lossctl.spreading import INPUT, RESULT, spread
+from lossctl.spreading import INPUT, RESULT, loading, spread
 from lossctl.spreading import option as _option
 
 
@@ -36,8 +36,9 @@ def compute(losses: Losses, sources: Sources = [], *, options: Computing, typed:
     Example: lossctl compute mse pred.npy target.npy
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from lossctl.commands.compute import run
-    from lossctl.request import check_overwriting, compute_spec
+    with loading():
+        from lossctl.commands.compute import run
+        from lossctl.request import check_overwriting, compute_spec
 
     check_outputs(options)
     if options.part and not options.partial:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,7 +44,7 @@ SILENT = {
 ALWAYS = {"reduction": "red", "nan": "nan", "dtype": "dtype", "backend": "backend"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Answer:
     """Everything that was computed, before it has rows."""
 
@@ -60,7 +62,7 @@ class Answer:
         options = self.spec.options
         return bool(options.per_sample or options.worst or options.best)
 
-    @property
+    @cached_property
     def total(self) -> float | None:
         """The weighted sum, where the spec asks for one."""
         if not self.spec.terms:
@@ -74,12 +76,13 @@ class Answer:
     def values(self) -> dict[str, float]:
         """Every number that a gate may bound: `loss`, `loss.stat`, `loss@group`, `total`."""
         found: dict[str, float] = {}
+        alone = Counter(id(one.loss) for one in self.asked)
         for one, outcome in zip(self.asked, self.outcomes, strict=True):
             scalar = {one.label: outcome.value} if isinstance(outcome.value, float) else {}
             stats = {f"{one.label}.{name}": value for name, value in outcome.stats.items()}
             groups = {f"{one.label}@{self.groups[code]}": value for code, (value, _) in outcome.groups.items()}
             found |= scalar | stats | groups
-            if sum(other.loss is one.loss for other in self.asked) == 1 and scalar:
+            if alone[id(one.loss)] == 1 and scalar:
                 found = {one.typed: outcome.value, one.loss.name: outcome.value} | found
         return found | ({} if self.total is None else {"total": self.total})
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CLASSES = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Asked:
     """One loss to compute: `given` names an input for each argument.
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from lossctl.backends import BACKENDS
 from lossctl.commands.answer import Answer, report
 from lossctl.commands.backing import settled
-from lossctl.commands.judging import judged
 from lossctl.commands.opening import inputs_of, prepare
 from lossctl.commands.warn import warnings
 from lossctl.engine import evaluate
@@ -45,7 +44,12 @@ def run(spec: Spec, say: Callable[[str], None], *, document: bool) -> tuple[Repo
     inputs = inputs_of(prepared.opened) if document or spec.against else []
     found = warnings(answer, say)
     coverage = min(outcome.coverage for outcome in outcomes)
-    return judged(report(answer, (), inputs, found), spec, answer.values(), coverage, found)
+    told = report(answer, (), inputs, found)
+    if not (spec.gates or spec.options.strict or spec.options.min_coverage):
+        return told, None
+    from lossctl.commands.judging import judged
+
+    return judged(told, spec, answer.values(), coverage, found)
 
 
 def grouped(prepared: Prepared) -> tuple[Selection, Sequence[str]]:

@@ -17,7 +17,6 @@ from lossctl.commands.sets import Readers, fitting
 from lossctl.engine import evaluate
 from lossctl.errors import LossctlError, ShapeMismatch, UnknownKey
 from lossctl.files import Files
-from lossctl.files.codes import numbered, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 PAIRS = 10_000_000
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Opened:
     """Every input of every loss, each opened once."""
 
@@ -70,7 +69,7 @@ def _is_input(one: Asked, name: str) -> bool:
     return any(argument.name == name for argument in one.loss.signature.inputs)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Groups:
     """What samples are grouped by: the names of the groups in sorted order, and the number of each sample's.
 
@@ -81,7 +80,7 @@ class Groups:
     codes: Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prepared:
     """Losses with their inputs in place: everything that a pass over the data needs."""
 
@@ -156,6 +155,8 @@ def _groups(opened: Opened, asked: Sequence[Asked]) -> Groups | None:
 
 def _groups_by(column: str, opened: Opened, asked: Sequence[Asked]) -> Groups:
     """Find a column in the table of the first input that has it."""
+    from lossctl.files.codes import numbered, told_apart
+
     refused: list[UnknownKey] = []
     inputs = [given for name, given in asked[0].given.items() if _is_input(asked[0], name)]
     for beside in inputs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,10 +23,10 @@ def warnings(answer: Answer, say: Callable[[str], None]) -> list[Warned]:
     options = answer.spec.options
     check_codes(options.ignore)
     found: dict[Warned, None] = {}
-    paired: set[str] = set()
+    paired: set[tuple[str, ...]] = set()
     for one, bound, outcome in zip(answer.asked, answer.bounds, answer.outcomes, strict=True):
         typed = {name: _typed(given) for name, given in one.given.items()}
-        rows = json.dumps([typed[argument.name] for argument in bound.loss.signature.inputs])
+        rows = tuple(typed[argument.name] for argument in bound.loss.signature.inputs)
         # The order of rows belongs to inputs, not to losses: one loss looks at it, and the others say nothing again.
         own = replace(options, ignore=(*options.ignore, ORDER)) if rows in paired else options
         found |= dict.fromkeys(advise(bound, outcome.value, own, typed))
@@ -40,4 +39,8 @@ def warnings(answer: Answer, say: Callable[[str], None]) -> list[Warned]:
 
 
 def _typed(given: Given) -> str:
-    return json.dumps(given.value) if given.inline else given.text
+    if not given.inline:
+        return given.text
+    import json
+
+    return json.dumps(given.value)

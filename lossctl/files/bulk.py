@@ -6,8 +6,6 @@ read as one stream. Whatever pyarrow does not take goes to the csv module, which
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from itertools import product
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -16,11 +14,12 @@ import numpy as np
 from lossctl.files.arrowed import joined
 from lossctl.files.cells import BLANK
 from lossctl.files.layout import WHITESPACE, Layout, rows
+from lossctl.files.pieces import ahead
 from lossctl.files.spool import Group, Spool, slowly
 from lossctl.watch import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lossctl.blocks import NumPyArray, Part
     from lossctl.files.stored import Stored
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 PIECE = 4 << 20
 # A line longer than this is no row of numbers, and the csv module says so.
 LONGEST_LINE = 1 << 24
-THREADS = 4
 # No number that anybody writes: the row that it fills must come out again as the last one.
 MARK = 1.6180339887e-310
 BOM = b"\xef\xbb\xbf"
@@ -82,7 +80,7 @@ def _by_pieces(stored: Stored, layout: Layout, groups: Sequence[Group]) -> Itera
             raise _Quoted
         return _arrays(csv.read_csv(pa.BufferReader(piece), **options), piece)
 
-    yield from _ahead(parse, _pieces(_data(stored, layout)), min(THREADS, os.cpu_count() or 1))
+    yield from ahead(parse, _pieces(_data(stored, layout)))
 
 
 def _as_stream(stored: Stored, layout: Layout, groups: Sequence[Group]) -> Iterator[dict[int, NumPyArray]]:
@@ -182,20 +180,6 @@ def count_lines(stored: Stored, layout: Layout) -> int:
     except _Odd:
         return -1
     return count + (last != b"\n")
-
-
-def _ahead(parse: Callable[[bytes], Any], pieces: Iterable[bytes], threads: int) -> Iterator[Any]:
-    """Call `parse` on threads, and give its results in order; no more than `threads` pieces wait."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Any] = deque()
-        for piece in pieces:
-            waiting.append(pool.submit(parse, piece))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def _options(layout: Layout, groups: Sequence[Group], block: int) -> dict[str, Any]:

@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from lossctl.blocks import Memory, Reader
 from lossctl.errors import LossctlError, MissingFile, ShapeMismatch, TooLarge, UnknownKey, near
-from lossctl.files import joined
-from lossctl.files.codes import Labels, numbered
 from lossctl.files.container import Container, Found, ordered
 from lossctl.files.folders import expanded
 from lossctl.files.formats import opener
 from lossctl.files.keys import Picked, named, pick
 from lossctl.files.source import STDIN, Source, locate
-from lossctl.files.stacked import stacked
 from lossctl.files.stored import Stored, explained, spooled, stored
 from lossctl.files.values import numbers, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from lossctl.files.codes import Labels
     from lossctl.files.listing import Contents
     from lossctl.spec import Given
 
@@ -37,7 +35,7 @@ def ignore(sentence: str) -> None:
     del sentence
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Files:
     """Opens what a run reads.
 
@@ -62,7 +60,12 @@ class Files:
         if source.literal is not None:
             return Memory(numbers(source.literal, f"The inline {role}"), source.text)
         containers = [self._container(path) for path in source.paths]
-        return stacked([self._reader(one, source, role, spare) for one in containers], source)
+        readers = [self._reader(one, source, role, spare) for one in containers]
+        if len(readers) == 1:
+            return readers[0]
+        from lossctl.files.stacked import stacked
+
+        return stacked(readers, source)
 
     def _reader(self, container: Container, source: Source, role: str, spare: str) -> Found:
         picked = pick(container, source.key, role, self.say, spare)
@@ -91,6 +94,8 @@ class Files:
 
         Raises: UnknownKey if a file has no such column; ShapeMismatch if ids are doubled or missing on either side.
         """
+        from lossctl.files import joined
+
         readers: list[Reader] = []
         first: tuple[str, list[str]] | None = None
         for role, given in givens:
@@ -131,6 +136,8 @@ class Files:
         if source.literal is not None:
             message = f"{source.text} is written in place and has no column '{on}' to join on."
             raise UnknownKey(message, hint=f"With --on every array comes from a file with a column '{on}'.")
+        from lossctl.files import joined
+
         ids = self._held(source, on)
         comparable = joined.normal(ids)
         joined.unique(comparable, source.text, on)
@@ -157,7 +164,7 @@ class Files:
         if container.names is None:
             message = f"{container.stored.name} has no column '{column}': {container.noun} holds one array."
             raise UnknownKey(message, hint=f"Use tables that have a column '{column}', or name another.")
-        return Labels(container, named(container, container.names, column).positions[0])
+        return _labels(container, named(container, container.names, column).positions[0])
 
     def labels(self, text: str, beside: Given, on: str = "", first: Given | None = None) -> list[str]:
         """Return groups as text: a column of the table that `beside` comes from, else those of the SOURCE `text`.
@@ -174,6 +181,8 @@ class Files:
 
         Raises: as `labels`.
         """
+        from lossctl.files.codes import numbered
+
         return numbered(piece for one in self._labels(text, beside)[1] for piece in one.pieces())
 
     def _labels(self, text: str, beside: Given) -> tuple[Source, list[Labels]]:
@@ -187,6 +196,7 @@ class Files:
             message = f"'{text}' is neither a column beside '{beside.text}' nor a file."
             raise UnknownKey(message, hint=near(text, known, "columns")) from error
         if source.literal is not None:
+            from lossctl.files.codes import Labels
             from lossctl.files.tree import texts
 
             return source, [Labels(literal=texts(source.literal, source.text))]
@@ -196,18 +206,26 @@ class Files:
         """Labels of a source in the order of the first input's ids."""
         if not on or source.text == first.text:
             return labels
+        from lossctl.files import joined
+
         order = joined.order(self._ids(source, on), self._ids(self._source(first), on), source.text, first.text)
         return [labels[index] for index in order]
 
     def _own_labels(self, container: Container, source: Source) -> Labels:
         names = container.names
         if names is None:
-            return Labels(container, pick(container, source.key, "by", self.say).positions[0])
+            return _labels(container, pick(container, source.key, "by", self.say).positions[0])
         if source.key is None and len(names) != 1:
             message = f"{container.stored.name} has {len(names)} {container.noun}s, and none is named."
             raise UnknownKey(message, hint=near("by", names, f"{container.noun}s"))
         picked = named(container, names, source.key) if source.key is not None else Picked((0,))
-        return Labels(container, picked.positions[0])
+        return _labels(container, picked.positions[0])
+
+
+def _labels(container: Container, position: int) -> Labels:
+    from lossctl.files.codes import Labels
+
+    return Labels(container, position)
 
 
 def _fitting(ids: list[str], reader: Reader) -> list[str]:

@@ -6,7 +6,8 @@ import zipfile
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from lossctl.blocks import Memory
 from lossctl.errors import LossctlError, UnreadableFile
@@ -75,10 +76,14 @@ class Npz:
 
     def _npy(self, position: int) -> Npy:
         if position not in self._opened:
-            self._opened[position] = one_npy(self._bytes(position))
+            self._opened[position] = one_npy(self.bytes_of(position))
         return self._opened[position]
 
-    def _bytes(self, position: int) -> Stored:
+    def bytes_of(self, position: int) -> Stored:
+        """The bytes of one member, where they lie or unpacked.
+
+        Raises: UnreadableFile if it is damaged or encrypted.
+        """
         member, where = self.members[position], self._where(position)
         if member.flag_bits & ENCRYPTED:
             message = f"{where} is encrypted."
@@ -86,7 +91,7 @@ class Npz:
         if member.compress_type == zipfile.ZIP_STORED:
             return self._in_place(member, where)
         with unzipping(where), self._zip() as archive:
-            return unpacked(archive, member, where)
+            return unpacked(archive, member, where, Member(self.stored, position))
 
     def _in_place(self, member: zipfile.ZipInfo, where: str) -> Stored:
         head = self.stored.part(member.header_offset, LOCAL).head(LOCAL)
@@ -105,8 +110,27 @@ class Npz:
         return f"{self.stored.name}:{self.names[position]}"
 
 
-def unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> Stored:
-    """Decompress a member to a temporary file, never further than its own header claims.
+class Member(Temporary):
+    """What a compressed member holds. Another process that is handed one unpacks the member again."""
+
+    def __init__(self, archive: Stored, position: int) -> None:
+        """Begin empty."""
+        super().__init__()
+        self._place = archive, position
+
+    def __reduce__(self) -> Any:
+        return _again, self._place
+
+
+@lru_cache(maxsize=4)
+def _again(archive: Stored, position: int) -> Temporary:
+    content = open_npz(archive).bytes_of(position)
+    assert content.temporary is not None  # noqa: S101 - the member is compressed
+    return content.temporary
+
+
+def unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str, temporary: Temporary) -> Stored:
+    """Decompress a member to `temporary`, never further than its own header claims.
 
     Raises: UnreadableFile if it ends before that.
     """
@@ -115,7 +139,6 @@ def unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> S
     if size > member.file_size:
         message = f"{where} is cut short: its header claims {size} bytes, but the archive {member.file_size}."
         raise UnreadableFile(message, hint=WRITE_AGAIN)
-    temporary = Temporary()
     with archive.open(member) as stream, temporary.writer() as copy, explained(f"The temporary copy of {where}"):
         left = size
         while left and (piece := stream.read(min(left, BUFFER))):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lossctl.errors import UnreadableFile
 from lossctl.watch import watch
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from lossctl.files.stored import Stored
+
+Given = TypeVar("Given")
 
 PIECE = 4 << 20
 # Longer lines are no samples, but whole documents.
@@ -50,7 +52,7 @@ def pieces(stored: Stored) -> Iterator[Piece]:
         line += content.count(b"\n")
 
 
-def ahead(work: Callable[[Piece], Any], given: Iterable[Piece]) -> Iterator[Any]:
+def ahead(work: Callable[[Given], Any], given: Iterable[Given]) -> Iterator[Any]:
     """Call `work` on threads, and give its results in order; no more than one piece for each thread waits."""
     from concurrent.futures import ThreadPoolExecutor
 

@@ -14,6 +14,9 @@ import yaml
 Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # YAML 1.1, which PyYAML follows, takes 1e-3 for text.
 EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+# libyaml counts no levels when it composes, and would run out of stack: no array has as many.
+DEEPEST = 1000
+LEVELS = {yaml.SequenceStartEvent: 1, yaml.MappingStartEvent: 1, yaml.SequenceEndEvent: -1, yaml.MappingEndEvent: -1}
 
 
 class Loader(Base):  # type: ignore[misc]
@@ -38,15 +41,18 @@ Loader.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, list("-+.01234
 def load(text: str) -> Any:
     """Parse one YAML document.
 
-    Raises: yaml.YAMLError with the place.
+    Raises: yaml.YAMLError with the place, RecursionError.
     """
-    if "&" in text or "*" in text:
-        _refuse_anchors(text)
+    _look_over(text)
     return yaml.load(text, Loader)  # noqa: S506 - a safe loader with fewer liberties
 
 
-def _refuse_anchors(text: str) -> None:
-    event: Any
+def _look_over(text: str) -> None:
+    """Refuse what would unfold to more than was written, or nest too deeply, before anything is composed."""
+    level, event = 0, None
     for event in yaml.parse(text, Base):
+        level += LEVELS.get(type(event), 0)
+        if level > DEEPEST:
+            raise RecursionError
         if getattr(event, "anchor", None):
             raise yaml.constructor.ConstructorError(None, None, "anchors and aliases are not read", event.start_mark)

@@ -23,7 +23,7 @@ ARRAY = re.compile(r"\[+\s*[-+.\d]")
 END_POINT = re.compile(r"(?<=\d)\.(?!\d)")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Source:
     """What a SOURCE string means: files, folders or addresses, or a `literal` where there is no file.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from lossctl.files.stored import Stored, Temporary, explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
 
     from lossctl.blocks import NumPyArray, Part
     from lossctl.files.layout import Layout, Row
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 # Putting the pieces together takes the same again for a moment.
 KEPT = 16 << 20
 CHUNK = 1 << 14
+# Parts that wait to be written: each is one piece of the text.
+WAITING = 2
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Group:
 
 
 class Spool:
-    """Takes float64 arrays one after another and gives them back as one."""
+    """Takes float64 arrays one after another and gives them back as one. A thread of its own writes what is too much."""
 
     def __init__(self, group: Group, name: str) -> None:
         """Begin empty; `name` is the file whose columns these are."""
@@ -42,6 +46,7 @@ class Spool:
         self._parts: list[NumPyArray] = []
         self._rows = 0
         self._temporary: Temporary | None = None
+        self._writing: deque[Future[None]] = deque()
 
     def add(self, columns: Sequence[NumPyArray]) -> None:
         """Add some rows, given as one array for each column."""
@@ -52,14 +57,24 @@ class Spool:
             self._spill()
 
     def _spill(self) -> None:
-        self._temporary = self._temporary or Temporary()
-        with explained(f"The temporary copy of {self._name}"), self._temporary.writer() as copy:
-            for part in self._parts:
+        if self._temporary is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._temporary, self._thread = Temporary(), ThreadPoolExecutor(1)
+        self._writing.append(self._thread.submit(self._write, self._temporary, self._parts))
+        self._parts = []
+        if len(self._writing) > WAITING:
+            self._writing.popleft().result()
+
+    def _write(self, temporary: Temporary, parts: Sequence[NumPyArray]) -> None:
+        with explained(f"The temporary copy of {self._name}"), temporary.writer() as copy:
+            for part in parts:
                 copy.write(part.data)
-        self._parts.clear()
 
     def done(self) -> Part:
         """Return everything as one array."""
+        for writing in self._writing:
+            writing.result()
         shape = (self._rows, *self._tail)
         if self._temporary is None:
             return Memory(np.concatenate([np.empty((0, *self._tail)), *self._parts]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ def read_spec(path: str) -> Spec:
 
     Raises: MissingFile where the file cannot be read, BadSpec with the line for anything in it that is no spec.
     """
+    # Its plugins are looked for among all installed packages, and a spec needs none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from lossctl.specfile.build import build  # noqa: PLC0415 - pydantic takes longer to import than a small run
     from lossctl.specfile.nodes import parse  # noqa: PLC0415 - yaml likewise
 
@@ -29,7 +32,10 @@ def read_suite(path: str) -> tuple[str, ...] | None:
     """
     from lossctl.specfile.nodes import parse  # noqa: PLC0415 - yaml takes longer to import than a small run
 
-    document = parse(path, _text(path))
+    text = _text(path)
+    if "specs" not in text:
+        return None
+    document = parse(path, text)
     if not isinstance(document.value, dict) or "specs" not in document.value:
         return None
     if others := [name for name in document.value if name != "specs"]:

@@ -56,21 +56,23 @@ def _loss_kind(value: Any) -> str:
     return "LossItem" if isinstance(value, dict) else "Words"
 
 
+def said(text: str) -> Any:
+    """What editors show of a key. Docstrings below keys would be looked up in the source whenever a spec is read."""
+    return Field(description=text)
+
+
 class Strict(BaseModel):
     """YAML gives types already, so nothing is converted and nothing unknown is passed over."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
 
 class FileInput(Strict):
     """An input out of a file."""
 
-    file: str = Field(min_length=1)
-    """The path, relative to the spec."""
-    column: str | None = None
-    """The column of a table."""
-    key: str | None = None
-    """The array of an npz, or the path of keys inside JSON, and so on."""
+    file: Annotated[str, Field(min_length=1), said("The path, relative to the spec.")]
+    column: Annotated[str | None, said("The column of a table.")] = None
+    key: Annotated[str | None, said("The array of an npz, or the path of keys inside JSON, and so on.")] = None
 
 
 Word = Annotated[str, Field(min_length=1)]
@@ -87,19 +89,18 @@ Count = Annotated[int, Field(ge=0)]
 class LossItem(Strict):
     """A loss with its parameters."""
 
-    loss: Word
-    """NAME, or NAME:param=value[,param=value]."""
+    loss: Annotated[Word, said("NAME, or NAME:param=value[,param=value].")]
     params: Params = {}
 
 
 class TermItem(LossItem):
     """One part of a weighted sum."""
 
-    name: Word | None = None
-    """What the part is called; the name of its loss unless given."""
+    name: Annotated[Word | None, said("What the part is called; the name of its loss unless given.")] = None
     weight: Finite | None = None
-    log_var: Finite | None = None
-    """A learned log-variance s in place of a weight: e^-s L + s/2, with half of e^-s for a regression."""
+    log_var: Annotated[
+        Finite | None, said("A learned log-variance s in place of a weight: e^-s L + s/2, with half of e^-s for a regression.")
+    ] = None
     inputs: dict[str, Input] = {}
 
 
@@ -111,17 +112,17 @@ class GateItem(Strict):
 
     model_config = ConfigDict(json_schema_extra={"oneOf": ONE_BOUND})
 
-    key: Word | None = None
-    """The loss, or the term, that is bounded; every loss where only `require` is given."""
+    key: Annotated[Word | None, said("The loss, or the term, that is bounded; every loss where only `require` is given.")] = (
+        None
+    )
     max: Finite | None = None
     min: Finite | None = None
     expect: Finite | None = None
-    max_abs: Finite | None = None
-    """By how much it may be worse than the baseline."""
-    max_rel: Finite | Annotated[str, Field(pattern=SHARE)] | None = None
-    """The same in parts of the baseline: 0.02 or 2%."""
-    require: Literal["point", "sig", "noninf", "equiv"] | None = None
-    """How the change is judged."""
+    max_abs: Annotated[Finite | None, said("By how much it may be worse than the baseline.")] = None
+    max_rel: Annotated[
+        Finite | Annotated[str, Field(pattern=SHARE)] | None, said("The same in parts of the baseline: 0.02 or 2%.")
+    ] = None
+    require: Annotated[Literal["point", "sig", "noninf", "equiv"] | None, said("How the change is judged.")] = None
     rtol: Annotated[Finite, Field(ge=0)] = 1e-9
     atol: Annotated[Finite, Field(ge=0)] = 0.0
 
@@ -130,10 +131,8 @@ class OptionItems(Strict):
     """How to read, check and reduce: the words of the command line."""
 
     reduction: Literal["mean", "sum", "none", "batchmean"] = "mean"
-    nan: Literal["error", "skip", "propagate"] = "error"
-    """What NaN and infinities in the inputs do."""
-    min_coverage: Annotated[Finite, Field(ge=0, le=1)] = 0.0
-    """The part of the samples that `nan: skip` must leave."""
+    nan: Annotated[Literal["error", "skip", "propagate"], said("What NaN and infinities in the inputs do.")] = "error"
+    min_coverage: Annotated[Finite, Field(ge=0, le=1), said("The part of the samples that `nan: skip` must leave.")] = 0.0
     broadcast: bool = False
     squeeze: bool = False
     class_dim: int | None = None
@@ -143,14 +142,10 @@ class OptionItems(Strict):
     strict: bool = False
     dtype: Literal["f64", "f32", "native"] = "f64"
     backend: Literal["auto", "numpy", "torch"] = "numpy"
-    on: str = ""
-    """The id column that joins two tables."""
-    by: str = ""
-    """The grouping column, or a file that holds it."""
-    weights: Input | None = None
-    """One weight for each sample."""
-    mask: Input | None = None
-    """Which samples count."""
+    on: Annotated[str, said("The id column that joins two tables.")] = ""
+    by: Annotated[str, said("The grouping column, or a file that holds it.")] = ""
+    weights: Annotated[Input | None, said("One weight for each sample.")] = None
+    mask: Annotated[Input | None, said("Which samples count.")] = None
     per_sample: bool = False
     worst: Count = 0
     best: Count = 0
@@ -162,25 +157,18 @@ class SpecItems(OptionItems):
 
     model_config = ConfigDict(title="lossctl spec", json_schema_extra={"oneOf": ONE_LOSS})
 
-    loss: Word | None = None
-    """NAME, or NAME:param=value[,param=value]."""
+    loss: Annotated[Word | None, said("NAME, or NAME:param=value[,param=value].")] = None
     losses: Annotated[
         list[Annotated[Annotated[Word, Tag("Words")] | Annotated[LossItem, Tag("LossItem")], Discriminator(_loss_kind)]],
         Field(min_length=1),
+        said("Several losses on the same inputs."),
     ] = []
-    """Several losses on the same inputs."""
-    terms: Annotated[list[TermItem], Field(min_length=1)] = []
-    """The parts of a weighted sum."""
-    params: Params = {}
-    """The parameters of the one loss."""
-    inputs: dict[str, Input] = {}
-    """What each input of the loss is: numbers, a file, or {file:, column:}."""
-    against: Word | None = None
-    """The saved result that is the baseline, relative to the spec."""
-    alpha: Annotated[Finite, Field(gt=0, lt=0.5)] = 0.05
-    """The level at which changes are judged."""
-    gates: list[GateItem] = []
-    """Bounds that decide the exit code of `lossctl check`."""
+    terms: Annotated[list[TermItem], Field(min_length=1), said("The parts of a weighted sum.")] = []
+    params: Annotated[Params, said("The parameters of the one loss.")] = {}
+    inputs: Annotated[dict[str, Input], said("What each input of the loss is: numbers, a file, or {file:, column:}.")] = {}
+    against: Annotated[Word | None, said("The saved result that is the baseline, relative to the spec.")] = None
+    alpha: Annotated[Finite, Field(gt=0, lt=0.5), said("The level at which changes are judged.")] = 0.05
+    gates: Annotated[list[GateItem], said("Bounds that decide the exit code of `lossctl check`.")] = []
 
 
 # The model whose keys are meant where pydantic says that a key is unknown, by the last word on the way to it.

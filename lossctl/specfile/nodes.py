@@ -8,6 +8,7 @@ there, and a small file cannot unfold into a large one.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     Where = tuple[str | int, ...]
 
 CORE = "tag:yaml.org,2002:"
+# Beyond, everything that walks through the values of a spec would have to be ready for it.
+DEEPEST = 200
+# libyaml counts no levels when it composes, and runs out of stack at some tens of thousands.
+SURE = 2000
 INTEGER = r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"
 REAL = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
 
@@ -103,8 +108,10 @@ def parse(file: str, text: str) -> Document:
 
     Raises: BadSpec for what is no YAML, or YAML that specs do not use, with the line.
     """
+    lines: dict[Where, int] = {}
     try:
         node = _composed(text)
+        return Document(file, _plain(node, (), lines, file) if node else None, lines)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise at(file, line, f"the sign U+{ord(text[error.position]):04X} is not allowed in YAML.") from error
@@ -112,24 +119,28 @@ def parse(file: str, text: str) -> Document:
         raise at(file, _line(error.problem_mark), f"{', '.join(filter(None, (error.context, error.problem)))}.") from error
     except RecursionError as error:
         raise at(file, 1, "the nesting is too deep.") from error
-    lines: dict[Where, int] = {}
-    return Document(file, _plain(node, (), lines, file) if node else None, lines)
 
 
 def _composed(text: str) -> yaml.Node | None:
-    """Compose nodes. libyaml lets anchors pass, and says errors in other words: both are left to the loader in Python.
+    """Compose nodes. libyaml lets anchors pass, and says errors in other words: the loader in Python sees to both.
 
     Raises: YAMLError, RecursionError.
     """
-    if not ANCHOR & set(text) and len(text) < LONG:
-        try:
+    if "&" not in text and "*" not in text and _deepest(text) < SURE:
+        with suppress(yaml.YAMLError):
             return yaml.compose(text, Fast)
-        except yaml.YAMLError:
-            pass
     return yaml.compose(text, Slow)
 
 
+def _deepest(text: str) -> int:
+    """As many levels as `text` has at most: brackets, and what begins lines, where a list may stand as far in as its key."""
+    heads = (len(line) - len(line.lstrip(" \t-?:")) for line in text.splitlines())
+    return text.count("[") + text.count("{") + 2 * max(heads, default=0)
+
+
 def _plain(node: yaml.Node, where: Where, lines: dict[Where, int], file: str) -> Any:
+    if len(where) > DEEPEST:
+        raise RecursionError
     lines.setdefault(where, _line(node.start_mark))
     if isinstance(node, yaml.MappingNode) and node.tag == f"{CORE}map":
         return _mapping(node, where, lines, file)

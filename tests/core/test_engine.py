@@ -5,7 +5,7 @@ import pytest
 from ask import ask, none, value
 
 from lossctl.draws import draw
-from lossctl.engine import statistics
+from lossctl.statistics.levels import statistics
 from lossctl.errors import NoSuchReduction, NotFinite, NothingLeft, UsageError
 from lossctl.losses import catalogue
 from lossctl.shapes import sample_axis
