@@ -8,6 +8,28 @@ import numpy as np
 import pytest
 
 HEAVY = ("torch", "array_api_compat", "scipy", "pandas", "pydantic", "yaml", "rich", "pyarrow", "importlib.metadata")
+# What a run needs only where it is asked for gates, samples, groups, several files, or has something to warn of.
+OF_OTHER_RUNS = (
+    "lossctl.bysample",
+    "lossctl.commands.baseline",
+    "lossctl.commands.judging",
+    "lossctl.commands.saved",
+    "lossctl.gates",
+    "lossctl.statistics",
+    "lossctl.specfile",
+    "lossctl.files.codes",
+    "lossctl.files.joined",
+    "lossctl.files.stacked",
+    "lossctl.files.table",
+    "lossctl.advice.remedy",
+    "json",
+    "shlex",
+)
+# Each module of our own takes half a millisecond.
+MODULES = 76
+LOADED = (
+    "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); import lossctl.__main__ as l; l.main()"
+)
 OF_GRADIENTS = ("torch", "lossctl.gradient", "lossctl.sinks", "lossctl.autograd", "lossctl.commands.grad")
 
 
@@ -25,6 +47,21 @@ def imported(argv, folder):
     assert found.stdout
     lines = [line for line in found.stderr.splitlines() if line.startswith("import time:")]
     return {line.rpartition("|")[2].strip() for line in lines}
+
+
+def loaded(argv, folder):
+    """The modules that one run has loaded in the end, in whatever way."""
+    found = subprocess.run(
+        [sys.executable, "-c", LOADED, *golden.command(argv)[3:]],
+        cwd=folder,
+        env=golden.environment(folder),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=golden.PATIENCE,
+        check=True,
+    )
+    assert found.stdout
+    return set(found.stderr.split())
 
 
 def among(banned, modules):
@@ -70,3 +107,30 @@ def test_grad_imports_torch_and_no_other_heavy_thing(pair):
     modules = imported("grad mse a.npy b.npy", pair)
     assert {"torch.nn", "array_api_compat.torch", "lossctl.gradient.passes"} <= modules
     assert not among(("torchvision", "pydantic", "yaml", "pyarrow", "tensorboard", "lossctl.autograd"), modules)
+
+
+def test_a_plain_run_loads_few_modules_and_none_that_only_other_runs_need(pair):
+    modules = loaded("compute mse a.npy b.npy", pair)
+    own = [name for name in modules if name.startswith("lossctl.") and not name.startswith("lossctl.losses.")]
+    assert not among(OF_OTHER_RUNS, modules)
+    assert 40 < len(own) <= MODULES
+
+
+@pytest.mark.parametrize(
+    ("more", "wanted"),
+    [
+        ("--max mse=10", {"lossctl.gates", "lossctl.commands.judging"}),
+        ("--stats", {"lossctl.bysample", "lossctl.statistics.levels"}),
+        ("--by group.npy", {"lossctl.files.codes"}),
+        ("--format json", {"json"}),
+    ],
+)
+def test_what_is_asked_for_is_loaded(more, wanted, pair):
+    np.save(pair / "group.npy", np.array([0, 1, 1]))
+    assert wanted <= loaded(f"compute mse a.npy b.npy {more}", pair)
+
+
+def test_the_list_of_commands_evaluates_no_options(pair):
+    code = "import sys; from lossctl import cli; app, found = cli.commands(''); print(len(found), hasattr(app.registered_commands[0].callback, '__signature__'))"
+    found = subprocess.run([sys.executable, "-c", code], cwd=pair, capture_output=True, encoding="utf-8", check=True)
+    assert found.stdout.split() == ["14", "False"]

@@ -19,14 +19,13 @@ from lossctl.files.jsonl_filling import Filling
 from lossctl.files.jsonl_survey import Survey, all_parsed, of_records, survey_of, survey_of_large
 from lossctl.files.jsonl_values import BLANKS, TEXTS, Column, Parsed, floats, parsed
 from lossctl.files.pieces import Piece, ahead, pieces
-from lossctl.files.spool import Group
+from lossctl.files.spool import Converted, Group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lossctl.blocks import NumPyArray, Part
     from lossctl.files.stored import Stored
-    from lossctl.shapes import Shape
 
 # As for other text tables: below it, importing pyarrow takes longer than the json module.
 LARGE = 1 << 20
@@ -155,26 +154,8 @@ class Jsonl:
         return np.flatnonzero(np.fromiter((bool(line.strip(BLANKS)) for line in lines), np.bool_)) + 1
 
 
-@dataclass(frozen=True)
-class Columns:
+class Columns(Converted["Jsonl"]):
     """One column, or several side by side."""
-
-    table: Jsonl
-    group: Group
-
-    @property
-    def shape(self) -> Shape:
-        """The shape; a large file is converted to know that all of it holds numbers."""
-        return self.table.values(self.group).shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Always float64."""
-        return np.dtype(np.float64)
-
-    def read(self, start: int, stop: int, axis: int = 0) -> NumPyArray:
-        """Return the range [start, stop) along `axis`."""
-        return self.table.values(self.group).read(start, stop, axis)
 
     def place(self, index: tuple[int, ...]) -> str:
         """Return `line 7, column 'yhat'`, and the place in a list."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from lossctl.blocks import NumPyArray, Part
     from lossctl.files.layout import Layout, Row
+    from lossctl.shapes import Shape
 
 # Putting the pieces together takes the same again for a moment.
 KEPT = 16 << 20
@@ -34,6 +35,38 @@ class Group:
 
     positions: tuple[int, ...]
     block: bool = False
+
+
+class Convertible(Protocol):
+    """An opened file of text, whose columns are converted when the first of them is looked at."""
+
+    def values(self, group: Group) -> Part:
+        """Return the numbers of columns."""
+
+
+Opened = TypeVar("Opened", bound=Convertible)
+
+
+@dataclass(frozen=True)
+class Converted(Generic[Opened]):
+    """One column of a text file, shape (n,), or several, shape (n, k). Where an element stands is for the format to say."""
+
+    table: Opened
+    group: Group
+
+    @property
+    def shape(self) -> Shape:
+        """The shape; a large file is converted to know it, and that all of it is numbers."""
+        return self.table.values(self.group).shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Always float64."""
+        return np.dtype(np.float64)
+
+    def read(self, start: int, stop: int, axis: int = 0) -> NumPyArray:
+        """Return the range [start, stop) along `axis`."""
+        return self.table.values(self.group).read(start, stop, axis)
 
 
 class Spool:

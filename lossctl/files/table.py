@@ -15,14 +15,13 @@ import numpy as np
 
 from lossctl.blocks import place
 from lossctl.files.layout import CSV, TSV, TXT, UNKNOWN, Layout, Row, Style, read_layout, rows
-from lossctl.files.spool import Group, slowly
+from lossctl.files.spool import Converted, Group, slowly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lossctl.blocks import NumPyArray, Part
     from lossctl.files.stored import Stored
-    from lossctl.shapes import Shape
 
 # Medians of nine whole processes that read two columns, NumPy's import included, by the csv module and by pyarrow:
 # 0.04 MB 64 and 91 ms, 0.2 MB 69 and 92, 0.4 MB 77 and 91, 0.9 MB 93 and 93, 2.3 MB 148 and 97, 4.5 MB 260 and 132.
@@ -128,26 +127,8 @@ def _again(stored: Stored, layout: Layout, groups: tuple[Group, ...]) -> Table:
     return table
 
 
-@dataclass(frozen=True)
-class Columns:
+class Columns(Converted["Table"]):
     """One column of a table, shape (n,), or several, shape (n, k)."""
-
-    table: Table
-    group: Group
-
-    @property
-    def shape(self) -> Shape:
-        """The shape; a large table is converted to know it."""
-        return self.table.values(self.group).shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Always float64."""
-        return np.dtype(np.float64)
-
-    def read(self, start: int, stop: int, axis: int = 0) -> NumPyArray:
-        """Return the range [start, stop) along `axis`."""
-        return self.table.values(self.group).read(start, stop, axis)
 
     def place(self, index: tuple[int, ...]) -> str:
         """Return `line 7, column 'yhat'`."""

@@ -8,7 +8,7 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import Folder
+from folders_of_files import Folder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

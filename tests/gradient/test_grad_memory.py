@@ -1,25 +1,9 @@
 """Gradients of files that are larger than the memory that differentiating them takes."""
 
-import json
-import subprocess
-import sys
-
-import golden
 import numpy as np
 import pytest
+from large import MB, run
 
-MB = 10**6
-PROGRAM = """
-import sys
-from memory import peak
-sys.argv[0] = "lossctl"
-from lossctl.__main__ import main
-try:
-    main()
-except SystemExit as end:
-    print(peak(), file=sys.stderr)
-    raise
-"""
 WIDTH = 25
 
 
@@ -37,21 +21,13 @@ def write(path, piece, count):
             file.write(piece.tobytes())
 
 
-def run(folder, *argv):
-    """The document of a run of `grad`, and the peak of its memory in bytes."""
-    command = [sys.executable, "-P", "-c", PROGRAM, "grad", *argv, "--format", "json"]
-    env = golden.environment(folder, golden.ROOT / "tests")
-    found = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True, timeout=golden.PATIENCE)
-    return json.loads(found.stdout), int(found.stderr.splitlines()[-1])
-
-
 def check(folder, size, limit):
     """Differentiate a pair of files of `size` bytes each."""
     rows = size // (4 * WIDTH) // 1000 * 1000
     (pred, count), (target, _) = pieces(rows, 1), pieces(rows, 2)
     write(folder / "p.npy", pred, count)
     write(folder / "t.npy", target, count)
-    document, peak = run(folder, "mse", "p.npy", "t.npy", "-o", "g.npy")
+    document, peak = run(folder, "grad", "mse", "p.npy", "t.npy", "-o", "g.npy")
     difference = 2 * (pred.astype(float) - target) / (rows * WIDTH)
     entry = document["gradients"][0]
     assert entry["norm"] == pytest.approx(np.linalg.norm(difference) * np.sqrt(count), rel=1e-9)
