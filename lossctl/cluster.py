@@ -20,7 +20,7 @@ from lossctl.lanes import lanes
 from lossctl.watch import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -38,13 +38,21 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT = 1 << 25
 
 
-def on_cluster(work: Callable[[Item], Result], items: Sequence[Item], take: Callable[[Result], None], address: str) -> None:
+def on_cluster(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    take: Callable[[Result], None],
+    address: str,
+    combine: Callable[[Iterable[Result]], Result] | None = None,
+) -> None:
     """Apply `work` to every item on the cluster at `address`; `take` gets results in the order of items.
+
+    With `combine` a worker makes one result of those of a task, in their order, and `take` gets that.
 
     Raises: what `work` raises, of several the earliest; ClusterLost, MissingExtra, UsageError.
     """
     client = _client(address)
-    _spread(client, _parcel(work), items, take)
+    _spread(client, _parcel((work, combine)), items, take)
 
 
 class ClusterLost(InputError):
@@ -62,11 +70,12 @@ def _spread(client: Any, parcel: bytes, items: Sequence[Any], take: Callable[[An
     ]
     try:
         for number, future in enumerate(futures):
-            for result in _result(future):
-                if isinstance(result, Refused):
-                    raise result.error
+            found = _result(future)
+            if isinstance(found, Refused):
+                raise found.error
+            for result in found:
                 take(result)
-                watch().step()
+            watch().step(edges[number + 1] - edges[number])
             # What has been taken in is let go.
             futures[number] = None
     finally:
@@ -124,24 +133,23 @@ class Refused:
     error: LossctlError
 
 
-def run_task(parcel: bytes, items: Sequence[Any]) -> list[Any]:
+def run_task(parcel: bytes, items: Sequence[Any]) -> list[Any] | Refused:
     """Do one task on a worker: the work on each of its blocks, in order, up to the first that is refused."""
-    found: list[Any] = []
     try:
-        work = _unpacked(parcel)
-        found.extend(map(work, items))
+        work, combine = _unpacked(parcel)
+        found = map(work, items)
+        return [combine(found)] if combine else list(found)
     except LossctlError as error:
-        found.append(Refused(error))
-    return found
+        return Refused(error)
 
 
 @lru_cache(maxsize=4)
-def _unpacked(parcel: bytes) -> Callable[[Any], Any]:
+def _unpacked(parcel: bytes) -> tuple[Callable[[Any], Any], Callable[[Iterable[Any]], Any] | None]:
     import cloudpickle
 
     _keep_memory()
-    work: Callable[[Any], Any] = cloudpickle.loads(parcel)
-    return work
+    work, combine = cloudpickle.loads(parcel)
+    return work, combine
 
 
 def _keep_memory() -> None:

@@ -15,7 +15,7 @@ from lossctl.cutting import elements_of, spans
 from lossctl.errors import NoSuchReduction, NothingLeft, ShapeMismatch, UsageError
 from lossctl.lanes import in_turn
 from lossctl.sums import Sums
-from lossctl.tally import Taking, Tally
+from lossctl.tally import Taking, Tally, merged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,18 +61,22 @@ def fold(  # noqa: PLR0913 - everything that a pass depends on
         work = partial(_fold_block, own, peers, backend, options, selection, keep, partial(digest, members) if digest else None)
         taking = Taking(backend, [tallies[member] for member in members], patient=not keep and digest is None)
         with backend.lanes(options.jobs) as jobs:
-            _run(work, spans(own, elements, options, block or backend.block), jobs, taking.take, options.cluster)
+            blocks = spans(own, elements, options, block or backend.block)
+            # What a digest leaves need not come to the same bits in another order of merging; sums do.
+            _run(work, blocks, jobs, taking.take, options.cluster, None if digest else merged)
         taking.end()
     return tallies
 
 
-def _run(work: Any, blocks: Sequence[Any], jobs: int, take: Callable[[Any], None], cluster: str) -> None:
+def _run(  # noqa: PLR0913, PLR0917 - everything that a pass depends on
+    work: Any, blocks: Sequence[Any], jobs: int, take: Callable[[Any], None], cluster: str, combine: Any
+) -> None:
     if not cluster:
         in_turn(work, blocks, jobs, take)
         return
     from lossctl.cluster import on_cluster  # noqa: PLC0415 - what hardly any run needs
 
-    on_cluster(work, blocks, take, cluster)
+    on_cluster(work, blocks, take, cluster, combine)
 
 
 def _fold_block(  # noqa: PLR0913, PLR0917 - everything that a block depends on

@@ -60,7 +60,7 @@ def _run(arguments: list[str]) -> int:
 @contextmanager
 def _only(arguments: list[str]) -> Iterator[typer.Typer]:
     """The program with no command but the one that is asked for: Typer makes every option of each before it parses a word."""
-    name = next((word for word in arguments if not word.startswith("-")), "")
+    name = next((word for word in arguments if word != "--"), "")
     app, needed = commands(name)
     every, app.registered_commands = app.registered_commands, needed
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lossctl.sums import Sums
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from lossctl.block import Backend
     from lossctl.blocks import NumPyArray
@@ -44,6 +44,15 @@ class Tally:
             self.found = other.found
         elif other.found is not None:
             self.found.merge(other.found)
+
+
+def merged(blocks: Iterable[Sequence[Tally]]) -> Sequence[Tally]:
+    """What several blocks have gathered, one after another, as that of one."""
+    first, *others = blocks
+    for parts in others:
+        for tally, part in zip(first, parts, strict=True):
+            tally.merge(part)
+    return first
 
 
 @dataclass

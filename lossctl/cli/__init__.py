@@ -6,74 +6,62 @@ leaves nothing half said.
 
 from __future__ import annotations
 
-from copy import copy
 from importlib import import_module
-from inspect import getdoc
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import typer
 
-# Every command with the module that registers it, in the order in which help shows them.
+# Every command with the module that registers it, in the order in which help shows them, and the sentence that its docstring
+# begins with: the list of commands imports none of them.
 COMMANDS = {
-    "compute": "computing",
-    "grad": "grading",
-    "compare": "comparing",
-    "identify": "identifying",
-    "check": "checking",
-    "list": "looking",
-    "info": "looking",
-    "verify": "looking",
-    "schema": "looking",
-    "merge": "merging",
-    "diagnose": "diagnosing",
-    "inspect": "inspecting",
-    "recommend": "recommending",
-    "trial": "training",
+    "compute": ("computing", "Compute the value of one loss or several."),
+    "grad": ("grading", "Differentiate a loss: a summary of the gradient, and with -o the array."),
+    "compare": ("comparing", "Compare predictions under one loss or several, or several losses on one prediction."),
+    "identify": ("identifying", "Find out which loss, reduction and parameters give a reported number."),
+    "check": ("checking", "Look at the gates of specs, or of saved results without computing anything anew."),
+    "list": ("looking", "List the losses that lossctl knows."),
+    "info": ("looking", "Say everything about a loss: formula, inputs, parameters, pitfalls, source."),
+    "verify": ("looking", "Check that a loss keeps its promises, or that a saved result still comes out; exit 1 if not."),
+    "schema": ("looking", "Print the JSON Schema of results, specs or partial results."),
+    "merge": ("merging", "Add up partial results: the same bits as one run over all samples."),
+    "diagnose": ("diagnosing", "Say what is wrong with a training run, by its history of losses."),
+    "inspect": ("inspecting", "Say what files hold: shapes, types, ranges, and what each array looks like."),
+    "recommend": ("recommending", "Say which loss to take, why, and why not another: by flags, questions, or the data."),
+    "trial": ("training", "Train the same small model under each of several losses, and compare on held-out rows."),
 }
 
 
 def program(only: str = "") -> typer.Typer:
     """Return the program with every command, or at least with the one named `only`: options of all of them take a while."""
+    wanted = [only] if only in COMMANDS else COMMANDS
+    for name in wanted:
+        import_module(f"lossctl.cli.{COMMANDS[name][0]}")
+    from lossctl.cli.app import app
     from lossctl.spreading import signed
 
-    app = _registered([COMMANDS[only]] if only in COMMANDS else COMMANDS.values())
+    order = list(COMMANDS)
+    app.registered_commands.sort(key=lambda one: order.index(name_of(one)))
     for one in app.registered_commands:
-        if name_of(one) == only or only not in COMMANDS:
+        if name_of(one) in wanted:
             signed(one.callback)
     return app
 
 
-def _registered(modules: Iterable[str]) -> typer.Typer:
-    """The program with the commands of some modules, and of those that were imported before."""
-    for module in dict.fromkeys(modules):
-        import_module(f"lossctl.cli.{module}")
-    from lossctl.cli.app import app
-
-    order = list(COMMANDS)
-    app.registered_commands.sort(key=lambda one: order.index(name_of(one)))
-    return app
-
-
 def commands(only: str) -> tuple[typer.Typer, list[typer.models.CommandInfo]]:
-    """Return the program and what it needs for a line whose command is `only`.
+    """Return the program and the commands that it needs for a line whose command is `only`.
 
-    Where that is no command, nothing but the list of commands is shown, and none of them needs its options.
+    Where that is no command, nothing but their list is shown, for which none has to be imported.
     """
     if only in COMMANDS:
         app = program(only)
         return app, [one for one in app.registered_commands if name_of(one) == only]
-    app = _registered(COMMANDS.values())
-    return app, [_bare(one) for one in app.registered_commands]
+    from typer.core import TyperCommand
+    from typer.models import CommandInfo
 
+    from lossctl.cli.app import app
 
-def _bare(command: typer.models.CommandInfo) -> typer.models.CommandInfo:
-    """A command without options, as the list of commands shows it."""
-    bare = copy(command)
-    bare.name, bare.help, bare.callback = name_of(command), getdoc(command.callback), _nothing
-    return bare
+    return app, [CommandInfo(name, cls=TyperCommand, help=text, callback=_nothing) for name, (_, text) in COMMANDS.items()]
 
 
 def _nothing() -> None:

@@ -49,7 +49,8 @@ def load(text: str) -> Any:
 
 def _look_over(text: str) -> None:
     """Refuse what would unfold to more than was written, or nest too deeply, before anything is composed."""
-    level, event = 0, None
+    level = 0
+    event: Any
     for event in yaml.parse(text, Base):
         level += LEVELS.get(type(event), 0)
         if level > DEEPEST:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
 
@@ -52,7 +52,7 @@ class Slow(yaml.SafeLoader):
 class Fast(getattr(yaml, "CSafeLoader", Slow)):  # type: ignore[misc]
     """Composes the same nodes ten times faster, where PyYAML was built with libyaml."""
 
-    yaml_implicit_resolvers = {}  # noqa: RUF012 - as above
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
 
 WORDS = {"null": r"~|null|Null|NULL|", "bool": "true|True|TRUE|false|False|FALSE", "int": INTEGER, "float": REAL}

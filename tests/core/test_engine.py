@@ -5,11 +5,11 @@ import pytest
 from ask import ask, none, value
 
 from lossctl.draws import draw
-from lossctl.statistics.levels import statistics
 from lossctl.errors import NoSuchReduction, NotFinite, NothingLeft, UsageError
 from lossctl.losses import catalogue
 from lossctl.shapes import sample_axis
 from lossctl.spec import Options
+from lossctl.statistics.levels import statistics
 
 ADDITIVE = [name for name, loss in catalogue().items() if not loss.whole]
 
