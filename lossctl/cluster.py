@@ -160,8 +160,7 @@ def _keep_memory() -> None:
     import ctypes
 
     keep_memory()
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
         mallopt(M_TRIM_THRESHOLD, 2 * KEPT)
         mallopt(M_MMAP_THRESHOLD, KEPT)
 

@@ -27,20 +27,8 @@ if TYPE_CHECKING:
     from lossctl.spec import Given, Spec
 
 # Options that change no value, and those that the signature always names.
-SILENT = {
-    "per_sample",
-    "worst",
-    "best",
-    "stats",
-    "min_coverage",
-    "max_memory",
-    "jobs",
-    "cluster",
-    "in_format",
-    "allow_code",
-    "ignore",
-    "strict",
-}
+SHOWN = {"per_sample", "worst", "best", "stats"}
+SILENT = SHOWN | {"min_coverage", "max_memory", "jobs", "cluster", "in_format", "allow_code", "ignore", "strict"}
 ALWAYS = {"reduction": "red", "nan": "nan", "dtype": "dtype", "backend": "backend"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING
 
 from lossctl.backends import BACKENDS
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # What a row of one sample takes until it is printed, in bytes; measured with a million of them.
 ROW = 900
+# And what a number of an unreduced loss takes; measured with two million.
+NUMBER = 160
 
 
 def run(spec: Spec, say: Callable[[str], None], *, document: bool) -> tuple[Report, LossctlError | None]:
@@ -35,6 +38,7 @@ def run(spec: Spec, say: Callable[[str], None], *, document: bool) -> tuple[Repo
     spec = settled(spec, prepared.bounds, say)
     asked, bounds = prepared.asked, prepared.bounds
     _check_rows(bounds, spec.options)
+    _check_numbers(bounds, spec.options)
     selection, groups = grouped(prepared)
     outcomes = evaluate(bounds, BACKENDS.get(spec.options.backend)(), spec.options, selection)
     answer = Answer(spec, asked, bounds, outcomes, groups, prepared.opened.ids, selection.groups)
@@ -77,6 +81,19 @@ def _check_rows(bounds: Sequence[Bound], options: Options) -> None:
         need = rows * ROW / 2**20
         name = "worst" if options.worst else "best" if options.best else "per-sample"
         message = f"--{name} would make {rows:,} rows and need about {need:,.0f} MiB."
+        raise TooLarge(message, hint=f"Use --worst 100 or --stats, or allow it with --max-memory {need * 1.1:.0f}.")
+
+
+def _check_numbers(bounds: Sequence[Bound], options: Options) -> None:
+    """Refuse more unreduced values than there is memory for: at most as many as the smallest input has numbers.
+
+    Raises: TooLarge.
+    """
+    sizes = [[prod(slot.reader.shape) for slot in bound.slots if slot.axis is not None] for bound in bounds]
+    numbers = sum(min(size, default=0) for size in sizes) if options.reduction == "none" else 0
+    if numbers * NUMBER > options.max_memory:
+        need = numbers * NUMBER / 2**20
+        message = f"--reduction none would give up to {numbers:,} numbers and need about {need:,.0f} MiB."
         raise TooLarge(message, hint=f"Use --worst 100 or --stats, or allow it with --max-memory {need * 1.1:.0f}.")
 
 
