@@ -15,7 +15,11 @@ TOP = {
 UNUSED_WORDS = ("criterion", "handler", "manager", "helper", "utils")
 PACKAGE = sorted((ROOT / "lossctl").rglob("*.py"))
 SCRIPTS = sorted(path for path in (ROOT / "scripts").rglob("*") if path.is_file() and path.suffix != ".pyc")
-PYTHON = [*PACKAGE, *sorted((ROOT / "tests").rglob("*.py")), *(one for one in SCRIPTS if one.suffix == ".py" or "python" in one.read_text()[:40])]
+PYTHON = [
+    *PACKAGE,
+    *sorted((ROOT / "tests").rglob("*.py")),
+    *(one for one in SCRIPTS if one.suffix == ".py" or "python" in one.read_text()[:40]),
+]
 
 
 def title(path):
