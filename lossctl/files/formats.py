@@ -45,6 +45,8 @@ FORMATS: Plugins[Opener] = Plugins("file format", "lossctl.files", lambda: ROWS,
 
 # Enough to see past the white space before a JSON document.
 HEAD = 4096
+# And to see past the first of many lines of JSON.
+LINE = 1 << 16
 MAGIC = {b"\x93NUMPY": "npy", b"\x89HDF\r\n\x1a\n": "h5", b"PK\x03\x04": "npz", b"PK\x05\x06": "npz"}
 MAGIC |= {b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow"}
 
@@ -71,7 +73,7 @@ def _by_content(stored: Stored) -> Opener:
         if head.startswith(magic):
             return FORMATS.get(name)
     if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in {b"[", b"{"}:
-        return FORMATS.get("json")
+        return FORMATS.get("jsonl" if _of_lines(stored) else "json")
     if b"\0" in head or _binary(head):
         what = "Standard input" if stored.name == "-" else stored.name
         message = f"{what} is in no format that lossctl knows: it begins with {head[:8]!r}."
@@ -80,6 +82,18 @@ def _by_content(stored: Stored) -> Opener:
     from lossctl.files.table import open_unknown
 
     return open_unknown
+
+
+def _of_lines(stored: Stored) -> bool:
+    """Whether the first line is a whole JSON value, and another one follows it."""
+    import json
+
+    first, _, rest = stored.head(LINE).lstrip(b"\xef\xbb\xbf \t\r\n").partition(b"\n")
+    try:
+        json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+    return bool(rest.strip())
 
 
 def _binary(head: bytes) -> bool:
