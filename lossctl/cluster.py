@@ -7,16 +7,14 @@ a worker that was lost on the way: Dask gives its tasks to another one.
 
 from __future__ import annotations
 
-import atexit
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lossctl import __version__
 from lossctl.blocks import keep_memory
-from lossctl.errors import InputError, LossctlError, MissingExtra, UsageError
-from lossctl.lanes import lanes
+from lossctl.connection import ClusterLost, client_of
+from lossctl.errors import LossctlError, UsageError
 from lossctl.watch import watch
 
 if TYPE_CHECKING:
@@ -25,13 +23,10 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-LOCAL = "local"
 # Tasks for each thread of the cluster: enough that the slowest does not hold up the rest for long.
 SHARE = 8
 # Blocks of a task at most: what is lost with a worker, and what comes back at once.
 MOST = 256
-# Seconds to wait for the scheduler, and for the first worker.
-PATIENCE = 10
 RETRIES = 3
 # glibc's names for what mallopt sets, and the largest array that a block makes.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -51,12 +46,8 @@ def on_cluster(
 
     Raises: what `work` raises, of several the earliest; ClusterLost, MissingExtra, UsageError.
     """
-    client = _client(address)
+    client = client_of(address)
     _spread(client, _parcel((work, combine)), items, take)
-
-
-class ClusterLost(InputError):
-    """The cluster cannot be reached, or went away in the middle."""
 
 
 def _spread(client: Any, parcel: bytes, items: Sequence[Any], take: Callable[[Any], None]) -> None:
@@ -163,88 +154,3 @@ def _keep_memory() -> None:
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
         mallopt(M_TRIM_THRESHOLD, 2 * KEPT)
         mallopt(M_MMAP_THRESHOLD, KEPT)
-
-
-@dataclass(frozen=True)
-class Address:
-    """What `--cluster` names: a scheduler, or as many worker processes on this machine."""
-
-    scheduler: str = ""
-    workers: int = 0
-
-
-def parse_address(text: str) -> Address:
-    """Read `local`, `local:4`, or the address of a scheduler such as `tcp://10.0.0.1:8786`.
-
-    Raises: UsageError.
-    """
-    name, _, count = text.partition(":")
-    if name == LOCAL and (not count or (count.isdecimal() and int(count))):
-        return Address(workers=lanes(int(count or 0)))
-    if "://" not in text or not text.rpartition(":")[2].isdecimal():
-        message = f"'{text}' is no cluster."
-        raise UsageError(message, hint="Write --cluster tcp://HOST:8786 for a Dask scheduler, or --cluster local:4.")
-    return Address(scheduler=text)
-
-
-@cache
-def _client(text: str) -> Any:
-    """Connect once a run. Workers of this machine listen on the loopback address alone, and end with the run.
-
-    Raises: ClusterLost, MissingExtra.
-    """
-    address = parse_address(text)
-    try:
-        import distributed
-    except ImportError as error:
-        raise MissingExtra("distributed", "--cluster", "'lossctl[cluster]'") from error
-    try:
-        client = _started(distributed, address)
-        atexit.register(client.close, timeout=2)
-        _check_workers(client, text)
-    except (OSError, TimeoutError) as error:
-        message = f"No cluster answers at {text}: {str(error).splitlines()[0] if str(error) else type(error).__name__}."
-        raise ClusterLost(message, hint="See that the scheduler runs: dask scheduler --host 127.0.0.1.") from error
-    return client
-
-
-def _started(distributed: Any, address: Address) -> Any:
-    import logging
-
-    # Each of its modules has a level of its own; what matters comes as an exception.
-    for name in list(logging.root.manager.loggerDict):
-        if name.startswith(("distributed", "tornado")):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-    if address.scheduler:
-        return distributed.Client(address.scheduler, timeout=PATIENCE, set_as_default=False)
-    cluster = distributed.LocalCluster(
-        n_workers=address.workers,
-        threads_per_worker=1,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-        worker_dashboard_address="127.0.0.1:0",
-        silence_logs=logging.CRITICAL,
-    )
-    atexit.register(cluster.close, timeout=5)
-    return distributed.Client(cluster, set_as_default=False)
-
-
-def _check_workers(client: Any, text: str) -> None:
-    """Wait for a worker, and see that it has this very version.
-
-    Raises: ClusterLost.
-    """
-    client.wait_for_workers(1, timeout=PATIENCE)
-    try:
-        found = set(client.run(version).values())
-    except ModuleNotFoundError as error:
-        message = f"The workers at {text} have no module '{error.name}'."
-        raise ClusterLost(message, hint="Install there what is installed here: pip install lossctl.") from error
-    if found != {__version__}:
-        message = f"The workers at {text} have lossctl {', '.join(sorted(found))}, and this is {__version__}."
-        raise ClusterLost(message, hint=f"Install it there: pip install lossctl=={__version__}.")
-
-
-def version() -> str:
-    """The version of lossctl that a worker has."""
-    return __version__

@@ -1,10 +1,15 @@
 """`--cluster`: the same bits as one machine, whoever does the work and whoever dies over it."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
+import golden
 import numpy as np
+import psutil
 import pytest
 from clustered import cluster_in
 
@@ -110,3 +115,31 @@ def test_addresses_that_lead_nowhere(cluster, address):
     code, out, err = cluster.run("compute", "mse", "[1]", "[2]", "--cluster", address, "-f", "json")
     assert (code, out) == (3 if "//" in address else 2, "")
     assert address in json.loads(err)["error"]["message"]
+
+
+def test_ctrl_c_ends_workers_without_a_word(tmp_path):
+    for name in ("p", "t"):
+        with (tmp_path / f"{name}.npy").open("wb") as file:
+            # Holes: long to read, and no bytes on the disk.
+            np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (1 << 32,)})
+            file.truncate(file.tell() + (1 << 34))
+    command = [sys.executable, "-m", "lossctl", "compute", "mse", "p.npy", "t.npy", "--cluster", "local:2", "-o", "out.json"]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    environment = golden.environment(tmp_path, golden.ROOT / "tests")
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True, **streams)
+    while len(working(process.pid)) < 2 and process.poll() is None:
+        time.sleep(0.05)
+    # As a terminal does it: to the whole group.
+    workers = working(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "")
+    assert len(workers) == 2
+    assert not psutil.wait_procs(workers, timeout=30)[1]
+    assert not (tmp_path / "out.json").exists()
+
+
+def working(pid):
+    """The workers of a run that have begun to compute."""
+    children = psutil.Process(pid).children(recursive=True)
+    return [one for one in children if "spawn_main" in " ".join(one.cmdline()) and one.cpu_times().user > 0.8]
