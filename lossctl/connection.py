@@ -7,7 +7,7 @@ import signal
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from threading import current_thread, main_thread
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from lossctl import __version__
@@ -93,15 +93,14 @@ def _started(distributed: Any, address: Address) -> Any:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Let processes that are started meanwhile ignore Ctrl-C, which a terminal sends to all: this one ends them quietly."""
-    if current_thread() is not main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Keep Ctrl-C waiting, which a terminal sends to all: processes started meanwhile never see it, and this one ends them."""
+    # It unblocks the signal after its own start, so that comes first.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _check_workers(client: Any, text: str) -> None:

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 
 import psutil
 from distributed import LocalCluster
@@ -38,8 +39,14 @@ def pid_of(cluster, name):
 def ports(*_):
     """Every address that this process and its workers listen on."""
     tree = [psutil.Process(), *psutil.Process().children(recursive=True)]
-    found = {one.laddr.ip for process in tree for one in process.net_connections("tcp") if one.status == "LISTEN"}
-    return " ".join(sorted(found))
+    return " ".join(sorted({one for process in tree for one in listened_to(process)}))
+
+
+def listened_to(process):
+    """The addresses of one process: none once it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        return [one.laddr.ip for one in process.net_connections("tcp") if one.status == "LISTEN"]
+    return []
 
 
 def say(line):

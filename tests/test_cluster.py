@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import golden
 import numpy as np
@@ -117,7 +118,8 @@ def test_addresses_that_lead_nowhere(cluster, address):
     assert address in json.loads(err)["error"]["message"]
 
 
-def test_ctrl_c_ends_workers_without_a_word(tmp_path):
+@pytest.mark.parametrize("busy", ["starting", "reading"])
+def test_ctrl_c_ends_workers_without_a_word(tmp_path, busy):
     for name in ("p", "t"):
         with (tmp_path / f"{name}.npy").open("wb") as file:
             # Holes: long to read, and no bytes on the disk.
@@ -127,19 +129,25 @@ def test_ctrl_c_ends_workers_without_a_word(tmp_path):
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     environment = golden.environment(tmp_path, golden.ROOT / "tests")
     process = subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True, **streams)
-    while len(working(process.pid)) < 2 and process.poll() is None:
-        time.sleep(0.05)
+    workers = {}
+    while process.poll() is None and list(workers.values()).count(busy) < 2:
+        workers |= {one: does for one, does in doing(process.pid).items() if workers.get(one) != "reading"}
+        time.sleep(0.01)
     # As a terminal does it: to the whole group.
-    workers = working(process.pid)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "")
-    assert len(workers) == 2
+    assert list(workers.values()).count(busy) == 2
     assert not psutil.wait_procs(workers, timeout=30)[1]
     assert not (tmp_path / "out.json").exists()
 
 
-def working(pid):
-    """The workers of a run that have begun to compute."""
-    children = psutil.Process(pid).children(recursive=True)
-    return [one for one in children if "spawn_main" in " ".join(one.cmdline()) and one.cpu_times().user > 0.8]
+def doing(pid):
+    """What the workers of a run do: they start, or read a file."""
+    found = {}
+    for one in psutil.Process(pid).children(recursive=True):
+        # Those that only ask for the machine's name are gone at once.
+        with suppress(psutil.NoSuchProcess):
+            if "spawn_main" in " ".join(one.cmdline()):
+                found[one] = "reading" if any(file.path.endswith(".npy") for file in one.open_files()) else "starting"
+    return found
