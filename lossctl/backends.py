@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lossctl.blocks import BLOCK
+from lossctl.blocks import PIECE
 from lossctl.errors import BadParameter, MissingExtra, UsageError
 from lossctl.plugins import Plugins
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from lossctl.block import Backend
     from lossctl.blocks import NumPyArray
 
-# Elements of a block on a device of its own: it has no cache to fit into, and each block has a dozen kernels to start.
-LARGE = 1 << 24
+# Bytes of a piece on a device of its own: it has no cache to fit into, and each piece has a dozen kernels to start.
+LARGE = 1 << 27
 DEVICE = re.compile(r"(cpu|cuda(:\d+)?|mps)")
 # `torch|device:cuda`: which library, and where, as signatures say it.
 AT = "|device:"
@@ -33,7 +33,8 @@ class NumPyBackend:
     """NumPy itself."""
 
     xp: Any
-    block: ClassVar[int] = BLOCK
+    piece: ClassVar[int] = PIECE
+    pieces: ClassVar[int] = 2
     late: ClassVar[bool] = False
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -54,7 +55,7 @@ class NumPyBackend:
 
     def total(self, term: Any) -> float:
         """Sum a term in float64, whatever its type."""
-        return float(self.xp.sum(term, dtype=self.xp.float64))
+        return float(self.xp.add.reduce(term, axis=None, dtype=self.xp.float64))
 
     def settle(self, totals: Iterable[list[Any]]) -> None:
         """Every total is a number already."""
@@ -71,7 +72,8 @@ class TorchBackend:
     xp: Any
     torch: Any
     device: str = "cpu"
-    block: ClassVar[int] = BLOCK
+    piece: ClassVar[int] = PIECE
+    pieces: ClassVar[int] = 2
     late: ClassVar[bool] = False
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -111,7 +113,8 @@ class DeviceBackend(TorchBackend):
     The host copies a block into pinned memory and goes on to read the next one while the device is at work.
     """
 
-    block: ClassVar[int] = LARGE
+    piece: ClassVar[int] = LARGE
+    pieces: ClassVar[int] = 1
     late: ClassVar[bool] = True
 
     def give(self, array: NumPyArray) -> Any:

@@ -30,8 +30,12 @@ class Backend(Protocol):
         """The array API namespace."""
 
     @property
-    def block(self) -> int:
-        """Elements of a block."""
+    def piece(self) -> int:
+        """Bytes that an array of those takes which are calculated with at once."""
+
+    @property
+    def pieces(self) -> int:
+        """Pieces of a block, which is what is read at once."""
 
     @property
     def late(self) -> bool:
@@ -84,6 +88,11 @@ class Selection:
         return self.weights is None and self.mask is None
 
     @property
+    def plain(self) -> bool:
+        """Whether no sample is told from any other."""
+        return self.whole and self.groups is None
+
+    @property
     def by_element(self) -> bool:
         """Whether the mask says for each element, not for each sample, what counts."""
         return self.mask is not None and len(self.mask.shape) > 1
@@ -101,6 +110,7 @@ class Block:
     alone: bool = False
     rows: NumPyArray | None = None
     raws: dict[Any, NumPyArray] = field(default_factory=dict)
+    looked: dict[Any, NumPyArray] = field(default_factory=dict)
     casts: dict[Any, Any] = field(default_factory=dict)
 
     def select(self, bounds: Sequence[Bound]) -> None:
@@ -150,13 +160,34 @@ class Block:
 
         Raises: NotFinite, OutOfDomain.
         """
-        key = (id(slot.reader), slot.axis, *traits(slot, bound))
+        key = self.key(slot, bound)
         if key not in self.casts:
-            array = self._narrowed(slot)
-            if not self.defers(bound):
-                check(array, slot, bound, lambda: self.index, self.options)
-            self.casts[key] = self.backend.give(cast(array, slot, self.options))
+            self.casts[key] = self.cast(slot, self._looked_at(slot, bound))
         return self.casts[key]
+
+    def looked_at(self, slot: Slot, bound: Bound) -> NumPyArray:
+        """Return the block narrowed and checked, as it is in the file.
+
+        Raises: NotFinite, OutOfDomain.
+        """
+        key = self.key(slot, bound)
+        if key not in self.looked:
+            self.looked[key] = self._looked_at(slot, bound)
+        return self.looked[key]
+
+    def key(self, slot: Slot, bound: Bound) -> Any:
+        """What is the same for arrays that losses share."""
+        return id(slot) if self.alone else (id(slot.reader), slot.axis, *traits(slot, bound))
+
+    def _looked_at(self, slot: Slot, bound: Bound) -> NumPyArray:
+        array = self._narrowed(slot)
+        if not self.defers(bound):
+            check(array, slot, bound, lambda: self.index, self.options)
+        return array
+
+    def cast(self, slot: Slot, array: NumPyArray) -> Any:
+        """Return values of an array in the type that is calculated with, and in the backend's hands."""
+        return self.backend.give(cast(array, slot, self.options))
 
     def _narrowed(self, slot: Slot) -> NumPyArray:
         return self.seen(slot) if slot.axis is None else self.narrow(self.seen(slot), slot.axis)

@@ -21,7 +21,8 @@ from lossctl.blocks import Memory, whole
 from lossctl.draws import Drawn, draw, edge
 from lossctl.engine import evaluate, reduced
 from lossctl.errors import NoGradient, NoSuchReduction
-from lossctl.fold import fold, unreduced
+from lossctl.fold import fold
+from lossctl.pieces import unreduced
 from lossctl.spec import Options
 from lossctl.values import cast
 

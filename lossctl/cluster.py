@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lossctl.blocks import keep_memory
 from lossctl.connection import ClusterLost, client_of
+from lossctl.descriptors import kept_open
 from lossctl.errors import LossctlError, UsageError
 from lossctl.watch import watch
 
@@ -128,8 +129,9 @@ def run_task(parcel: bytes, items: Sequence[Any]) -> list[Any] | Refused:
     """Do one task on a worker: the work on each of its blocks, in order, up to the first that is refused."""
     try:
         work, combine = _unpacked(parcel)
-        found = map(work, items)
-        return [combine(found)] if combine else list(found)
+        with kept_open():
+            found = map(work, items)
+            return [combine(found)] if combine else list(found)
     except LossctlError as error:
         return Refused(error)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lossctl.blocks import BLOCK, cuts, seams
 from lossctl.errors import NothingLeft, TooLarge
+from lossctl.values import calculated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,18 @@ def elements_of(bound: Bound, options: Options) -> int:
         message = f"{bound.loss.name} couples all {bound.n} samples and needs about {need:,.0f} MiB, more than {have:,.0f} MiB."
         raise TooLarge(message, hint=f"Allow it with --max-memory {need * 1.1:.0f}, or give fewer samples.")
     return 0
+
+
+def piece_of(bound: Bound, options: Options, size: int, block: int = 0) -> int:
+    """Samples of a piece, in which an array takes about `size` bytes, or has `block` elements; 0 for a loss read whole.
+
+    Raises: NothingLeft, TooLarge.
+    """
+    elements = elements_of(bound, options)
+    widths = [calculated(slot.reader.dtype, options.dtype).itemsize for slot in bound.slots if not slot.input.word.index]
+    if not elements:
+        return 0
+    return max(1, block // elements if block else size // (elements * max(widths, default=1)))
 
 
 def spans(bounds: Sequence[Bound], elements: int, options: Options, block: int = BLOCK) -> list[Span]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.block import Block
-from lossctl.blocks import keep_memory
-from lossctl.cutting import elements_of, spans
-from lossctl.errors import NoSuchReduction, NothingLeft, ShapeMismatch, UsageError
+from lossctl.blocks import cuts, keep_memory
+from lossctl.cutting import piece_of, spans
+from lossctl.errors import NoSuchReduction, ShapeMismatch, UsageError
 from lossctl.lanes import in_turn
+from lossctl.pieces import add_pieces, add_sums, check_some, inspect_late, unreduced
 from lossctl.sums import Sums
 from lossctl.tally import Taking, Tally, merged
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from lossctl.block import Backend, Selection
     from lossctl.blocks import NumPyArray
     from lossctl.bysample import Digest
+    from lossctl.pieces import Arrays
     from lossctl.spec import Options
 
-Arrays = dict[str, Any]
 Keep = frozenset[str]
 NOTHING: Keep = frozenset()
 
@@ -51,17 +51,18 @@ def fold(  # noqa: PLR0913 - everything that a pass depends on
     keep_memory()
     tallies = [Tally() for _ in bounds]
     passes: dict[tuple[int, int], list[int]] = {}
-    sizes = [elements_of(bound, options) for bound in bounds]
+    sizes = [piece_of(bound, options, backend.piece, block) for bound in bounds]
     for number, (bound, size) in enumerate(zip(bounds, sizes, strict=True)):
-        level = max(sizes) if digest is not None and digest.level and size else size
+        level = min(filter(None, sizes)) if digest is not None and digest.level and size else size
         passes.setdefault((bound.n, level), []).append(number)
-    for (n, elements), members in passes.items():
+    for (n, rows), members in passes.items():
         selection.check(n)
         own, peers = [bounds[member] for member in members], [bound for bound in bounds if bound.n == n]
-        work = partial(_fold_block, own, peers, backend, options, selection, keep, partial(digest, members) if digest else None)
+        seen = partial(digest, members) if digest else None
+        work = partial(_fold_block, own, peers, backend, options, selection, keep, seen, rows)
         taking = Taking(backend, [tallies[member] for member in members], patient=not keep and digest is None)
         with backend.lanes(options.jobs) as jobs:
-            blocks = spans(own, elements, options, block or backend.block)
+            blocks = spans(own, min(1, rows), options, rows if block else rows * backend.pieces)
             # What a digest leaves need not come to the same bits in another order of merging; sums do.
             _run(work, blocks, jobs, taking.take, options.cluster, None if digest else merged)
         taking.end()
@@ -87,6 +88,7 @@ def _fold_block(  # noqa: PLR0913, PLR0917 - everything that a block depends on
     selection: Selection,
     keep: Keep,
     digest: Callable[[Sequence[Tally]], None] | None,
+    rows: int,
     span: tuple[int, int],
 ) -> list[Tally]:
     """Fold one block for every loss that is cut this way; a sample that one of its peers cannot use counts for none."""
@@ -94,19 +96,20 @@ def _fold_block(  # noqa: PLR0913, PLR0917 - everything that a block depends on
     block.select(peers)
     tallies = [Tally() for _ in bounds]
     with np.errstate(all="ignore"):
+        if block.selection.plain and digest is None and not keep:
+            add_pieces(tallies, bounds, block, rows)
+            return tallies
         for tally, bound in zip(tallies, bounds, strict=True):
-            _add(tally, bound, block, keep)
+            _add(tally, bound, block, keep, rows)
         if digest is not None:
             digest(tallies)
     return tallies
 
 
-def _add(tally: Tally, bound: Bound, block: Block, keep: Keep) -> None:
+def _add(tally: Tally, bound: Bound, block: Block, keep: Keep, rows: int) -> None:
     """Add one block's terms to one loss's tally."""
     xp = block.backend.xp
-    if bound.loss.whole and not block.kept:
-        message = f"{bound.loss.name} has no samples to work on: all {bound.n} are skipped or masked."
-        raise NothingLeft(message, hint="Leave at least one sample.")
+    check_some(bound, block)
     terms = unreduced(bound, {slot.input.name: block.ready(slot, bound) for slot in bound.slots}, xp, lambda: block.index)
     _check_own(bound, terms, block, keep)
     plain = "weight" not in terms
@@ -116,13 +119,11 @@ def _add(tally: Tally, bound: Bound, block: Block, keep: Keep) -> None:
     terms = counted(terms, block)
     tally.n += block.kept
     tally.skipped += block.stop - block.start - block.kept
-    totals = {name: block.backend.total(term) for name, term in terms.items()}
-    if block.defers(bound) and not all(map(math.isfinite, totals.values())):
-        block.inspect(bound)
-    for name, found in totals.items():
-        tally.sums.add(name, found)
-    if "weight" not in terms:
-        tally.sums.add("weight", float(prod(next(iter(terms.values())).shape)))
+    for start, stop in cuts(block.kept, min(1, rows), block=rows):
+        # The same pieces as elsewhere, so that whatever else is asked for changes no bit.
+        piece = {name: term[start:stop] if tuple(term.shape[:1]) == (block.kept,) else term for name, term in terms.items()}
+        add_sums(tally, piece, block.backend)
+    inspect_late(tally, bound, block)
     if detailed:
         _keep(tally, terms, block, keep)
 
@@ -147,17 +148,6 @@ def _check_own(bound: Bound, terms: Arrays, block: Block, keep: Keep) -> None:
         found = f"its unreduced result has shape {shape}" if shape else "it gives one number for all samples"
         message = f"{bound.loss.name} has no value for each of {block.kept} samples: {found}."
         raise NoSuchReduction(message, hint="Leave out --reduction none, --per-sample, --worst, --best and --stats.")
-
-
-def unreduced(bound: Bound, arrays: Arrays, xp: Any, index: Callable[[], NumPyArray] | None = None) -> Arrays:
-    """Call the loss's two hooks on one block, whose samples have the numbers `index()`: its guard, then its terms."""
-    inputs = [arrays[argument.name] for argument in bound.loss.signature.inputs]
-    tensors = {argument.name: arrays.get(argument.name) for argument in bound.loss.signature.tensors}
-    if bound.loss.guard is not None:
-        bound.loss.guard(xp, np.arange(bound.n) if index is None else index(), *inputs, **bound.params)
-    with np.errstate(all="ignore"):
-        result = bound.loss.terms(xp, *inputs, **tensors, **bound.params)
-    return dict(result) if isinstance(result, dict) else {"value": result}
 
 
 def counted(terms: Arrays, block: Block) -> Arrays:

@@ -12,6 +12,7 @@ from functools import partial
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lossctl.descriptors import kept_open
 from lossctl.watch import watch
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def in_lanes(work: Callable[[Item], Result], items: Sequence[Item], jobs: int) -
     watch().begin("computing", len(items))
     watched = partial(_watched, work)
     if count == 1 or len(items) < FEW:
-        return [watched(item) for item in items]
+        with kept_open():
+            return [watched(item) for item in items]
     return _threaded(watched, items, count)
 
 
@@ -52,14 +54,15 @@ def _threaded(work: Callable[[Item], Result], items: Sequence[Item], count: int)
     failures: dict[int, BaseException] = {}
 
     def lane(first: int) -> None:
-        for number in range(first, len(items), count):
-            if any(number > failed for failed in list(failures)):
-                return
-            try:
-                results[number] = work(items[number])
-            except Exception as error:  # noqa: BLE001 - raised again below, in the order of blocks
-                failures[number] = error
-                return
+        with kept_open():
+            for number in range(first, len(items), count):
+                if any(number > failed for failed in list(failures)):
+                    return
+                try:
+                    results[number] = work(items[number])
+                except Exception as error:  # noqa: BLE001 - raised again below, in the order of blocks
+                    failures[number] = error
+                    return
 
     threads = [Thread(target=lane, args=(first,)) for first in range(count)]
     for thread in threads:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -195,9 +196,14 @@ def cast(array: NumPyArray, slot: Slot, options: Options) -> NumPyArray:
         return array.astype(np.int64, order=order)
     if slot.input.word.signs:
         array = np.where(array == 0, -1, array)
-    kept = options.dtype == "native" and array.dtype.kind == "f" and array.dtype.itemsize <= np.dtype(np.float64).itemsize
-    kind = array.dtype.newbyteorder("=") if kept else FLOATS.get(options.dtype, np.float64)
-    return array.astype(kind, order=order, copy=False)
+    return array.astype(calculated(array.dtype, options.dtype), order=order, copy=False)
+
+
+@cache
+def calculated(kind: np.dtype[Any], dtype: str) -> np.dtype[Any]:
+    """The type that numbers of a kind are calculated with under `--dtype`."""
+    kept = dtype == "native" and kind.kind == "f" and kind.itemsize <= np.dtype(np.float64).itemsize
+    return kind.newbyteorder("=") if kept else np.dtype(FLOATS.get(dtype, np.float64))
 
 
 def _order(slot: Slot) -> Literal["C", "F"]:

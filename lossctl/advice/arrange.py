@@ -18,7 +18,7 @@ import numpy as np
 from lossctl.blocks import dear
 from lossctl.engine import reduced
 from lossctl.errors import LossctlError
-from lossctl.fold import unreduced
+from lossctl.pieces import unreduced
 from lossctl.values import cast, finite_rows
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from lossctl.block import Block, Selection
 from lossctl.blocks import Memory, cuts, whole
 from lossctl.engine import reduced
 from lossctl.errors import LossctlError
-from lossctl.fold import counted, unreduced
+from lossctl.fold import counted
+from lossctl.pieces import unreduced
 
 if TYPE_CHECKING:
     from lossctl.binding import Bound

@@ -1,7 +1,7 @@
 """Bytes that can be read at any place, any number of times, from any thread.
 
-A path is opened for each read and closed again: two hundred inputs hold no descriptors, and nothing is left open on an
-error. Reads are positioned and go into fresh arrays, because pages of a kept mapping count as the process's own memory.
+Two hundred inputs hold no descriptors, and nothing is left open on an error. Reads are positioned and go into fresh arrays,
+because pages of a kept mapping count as the process's own memory.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
+from lossctl.descriptors import read_at
 from lossctl.errors import InputError, UnreadableFile
 from lossctl.files.address import is_address
 from lossctl.files.temporary import BUFFER, Temporary, explained
@@ -23,7 +24,7 @@ from lossctl.watch import watch
 
 if TYPE_CHECKING:
     import mmap
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from lossctl.blocks import NumPyArray
@@ -69,14 +70,9 @@ class Stored:
             return ""
         return f"/dev/fd/{self.temporary.descriptor}" if self.temporary else self.path
 
-    @contextmanager
-    def _reading(self) -> Iterator[Callable[[memoryview, int], int]]:
-        """Yield what reads bytes at a place into a view, and says how many."""
-        if self.temporary:
-            yield self.temporary.read
-            return
-        with self._opened() as descriptor:
-            yield lambda view, at: os.preadv(descriptor, [view], at)
+    def _read(self, view: memoryview, at: int) -> int:
+        """Read bytes into a view, as many as one read gives."""
+        return self.temporary.read(view, at) if self.temporary else read_at(self.path, view, at)
 
     def some(self, view: memoryview, offset: int) -> int:
         """Read bytes at `offset` into `view`, as many as one read gives; 0 at the end.
@@ -84,8 +80,8 @@ class Stored:
         Raises: MissingFile or UnreadableFile with the system's reason.
         """
         room = max(0, min(len(view), self.size - offset))
-        with self._reading() as read, explained(self.name):
-            got = read(view[:room], self.start + offset) if room else 0
+        with explained(self.name):
+            got = self._read(view[:room], self.start + offset) if room else 0
         watch().read(got)
         return got
 
@@ -96,10 +92,9 @@ class Stored:
         """
         view = array.reshape(-1).view(np.uint8).data
         done = 0
-        with self._reading() as read:
+        with explained(self.name):
             while done < len(view):
-                with explained(self.name):
-                    got = read(view[done:], self.start + offset + done)
+                got = self._read(view[done:], self.start + offset + done)
                 if not got:
                     message = f"{self.name} ended while it was being read: another program has shortened it."
                     raise UnreadableFile(message, hint="Run again when the file is complete.")

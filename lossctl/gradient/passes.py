@@ -13,10 +13,11 @@ import numpy as np
 from lossctl.block import Block
 from lossctl.blocks import keep_memory
 from lossctl.cutting import elements_of, spans
-from lossctl.fold import counted, unreduced
+from lossctl.fold import counted
 from lossctl.gradient.adjoint import Placed, back
 from lossctl.gradient.slopes import Slopes, with_leaves
 from lossctl.lanes import in_turn
+from lossctl.pieces import unreduced
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.errors import LossctlError, PluginFailed
-from lossctl.fold import unreduced
+from lossctl.pieces import unreduced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,8 +16,9 @@ from lossctl.blocks import BLOCK, cuts, keep_memory
 from lossctl.cutting import elements_of
 from lossctl.engine import reduced
 from lossctl.errors import LossctlError
-from lossctl.fold import counted, unreduced
+from lossctl.fold import counted
 from lossctl.lanes import in_turn
+from lossctl.pieces import unreduced
 from lossctl.sums import Sums
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from ask import ask
 from lossctl.backends import BACKENDS, DeviceBackend, NumPyBackend, TorchBackend, placed
 from lossctl.binding import bind, scalars
 from lossctl.block import Selection
-from lossctl.blocks import BLOCK, Memory
+from lossctl.blocks import PIECE, Memory
 from lossctl.errors import BadParameter, NotFinite, UsageError
 from lossctl.fold import fold
 from lossctl.losses import catalogue
@@ -76,7 +76,8 @@ def test_torch_has_its_threads_again_after_an_error():
 class Elsewhere(DeviceBackend):
     """The way of a device, on the CPU: what waits for totals is counted."""
 
-    block: ClassVar[int] = 128
+    # Of float64.
+    piece: ClassVar[int] = 128 * 8
     settled: list[int] = field(default_factory=list)
 
     def settle(self, totals):
@@ -120,7 +121,8 @@ def test_a_device_finds_what_is_not_a_number(device, monkeypatch):
 
 
 def test_a_device_takes_large_blocks_and_one_lane(device):
-    assert (DeviceBackend.block, TorchBackend.block, NumPyBackend.block) == (1 << 24, BLOCK, BLOCK)
+    assert (DeviceBackend.piece, TorchBackend.piece, NumPyBackend.piece) == (1 << 27, PIECE, PIECE)
+    assert (DeviceBackend.pieces, TorchBackend.pieces, NumPyBackend.pieces) == (1, 2, 2)
     with device.lanes(8) as jobs:
         assert jobs == 1
 

@@ -11,9 +11,10 @@ from lossctl.binding import bind
 from lossctl.block import Selection
 from lossctl.blocks import Memory, whole
 from lossctl.cli import program
-from lossctl.fold import fold, unreduced
+from lossctl.fold import fold
 from lossctl.gradient.passes import Differentiated, stream
 from lossctl.gradient.slopes import slopes
+from lossctl.pieces import unreduced
 from lossctl.schemas import load
 from lossctl.signature import Number
 from lossctl.sinks import Field, MemorySink
