@@ -29,14 +29,17 @@ _own = Own()
 
 @contextmanager
 def kept_open() -> Iterator[None]:
-    """Let this thread hold open what it reads, until the block ends."""
-    outer, _own.files = _own.files, {}
+    """Let this thread hold open what it reads, until the outermost block ends."""
+    if _own.files is not None:
+        yield
+        return
+    files = _own.files = {}
     try:
         yield
     finally:
-        for descriptor in _own.files.values():
+        _own.files = None
+        for descriptor in files.values():
             os.close(descriptor)
-        _own.files = outer
 
 
 def read_at(path: str, view: memoryview, at: int) -> int:

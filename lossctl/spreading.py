@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from lossctl.descriptors import kept_open
 from lossctl.progress import progress
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
         given = {name: _unprotected(value) for name, value in given.items()}
         chosen = {name: given.pop(name) for name in words}
         _collect()
-        with progress(quiet=bool(chosen.get("quiet") or chosen.get("no_progress"))):
+        with kept_open(), progress(quiet=bool(chosen.get("quiet") or chosen.get("no_progress"))):
             return command(**given, options=kind(**chosen), typed=typed)
 
     run.__doc__, run.__name__ = command.__doc__, command.__name__

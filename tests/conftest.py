@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import golden
@@ -20,6 +21,9 @@ def pytest_configure() -> None:
     if os.environ.get("LOSSCTL_TEST_INSTALLED") and "site-packages" not in Path(lossctl.__file__).parts:
         message = f"scripts/test tests the installed package, but lossctl was imported from {lossctl.__file__}"
         raise pytest.UsageError(message)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts what runs in the background deaf to Ctrl-C, and the tests send it to what they start.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -133,9 +133,13 @@ def test_ctrl_c_ends_workers_without_a_word(tmp_path, busy):
     while process.poll() is None and list(workers.values()).count(busy) < 2:
         workers |= {one: does for one, does in doing(process.pid).items() if workers.get(one) != "reading"}
         time.sleep(0.01)
-    # As a terminal does it: to the whole group.
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        # As a terminal does it: to the whole group.
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     assert (process.returncode, out, err) == (130, "", "")
     assert list(workers.values()).count(busy) == 2
     assert not psutil.wait_procs(workers, timeout=30)[1]

@@ -32,9 +32,10 @@ class Filling:
 
     def add(self, arrays: Sequence[NumPyArray]) -> None:
         """Add some rows, given as one array for each column of the group."""
-        self._rows += len(arrays[0])
-        if self._spool:
-            self._spool.add(list(arrays[0].reshape(len(arrays[0]), -1).T) if self._shape and len(arrays[0]) else arrays)
+        rows = len(arrays[0])
+        self._rows += rows
+        if self._spool and rows:
+            self._spool.add(list(arrays[0].reshape(rows, -1).T) if self._shape else arrays)
 
     def done(self) -> Part:
         """Return everything as one array."""

@@ -117,7 +117,11 @@ class Stored:
 
     def head(self, size: int) -> bytes:
         """Return the first `size` bytes, fewer if there are fewer."""
-        return self.stream(size).read(size)
+        content = memoryview(bytearray(max(0, min(size, self.size))))
+        done = 0
+        while done < len(content) and (got := self.some(content[done:], done)):
+            done += got
+        return bytes(content[:done])
 
     def sha256(self) -> str:
         """Return the SHA-256 of the file as it lies there, packed or not, in hexadecimal."""

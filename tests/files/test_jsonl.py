@@ -9,7 +9,7 @@ import pickle
 import numpy as np
 import pytest
 from folders_of_files import Folder
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lossctl.errors import LossctlError
@@ -194,6 +194,7 @@ def one(path, name, names):
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@example(content=["[0.0, null]", "", ""])
 @given(content=anything | st.lists(usual, min_size=5, max_size=12) | st.lists(values.map(json.dumps), min_size=1, max_size=9))
 def test_both_ways_agree_on_any_lines(tmp_path, monkeypatch, content):
     path = tmp_path / "any.jsonl"
