@@ -34,7 +34,7 @@ class NumPyBackend:
 
     xp: Any
     piece: ClassVar[int] = PIECE
-    pieces: ClassVar[int] = 2
+    pieces: ClassVar[int] = 4
     late: ClassVar[bool] = False
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -73,7 +73,7 @@ class TorchBackend:
     torch: Any
     device: str = "cpu"
     piece: ClassVar[int] = PIECE
-    pieces: ClassVar[int] = 2
+    pieces: ClassVar[int] = 4
     late: ClassVar[bool] = False
 
     def __reduce__(self) -> tuple[Any, ...]:

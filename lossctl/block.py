@@ -35,7 +35,7 @@ class Backend(Protocol):
 
     @property
     def pieces(self) -> int:
-        """Pieces of a block, which is what is read at once."""
+        """Pieces of a block, which is what is read at once; half as many where all of it is calculated with at once."""
 
     @property
     def late(self) -> bool:
@@ -86,11 +86,6 @@ class Selection:
     def whole(self) -> bool:
         """Whether every sample counts, and as much as any other."""
         return self.weights is None and self.mask is None
-
-    @property
-    def plain(self) -> bool:
-        """Whether no sample is told from any other."""
-        return self.whole and self.groups is None
 
     @property
     def by_element(self) -> bool:

@@ -50,23 +50,32 @@ def fold(  # noqa: PLR0913 - everything that a pass depends on
     """
     keep_memory()
     tallies = [Tally() for _ in bounds]
-    passes: dict[tuple[int, int], list[int]] = {}
+    plain = selection.whole and selection.groups is None and digest is None and not keep
+    pieces = 1 if block else backend.pieces if plain else max(1, backend.pieces // 2)
     sizes = [piece_of(bound, options, backend.piece, block) for bound in bounds]
-    for number, (bound, size) in enumerate(zip(bounds, sizes, strict=True)):
-        level = min(filter(None, sizes)) if digest is not None and digest.level and size else size
-        passes.setdefault((bound.n, level), []).append(number)
-    for (n, rows), members in passes.items():
+    for (n, rows), members in _passes(bounds, sizes, level=digest is not None and digest.level).items():
         selection.check(n)
         own, peers = [bounds[member] for member in members], [bound for bound in bounds if bound.n == n]
         seen = partial(digest, members) if digest else None
-        work = partial(_fold_block, own, peers, backend, options, selection, keep, seen, rows)
+        work: Any = partial(_fold_block, own, peers, backend, options, selection, keep, seen, rows)
+        if plain:
+            work = partial(_fold_pieces, own, peers, backend, options, selection, rows)
         taking = Taking(backend, [tallies[member] for member in members], patient=not keep and digest is None)
         with backend.lanes(options.jobs) as jobs:
-            blocks = spans(own, min(1, rows), options, rows if block else rows * backend.pieces)
+            blocks = spans(own, min(1, rows), options, rows * pieces)
             # What a digest leaves need not come to the same bits in another order of merging; sums do.
             _run(work, blocks, jobs, taking.take, options.cluster, None if digest else merged)
         taking.end()
     return tallies
+
+
+def _passes(bounds: Sequence[Bound], sizes: Sequence[int], *, level: bool) -> dict[tuple[int, int], list[int]]:
+    """The numbers of the losses of each pass, by their samples and those of a piece; `level` says to cut all alike."""
+    passes: dict[tuple[int, int], list[int]] = {}
+    for number, (bound, size) in enumerate(zip(bounds, sizes, strict=True)):
+        rows = min(filter(None, sizes)) if level and size else size
+        passes.setdefault((bound.n, rows), []).append(number)
+    return passes
 
 
 def _run(  # noqa: PLR0913, PLR0917 - everything that a pass depends on
@@ -78,6 +87,24 @@ def _run(  # noqa: PLR0913, PLR0917 - everything that a pass depends on
     from lossctl.cluster import on_cluster  # noqa: PLC0415 - what hardly any run needs
 
     on_cluster(work, blocks, take, cluster, combine)
+
+
+def _fold_pieces(  # noqa: PLR0913, PLR0917 - everything that a block depends on
+    bounds: Sequence[Bound],
+    peers: Sequence[Bound],
+    backend: Backend,
+    options: Options,
+    selection: Selection,
+    rows: int,
+    span: tuple[int, int],
+) -> list[Tally]:
+    """Fold one block of which nothing but sums is wanted, piece by piece."""
+    block = Block(*span, options, selection, backend, alone=len(peers) == 1)
+    block.select(peers)
+    tallies = [Tally() for _ in bounds]
+    with np.errstate(all="ignore"):
+        add_pieces(tallies, bounds, block, rows)
+    return tallies
 
 
 def _fold_block(  # noqa: PLR0913, PLR0917 - everything that a block depends on
@@ -96,9 +123,6 @@ def _fold_block(  # noqa: PLR0913, PLR0917 - everything that a block depends on
     block.select(peers)
     tallies = [Tally() for _ in bounds]
     with np.errstate(all="ignore"):
-        if block.selection.plain and digest is None and not keep:
-            add_pieces(tallies, bounds, block, rows)
-            return tallies
         for tally, bound in zip(tallies, bounds, strict=True):
             _add(tally, bound, block, keep, rows)
         if digest is not None:

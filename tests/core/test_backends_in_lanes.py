@@ -122,7 +122,7 @@ def test_a_device_finds_what_is_not_a_number(device, monkeypatch):
 
 def test_a_device_takes_large_blocks_and_one_lane(device):
     assert (DeviceBackend.piece, TorchBackend.piece, NumPyBackend.piece) == (1 << 27, PIECE, PIECE)
-    assert (DeviceBackend.pieces, TorchBackend.pieces, NumPyBackend.pieces) == (1, 2, 2)
+    assert (DeviceBackend.pieces, TorchBackend.pieces, NumPyBackend.pieces) == (1, 4, 4)
     with device.lanes(8) as jobs:
         assert jobs == 1
 
