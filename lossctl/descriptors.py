@@ -6,6 +6,7 @@ each of them lets another thread of the interpreter in.
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager
 from threading import local
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Files that a thread holds open: two hundred inputs must not use up what a process may have.
-MOST = 8
+# Files that a thread holds open: two hundred inputs must not use up what a process may have, nor a hundred threads.
+MOST = 4
 
 
 class Own(local):
@@ -38,8 +39,7 @@ def kept_open() -> Iterator[None]:
         yield
     finally:
         _own.files = None
-        for descriptor in files.values():
-            os.close(descriptor)
+        _let_go(files, len(files))
 
 
 def read_at(path: str, view: memoryview, at: int) -> int:
@@ -58,9 +58,19 @@ def read_at(path: str, view: memoryview, at: int) -> int:
 
 def _held(files: dict[str, int], path: str) -> int:
     """The open file; where there are too many, the one that was opened first is closed."""
-    descriptor = files.get(path)
-    if descriptor is None:
+    if path not in files:
         if len(files) >= MOST:
-            os.close(files.pop(next(iter(files))))
-        descriptor = files[path] = os.open(path, os.O_RDONLY)
-    return descriptor
+            _let_go(files, 1)
+        try:
+            files[path] = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            if error.errno != errno.EMFILE:
+                raise
+            _let_go(files, MOST)
+            files[path] = os.open(path, os.O_RDONLY)
+    return files[path]
+
+
+def _let_go(files: dict[str, int], count: int) -> None:
+    for path in list(files)[:count]:
+        os.close(files.pop(path))

@@ -1,8 +1,12 @@
 """What a thread reads again and again stays open while its work lasts, and no longer."""
 
+import subprocess
+import sys
 from pathlib import Path
 from threading import Thread
 
+import golden
+import numpy as np
 import pytest
 
 from lossctl.descriptors import MOST, kept_open, read_at
@@ -53,6 +57,22 @@ def test_an_error_closes_them(files):
     with pytest.raises(FileNotFoundError), kept_open():
         list(map(read, missing))
     assert held(files) == [0] * len(files)
+
+
+def test_a_process_that_may_open_few_files_reads_many(tmp_path):
+    for number in range(60):
+        for role in ("pred", "target"):
+            np.save(tmp_path / f"{role}{number:02}.npy", np.arange(100.0) + number)
+    command = [sys.executable, "-m", "lossctl", "compute", "mse", "pred*.npy", "target*.npy", "--jobs", "4", "-b"]
+    found = subprocess.run(
+        ["/bin/sh", "-c", 'ulimit -n 24; exec "$@"', "sh", *command],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=golden.environment(tmp_path),
+        check=False,
+    )
+    assert (found.returncode, found.stdout, found.stderr) == (0, "0.0\n", "")
 
 
 def test_each_thread_has_its_own(files):
