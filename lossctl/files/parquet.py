@@ -62,7 +62,7 @@ class RowGroups:
 
     def _opened(self, buffer: int = 0) -> Any:
         """Columns are chosen by their numbers, which only the reader inside takes: names may occur twice."""
-        return opened(self.stored, self.metadata, buffer).reader
+        return opened(self.stored, self.metadata, buffer)
 
     def _slots(self, positions: Sequence[int]) -> list[int]:
         return sorted(slot for position in positions for slot in self.leaves[position].slots)
@@ -102,12 +102,22 @@ class RowGroups:
 def opened(stored: Stored, metadata: Any = None, buffer: int = 0) -> Any:
     """Open a Parquet file; `buffer` is what is read of a column at once, 0 for all of it."""
     import pyarrow as pa
-    from pyarrow import parquet
 
     # At an address only the wanted columns are fetched.
     path = "" if stored.remote else stored.openable
     file = pa.OSFile(path) if path else pa.PythonFile(stored.stream(), mode="r")
-    return parquet.ParquetFile(file, metadata=metadata, pre_buffer=False, buffer_size=buffer)
+    reader = _reader()
+    reader.open(file, metadata=metadata, pre_buffer=False, buffer_size=buffer)
+    return reader
+
+
+def _reader() -> Any:
+    """What pyarrow reads with. Around it lies all that it knows of file systems, whose import takes longer than a file."""
+    try:
+        from pyarrow._parquet import ParquetReader
+    except ImportError:
+        from pyarrow.parquet.core import ParquetReader
+    return ParquetReader()
 
 
 def row_groups(stored: Stored) -> RowGroups:

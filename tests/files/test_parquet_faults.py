@@ -136,7 +136,7 @@ for path in sys.argv[1:]:
         part.read(0, part.shape[0])
     for position in range(4, len(container.names)):
         container.texts(position)
-print(sorted(name for name in ("pandas", "pyarrow.dataset") if name in sys.modules))
+print(sorted(name for name in ("pandas", "pyarrow.dataset", "pyarrow.fs") if name in sys.modules))
 """
 
 
