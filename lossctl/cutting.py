@@ -39,10 +39,21 @@ def piece_of(bound: Bound, options: Options, size: int, block: int = 0) -> int:
     Raises: NothingLeft, TooLarge.
     """
     elements = elements_of(bound, options)
-    widths = [calculated(slot.reader.dtype, options.dtype).itemsize for slot in bound.slots if not slot.input.word.index]
     if not elements:
         return 0
-    return max(1, block // elements if block else size // (elements * max(widths, default=1)))
+    return max(1, block // elements if block else size // _width(bound, options))
+
+
+def pieces_of(bounds: Sequence[Bound], options: Options, size: int, pieces: int) -> int:
+    """Pieces of a block: as many as are asked for, fewer where a single sample is more than a piece of `size` bytes."""
+    widest = max(_width(bound, options) for bound in bounds)
+    return pieces if widest <= size else max(1, pieces * size // widest)
+
+
+def _width(bound: Bound, options: Options) -> int:
+    """Bytes that a sample takes in a loss's widest array, as it is calculated with."""
+    kinds = [calculated(slot.reader.dtype, options.dtype) for slot in bound.slots if not slot.input.word.index]
+    return max(1, bound.elements) * max((kind.itemsize for kind in kinds), default=1)
 
 
 def spans(bounds: Sequence[Bound], elements: int, options: Options, block: int = BLOCK) -> list[Span]:

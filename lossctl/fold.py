@@ -10,7 +10,7 @@ import numpy as np
 
 from lossctl.block import Block
 from lossctl.blocks import cuts, keep_memory
-from lossctl.cutting import piece_of, spans
+from lossctl.cutting import piece_of, pieces_of, spans
 from lossctl.errors import NoSuchReduction, ShapeMismatch, UsageError
 from lossctl.lanes import in_turn
 from lossctl.pieces import add_pieces, add_sums, check_some, inspect_late, unreduced
@@ -62,7 +62,7 @@ def fold(  # noqa: PLR0913 - everything that a pass depends on
             work = partial(_fold_pieces, own, peers, backend, options, selection, rows)
         taking = Taking(backend, [tallies[member] for member in members], patient=not keep and digest is None)
         with backend.lanes(options.jobs) as jobs:
-            blocks = spans(own, min(1, rows), options, rows * pieces)
+            blocks = spans(own, min(1, rows), options, rows * pieces_of(own, options, backend.piece, pieces))
             # What a digest leaves need not come to the same bits in another order of merging; sums do.
             _run(work, blocks, jobs, taking.take, options.cluster, None if digest else merged)
         taking.end()

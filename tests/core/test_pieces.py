@@ -7,7 +7,7 @@ from lossctl.backends import BACKENDS
 from lossctl.binding import bind, scalars
 from lossctl.block import Selection
 from lossctl.blocks import PIECE, Memory
-from lossctl.cutting import piece_of
+from lossctl.cutting import piece_of, pieces_of
 from lossctl.fold import fold
 from lossctl.losses import catalogue
 from lossctl.spec import Options
@@ -53,6 +53,16 @@ def test_losses_in_one_pass_have_the_bits_of_each_alone():
     together = summed("mse", "cross_entropy", "mse")
     alone = [summed(name)[0] for name in ("mse", "cross_entropy", "mse")]
     assert [one.sums.finish() for one in together] == [one.sums.finish() for one in alone]
+
+
+@pytest.mark.parametrize(
+    ("elements", "pieces"), [(10, 4), (PIECE // 8, 4), (PIECE // 8 + 1, 3), (PIECE // 4, 2), (PIECE // 2 - 9, 1), (PIECE, 1)]
+)
+def test_a_block_of_large_samples_has_fewer(elements, pieces):
+    options, loss = Options(), catalogue()["mse"]
+    array = Memory(np.broadcast_to(np.float32(1), (9, elements)))
+    bound = bind(loss, {"pred": array, "target": array}, scalars(loss, {}), options)
+    assert pieces_of([bound], options, PIECE, 4) == pieces
 
 
 @pytest.mark.parametrize(("dtype", "width"), [("f64", 8), ("f32", 4), ("native", 4)])
