@@ -43,6 +43,7 @@ class Recent:
         self.limit = limit
         self._lock = Lock()
         self._chunks: OrderedDict[tuple[object, int], _Chunk] = OrderedDict()
+        self._gone: list[object] = []
 
     def columns(self, owner: object, number: int, wanted: Sequence[int], decode: Decode) -> list[NumPyArray]:
         """Return columns of a chunk of `owner`; other threads that want them wait while `decode` makes them.
@@ -60,6 +61,7 @@ class Recent:
 
     def _chunk(self, owner: object, number: int) -> _Chunk:
         with self._lock:
+            self._drop_gone()
             chunk = self._chunks.setdefault((owner, number), _Chunk())
             self._chunks.move_to_end((owner, number))
             return chunk
@@ -79,8 +81,21 @@ class Recent:
                 total -= self._chunks.pop(key).size
 
     def forget(self, owner: object) -> None:
-        """Drop the chunks of `owner`."""
-        with self._lock:
+        """Drop the chunks of `owner`.
+
+        The garbage collector calls this from wherever it happens to run, also from under the lock. Then whoever takes the
+        lock next does it.
+        """
+        self._gone.append(owner)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._drop_gone()
+            finally:
+                self._lock.release()
+
+    def _drop_gone(self) -> None:
+        while self._gone:
+            owner = self._gone.pop()
             for key in [key for key in self._chunks if key[0] is owner]:
                 del self._chunks[key]
 

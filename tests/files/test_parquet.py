@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from lossctl.files.parquet import RowGroups
-from lossctl.files.recent import RECENT, Recent
+from lossctl.files.recent import RECENT, Recent, _Chunk
 
 NUMBERS = np.random.default_rng(0).normal(size=1000)
 
@@ -119,6 +119,24 @@ def test_threads_share_what_one_of_them_decodes(grouped, monkeypatch):
     assert all((array == np.arange(40)).all() for array in results)
     assert [number for number, _ in found] == [0, 1, 2, 3]
     assert len(results) == 8
+
+
+def test_a_file_may_be_let_go_while_another_is_looked_for(monkeypatch):
+    recent, old, new = Recent(), object(), object()
+    recent.columns(old, 0, [0], lambda _: {0: np.ones(3)})
+
+    def made():
+        # The garbage collector runs where memory is asked for, and closes files.
+        recent.forget(old)
+        return _Chunk()
+
+    monkeypatch.setattr("lossctl.files.recent._Chunk", made)
+    thread = threading.Thread(target=recent.columns, args=(new, 0, [0], lambda _: {0: np.zeros(3)}), daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    recent.columns(new, 0, [0], {}.get)
+    assert [key[0] for key in chunks_of(recent)] == [new]
 
 
 def test_what_is_remembered_is_bounded_and_leaves_with_the_file(grouped, monkeypatch):
