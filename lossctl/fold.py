@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -56,10 +57,8 @@ def fold(  # noqa: PLR0913 - everything that a pass depends on
     for (n, rows), members in _passes(bounds, sizes, level=digest is not None and digest.level).items():
         selection.check(n)
         own, peers = [bounds[member] for member in members], [bound for bound in bounds if bound.n == n]
-        seen = partial(digest, members) if digest else None
-        work: Any = partial(_fold_block, own, peers, backend, options, selection, keep, seen, rows)
-        if plain:
-            work = partial(_fold_pieces, own, peers, backend, options, selection, rows)
+        one, seen = Pass(own, peers, backend, options, selection, rows), partial(digest, members) if digest else None
+        work: Any = partial(_fold_pieces, one) if plain else partial(_fold_block, one, keep, seen)
         taking = Taking(backend, [tallies[member] for member in members], patient=not keep and digest is None)
         with backend.lanes(options.jobs) as jobs:
             blocks = spans(own, min(1, rows), options, rows * pieces_of(own, options, backend.piece, pieces))
@@ -89,42 +88,38 @@ def _run(  # noqa: PLR0913, PLR0917 - everything that a pass depends on
     on_cluster(work, blocks, take, cluster, combine)
 
 
-def _fold_pieces(  # noqa: PLR0913, PLR0917 - everything that a block depends on
-    bounds: Sequence[Bound],
-    peers: Sequence[Bound],
-    backend: Backend,
-    options: Options,
-    selection: Selection,
-    rows: int,
-    span: tuple[int, int],
-) -> list[Tally]:
+@dataclass(frozen=True)
+class Pass:
+    """Losses that are cut alike, in pieces of `rows` samples; a sample that one of their `peers` cannot use counts for none."""
+
+    bounds: Sequence[Bound]
+    peers: Sequence[Bound]
+    backend: Backend
+    options: Options
+    selection: Selection
+    rows: int
+
+    def block(self, span: tuple[int, int]) -> Block:
+        """The block of this range of samples, narrowed to those that count."""
+        block = Block(*span, self.options, self.selection, self.backend, alone=len(self.peers) == 1)
+        block.select(self.peers)
+        return block
+
+
+def _fold_pieces(one: Pass, span: tuple[int, int]) -> list[Tally]:
     """Fold one block of which nothing but sums is wanted, piece by piece."""
-    block = Block(*span, options, selection, backend, alone=len(peers) == 1)
-    block.select(peers)
-    tallies = [Tally() for _ in bounds]
+    block, tallies = one.block(span), [Tally() for _ in one.bounds]
     with np.errstate(all="ignore"):
-        add_pieces(tallies, bounds, block, rows)
+        add_pieces(tallies, one.bounds, block, one.rows)
     return tallies
 
 
-def _fold_block(  # noqa: PLR0913, PLR0917 - everything that a block depends on
-    bounds: Sequence[Bound],
-    peers: Sequence[Bound],
-    backend: Backend,
-    options: Options,
-    selection: Selection,
-    keep: Keep,
-    digest: Callable[[Sequence[Tally]], None] | None,
-    rows: int,
-    span: tuple[int, int],
-) -> list[Tally]:
-    """Fold one block for every loss that is cut this way; a sample that one of its peers cannot use counts for none."""
-    block = Block(*span, options, selection, backend, alone=len(peers) == 1)
-    block.select(peers)
-    tallies = [Tally() for _ in bounds]
+def _fold_block(one: Pass, keep: Keep, digest: Callable[[Sequence[Tally]], None] | None, span: tuple[int, int]) -> list[Tally]:
+    """Fold one block all at once, and keep of single samples what is asked for."""
+    block, tallies = one.block(span), [Tally() for _ in one.bounds]
     with np.errstate(all="ignore"):
-        for tally, bound in zip(tallies, bounds, strict=True):
-            _add(tally, bound, block, keep, rows)
+        for tally, bound in zip(tallies, one.bounds, strict=True):
+            _add(tally, bound, block, keep, one.rows)
         if digest is not None:
             digest(tallies)
     return tallies
