@@ -2,7 +2,6 @@
 
 import ast
 import re
-import statistics
 from fnmatch import fnmatch
 
 import pytest
@@ -47,17 +46,13 @@ def functions(path):
 
 
 @pytest.mark.parametrize("path", [*PYTHON, *SCRIPTS], ids=title)
-def test_no_file_is_over_250_lines(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 250
+def test_no_file_is_over_500_lines(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
 
 
 @pytest.mark.parametrize("path", PYTHON, ids=title)
-def test_no_function_is_over_30_lines(path):
-    assert not [(node.name, lines(node)) for node in functions(path) if lines(node) > 30]
-
-
-def test_median_function_has_at_most_8_lines():
-    assert statistics.median(lines(node) for path in PACKAGE for node in functions(path)) <= 8
+def test_no_function_is_over_40_lines(path):
+    assert not [(node.name, lines(node)) for node in functions(path) if lines(node) > 40]
 
 
 @pytest.mark.parametrize("path", PACKAGE, ids=title)
