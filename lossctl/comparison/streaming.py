@@ -17,7 +17,7 @@ from lossctl.comparison.estimates import by_t
 from lossctl.comparison.judging import Judged, judged
 from lossctl.comparison.measured import ROUNDING, Measured
 from lossctl.comparison.spreads import Both, Spreading, Total
-from lossctl.comparison.testing import Pair, Tested
+from lossctl.comparison.testing import Pair, Tested, not_two_valued
 from lossctl.comparison.totals import ALL, Part, Parts, Slicing, Totalling
 from lossctl.engine import evaluate_keeping
 from lossctl.errors import UsageError
@@ -180,13 +180,14 @@ def _tested(pair: Pair, both: Both, spread: Spread, rules: Rules) -> tuple[float
 
     Raises: UsageError for a loss that a test which was asked for by name does not test.
     """
-    name, binary = pair.base.bound.loss.name, spread.base.binary and spread.other.binary
+    name = pair.base.bound.loss.name
+    # Counts say nothing of sizes: losses of 0 and 1 against 0 and 4 are no matter of how often.
+    binary = spread.base.binary and spread.other.binary and spread.base.high == spread.other.high
     if rules.test != "auto" and both.scales is None:
         message = f"--test {rules.test} tests means of samples, and {name} is none."
         raise UsageError(message, hint="Leave out --test: so many samples are tested by the jackknife.")
     if rules.test == "mcnemar" and not binary:
-        message = f"--test mcnemar is for losses of 0 and 1, and {name} has others here."
-        raise UsageError(message, hint="Use --test t.")
+        raise not_two_valued(name, "t")
     if both.scales is not None and binary and rules.test != "t":
         return paired.mcnemar(spread.more, spread.less).p, "McNemar"
     if both.scales is not None:

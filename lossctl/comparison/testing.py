@@ -191,16 +191,26 @@ def _means(columns: Sequence[Floats], rules: Rules) -> list[FlipTest]:
 
 
 def _counts(pair: Pair) -> tuple[int, int] | None:
-    """On how many samples a 0/1 loss is worse and better; None for any other loss."""
-    values = [one.values for one in (pair.base, pair.other)]
-    if pair.differences is None or not all(_binary(part) for part in values if part is not None):
+    """On how many samples a loss is worse and better that is 0 or one other value, the same in both systems; else None."""
+    base, other = pair.base.values, pair.other.values
+    if pair.differences is None or base is None or other is None:
+        return None
+    # Counts say nothing of sizes: losses of 0 and 1 against 0 and 4 are no matter of how often.
+    high = float(np.max(base))
+    if high <= 0 or float(np.max(other)) != high or not (_binary(base, high) and _binary(other, high)):
         return None
     return int(np.count_nonzero(pair.differences > 0)), int(np.count_nonzero(pair.differences < 0))
 
 
-def _binary(values: Floats) -> bool:
-    high = float(np.max(values))
-    return high > 0 and bool(((values == 0) | (values == high)).all())
+def _binary(values: Floats, high: float) -> bool:
+    return bool(((values == 0) | (values == high)).all())
+
+
+def not_two_valued(name: str, instead: str) -> UsageError:
+    """The error of McNemar's test for losses that do not have the same two values in both systems."""
+    levels = "0 and 1, or of 0 and one other value that both systems share"
+    message = f"--test mcnemar is for losses of {levels}, and {name} has others here."
+    return UsageError(message, hint=f"Use --test {instead}.")
 
 
 def _classical(pair: Pair, test: str, rules: Rules) -> tuple[float, str]:
@@ -214,8 +224,7 @@ def _classical(pair: Pair, test: str, rules: Rules) -> tuple[float, str]:
         raise UsageError(message, hint="Use --test flip, which swaps the sums of samples.")
     counts = _counts(pair)
     if test == "mcnemar" and counts is None:
-        message = f"--test mcnemar is for losses of 0 and 1, and {pair.base.bound.loss.name} has others here."
-        raise UsageError(message, hint="Use --test flip.")
+        raise not_two_valued(pair.base.bound.loss.name, "flip")
     if test == "mcnemar" and counts is not None:
         return mcnemar(*counts).p, "McNemar"
     if test == "dm":

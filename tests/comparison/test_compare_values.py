@@ -1,5 +1,6 @@
 """Values, differences and p-values of comparisons, against SciPy and against sums made by hand."""
 
+import itertools
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy import stats
 
 from lossctl.commands.compare import Wanted, run
 from lossctl.comparison.testing import Rules
+from lossctl.errors import UsageError
 from lossctl.spec import LossSpec, Options, Spec
 from lossctl.statistics.multiple import adjust
 
@@ -186,6 +188,40 @@ def test_mcnemar_where_losses_are_zero_and_one(folder):
         assert entry["p"] == pytest.approx(stats.binomtest(2, 13).pvalue, rel=1e-12)
         assert entry["p_adjusted"] >= entry["p"]
     assert (entry["wins"], entry["losses"]) == (2, 11)
+
+
+def test_two_levels_that_systems_do_not_share_are_flipped(folder):
+    # Losses are 0 or 1 of the first, 0 or 4 of the second: by counts 9 of 10 are better, by sizes next to nothing is known.
+    target, one, other = np.zeros(12), np.zeros(12), np.zeros(12)
+    one[:9], other[9] = 1.0, 2.0
+    save(folder, t=target, a=one, b=other)
+    sums = [abs(sum(signs[:9]) + 4 * signs[9]) for signs in itertools.product((1, -1), repeat=10)]
+    wanted = sum(total >= 5 for total in sums) / 2**10
+    for preds, name in ((["a.npy", "b.npy"], "b"), (["b.npy", "a.npy"], "a")):
+        entry = entries("mse", preds, target="t.npy")["mse", name]
+        assert (entry["test"], entry["p"]) == ("sign flips", pytest.approx(wanted, rel=1e-12))
+    assert stats.binomtest(1, 10).pvalue == pytest.approx(0.0215, abs=1e-4)
+    assert wanted == 514 / 1024
+    with pytest.raises(UsageError, match="both systems share"):
+        document("mse", ["a.npy", "b.npy"], target="t.npy", test="mcnemar")
+
+
+def test_two_levels_other_than_one_that_systems_share(folder):
+    target, one, other = np.zeros(12), np.zeros(12), np.zeros(12)
+    one[:9], other[9] = 2.0, -2.0
+    save(folder, t=target, a=one, b=other)
+    entry = entries("mse", ["a.npy", "b.npy"], target="t.npy")["mse", "b"]
+    assert (entry["test"], entry["p"]) == ("McNemar", pytest.approx(stats.binomtest(1, 10).pvalue, rel=1e-12))
+
+
+def test_weights_make_other_levels(folder):
+    # Both are 0/1 losses, but the first errs where a row weighs 1 and the second where it weighs 4.
+    target, one, other = np.zeros(12, int), np.zeros(12, int), np.zeros(12, int)
+    one[:9], other[9] = 1, 1
+    save(folder, t=target, a=one, b=other, w=[1.0] * 9 + [4.0] * 3)
+    entry = entries("zero_one", ["a.npy", "b.npy"], target="t.npy", weights="w.npy")["zero_one", "b"]
+    assert entry["test"] == "sign flips"
+    assert entry["p"] == pytest.approx(514 / 1024, rel=1e-12)
 
 
 def test_a_spec_by_hand(systems):

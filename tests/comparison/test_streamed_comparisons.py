@@ -99,6 +99,21 @@ def test_zeros_and_ones_have_the_same_test(monkeypatch, test):
     assert {one["test"] for one in streamed.values()} == {"paired t" if test == "t" else "McNemar"}
 
 
+@pytest.mark.parametrize("groups", [{}, {"by": "g.npy"}])
+def test_levels_that_systems_do_not_share_are_no_matter_of_counts(monkeypatch, many, groups):
+    rng = np.random.default_rng(3)
+    wrong = {name: rng.random(N) < share for name, share in (("x", 0.4), ("y", 0.1))}
+    save(many, z=np.zeros(N), x=wrong["x"] * 1.0, y=wrong["y"] * 2.0)
+    streamed, held = both(monkeypatch, "mse", ["x.npy", "y.npy"], target="z.npy", **groups)
+    agree(streamed, held)
+    assert {one["test"] for one in streamed.values()} == {"paired t"}
+    whole = next(one for key, one in streamed.items() if key[2:] in {(), ("",), ("(all)",)})
+    wanted = stats.ttest_rel(4.0 * wrong["y"], 1.0 * wrong["x"])
+    assert whole["p"] == pytest.approx(wanted.pvalue, rel=1e-6)
+    with pytest.raises(UsageError, match="both systems share"):
+        document("mse", ["x.npy", "y.npy"], target="z.npy", test="mcnemar")
+
+
 @pytest.mark.usefixtures("many")
 def test_the_same_predictions_are_identical():
     np.save("same.npy", np.load("a.npy"))
