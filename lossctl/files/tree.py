@@ -201,6 +201,6 @@ def open_yaml(stored: Stored) -> Single | Tree:
     """
     import yaml
 
-    from lossctl.files.safeyaml import load
+    from lossctl.coreyaml import load
 
     return _parsed(stored, "YAML", load, (yaml.YAMLError, ValueError))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def _read(name: str) -> Any:
-    from lossctl.files.safeyaml import load
+    from lossctl.coreyaml import load
 
     return load(files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-    from lossctl.specfile.nodes import Document, Where
+    from lossctl.coreyaml import Where
+    from lossctl.specfile.nodes import Document
 
 LOSSES = ("loss", "losses", "terms")
 BOUNDS = ("max", "min", "expect", "max_abs", "max_rel", "require")
