@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 STEP = 1e-6
 # Samples of a block: the draws have 7.
 FEW = 2
-OPTIONS = Options(nan="propagate")
+OPTIONS = Options(nan="propagate", domain="ignore")
 Arrays = dict[str, Any]
 
 

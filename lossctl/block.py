@@ -11,7 +11,7 @@ import numpy as np
 
 from lossctl import shapes
 from lossctl.errors import OutOfDomain, ShapeMismatch
-from lossctl.values import cast, check, finite_rows, harmless, traits
+from lossctl.values import bounded, cast, check, finite_rows, harmless, traits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -176,7 +176,7 @@ class Block:
 
     def _looked_at(self, slot: Slot, bound: Bound) -> NumPyArray:
         array = self._narrowed(slot)
-        if not self.defers(bound):
+        if not self.defers(bound) or bounded(slot, bound):
             check(array, slot, bound, lambda: self.index, self.options)
         return array
 

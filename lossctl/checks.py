@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lossctl.loss import Loss
 
 EXACT, CLOSE, NUMERIC = 1e-12, 1e-9, 1e-5
-OPTIONS = Options(nan="propagate")
+OPTIONS = Options(nan="propagate", domain="ignore")
 
 
 class Skipped(Exception):

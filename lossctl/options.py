@@ -75,6 +75,9 @@ class Reading(Talk):
     squeeze: Annotated[bool, _option("--squeeze", panel=INPUT, doc="Drop axes of size 1.")] = False
     broadcast: Annotated[bool, _option("--broadcast", panel=INPUT, doc="Allow torch's broadcasting.")] = False
     nan: Annotated[str, _option("--nan", metavar="HOW", panel=HOW, doc="NaN and infinity: error, skip or propagate.")] = "error"
+    domain: Annotated[
+        str, _option("--domain", metavar="HOW", panel=HOW, doc="Values that the loss is not defined on: error or ignore.")
+    ] = "error"
     min_coverage: Annotated[
         float,
         _option(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CHOICES = {
     "reduction": ("mean", "sum", "none", "batchmean"),
     "nan": ("error", "skip", "propagate"),
+    "domain": ("error", "ignore"),
     "dtype": ("f64", "f32", "native"),
 }
 # A variable that the shell found unset must not turn into a run without the option.

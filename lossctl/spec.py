@@ -74,6 +74,7 @@ class Options:
 
     reduction: str = "mean"
     nan: str = "error"
+    domain: str = "error"
     min_coverage: float = 0.0
     broadcast: bool = False
     squeeze: bool = False

@@ -62,21 +62,25 @@ def traits(slot: Slot, bound: Bound) -> tuple[Any, ...]:
 def check(array: NumPyArray, slot: Slot, bound: Bound, numbers: Numbers, options: Options) -> None:
     """Check one block of one array, whose samples are numbered in the whole array by `numbers()`.
 
-    Under `--nan propagate` an array of numbers may hold any; labels and lengths are always checked, since they are places.
+    `--nan` speaks of NaN and infinity, `--domain` of the numbers between. Labels and lengths are always checked, since they
+    are places.
 
     Raises: NotFinite or OutOfDomain, with the first offending place.
     """
     word = slot.input.word
     if array.size == 0 or (word.domain == ANY and not word.index and surely_finite(array)):
         return
-    free = not word.index and (options.nan == "propagate" or word.loose or bound.params.get(word.free_if) is True)
     low, high = array.min(), array.max()
-    if not (np.isfinite(low) and np.isfinite(high)) and (options.nan != "propagate" or word.index):
-        raise _not_finite(array, slot, numbers)
-    if not (free or word.domain.holds(low, high)):
-        raise _outside(array, slot, numbers, ~_inside(array, word.domain))
-    if word.domain.values and not free:
-        _check_listed(array, slot, numbers)
+    if not (np.isfinite(low) and np.isfinite(high)):
+        if options.nan != "propagate" or word.index:
+            raise _not_finite(array, slot, numbers)
+        numbers_alone = array[np.isfinite(array)]
+        low, high = numbers_alone.min(initial=np.inf), numbers_alone.max(initial=-np.inf)
+    free = not word.index and (options.domain == "ignore" or not bounded(slot, bound))
+    if not (free or low > high or (word.domain.holds(low, high) and not word.domain.values)):
+        wrong = outside(array, word.domain)
+        if wrong.any():
+            raise _outside(array, slot, numbers, wrong)
     if word.index:
         check_index(array, slot, bound, numbers, options)
     elif bound.single and word.rule == "target" and not free and "c" in bound.loss.signature.inputs[0].word.shape:
@@ -88,22 +92,27 @@ def harmless(domain: Domain) -> float:
     return next((value for value in (*domain.values, 0.0, 1.0) if domain.holds(value, value)), domain.high)
 
 
-def _inside(array: NumPyArray, domain: Domain) -> NumPyArray:
-    above = np.greater if domain.open_low else np.greater_equal
-    result: NumPyArray = above(array, domain.low) & (array <= domain.high)
+def bounded(slot: Slot, bound: Bound) -> bool:
+    """Whether the domain of a slot's word holds for this loss: a flag may lift it, and a `loose` word only warns."""
+    word = slot.input.word
+    return not (word.domain == ANY or word.loose or bound.params.get(word.free_if) is True)
+
+
+def outside(array: NumPyArray, domain: Domain) -> NumPyArray:
+    """Which finite values lie outside of a domain."""
+    if domain.values:
+        inside = np.isin(array, np.asarray(domain.values))
+    else:
+        above = np.greater if domain.open_low else np.greater_equal
+        inside = above(array, domain.low) & (array <= domain.high)
+    result: NumPyArray = ~inside & np.isfinite(array)
     return result
-
-
-def _check_listed(array: NumPyArray, slot: Slot, numbers: Numbers) -> None:
-    listed = np.isin(array, np.asarray(slot.input.word.domain.values))
-    if not listed.all():
-        raise _outside(array, slot, numbers, ~listed)
 
 
 def _check_adds_up(array: NumPyArray, slot: Slot) -> None:
     """Scores and labels of one shape (N,) would be read as one sample with N classes and its probabilities."""
     total = float(array.sum(dtype=np.float64))
-    if abs(total - 1) > NEARLY_ONE:
+    if math.isfinite(total) and abs(total - 1) > NEARLY_ONE:
         what = f"{slot.input.name} ({slot.reader.name}) adds up to {total:g}"
         why = "it has the scores' shape, which is that of one sample, so that it must hold the probabilities of its classes"
         message = f"{what}: {why}."
@@ -166,7 +175,8 @@ def _outside(array: NumPyArray, slot: Slot, numbers: Numbers, wrong: NumPyArray,
     where = _first(wrong)
     word = slot.input.word
     message = f"{_place(slot, where, numbers)} is {float(array[where]):g}, outside of {wanted or word.domain.says}."
-    return OutOfDomain(message, hint=f"Wanted: {word.says}{'; ' + word.needs if word.needs else ''}.")
+    way = "" if word.index else " Use --domain ignore to compute the formula as it stands."
+    return OutOfDomain(message, hint=f"Wanted: {word.says}{'; ' + word.needs if word.needs else ''}.{way}")
 
 
 def _first(wrong: NumPyArray) -> tuple[int, ...]:

@@ -56,6 +56,7 @@ MISTAKES = [
         ("contrastive", FAR, [[5, 5], [0, 1], [5, 0]], [1, 0, 1]),
         ("contrastive", FAR, [[5, 5], [0, 1], [5, 0]], [0, 1, 0]),
     ),
+    ("L063", ("bce", [0.5, 0.5], [1, 1.25], "--domain", "ignore"), ("bce", [0.5, 0.5], [1, 1], "--domain", "ignore")),
     ("L043", ("mse", NOISY, SCORES[::-1]), ("mse", NOISY, SCORES)),
     ("L042", ("mse", SCORES, SCORES), ("mse", SCORES, PROBS)),
     ("L040", ("triplet_margin", FAR, FAR, FAR), ("triplet_margin", FAR, FAR, [[3, 0]] * 3)),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lossctl.signature import Parameter
 
 # The options that a value depends on and that fit any order of rows, as they are typed.
-REPEATED = ("reduction", "nan", "class_dim", "label_offset", "squeeze", "broadcast", "dtype", "in_format", "on")
+REPEATED = ("reduction", "nan", "domain", "class_dim", "label_offset", "squeeze", "broadcast", "dtype", "in_format", "on")
 # Ids of more rows than this take seconds to read.
 JOINED = 100_000
 
@@ -35,7 +35,7 @@ def again(sight: Sight, sources: Mapping[str, str], *more: str) -> str:
 
 
 def _option(name: str, value: Any) -> list[str]:
-    default = {"reduction": "mean", "nan": "error", "dtype": "f64", "label_offset": 0}.get(name)
+    default = {"reduction": "mean", "nan": "error", "domain": "error", "dtype": "f64", "label_offset": 0}.get(name)
     if value == default or value is None or value is False or value == "":
         return []
     flag = f"--{name.replace('_', '-')}"

@@ -132,6 +132,7 @@ class OptionItems(Strict):
 
     reduction: Literal["mean", "sum", "none", "batchmean"] = "mean"
     nan: Annotated[Literal["error", "skip", "propagate"], said("What NaN and infinities in the inputs do.")] = "error"
+    domain: Annotated[Literal["error", "ignore"], said("What values outside of the loss's domain do.")] = "error"
     min_coverage: Annotated[Finite, Field(ge=0, le=1), said("The part of the samples that `nan: skip` must leave.")] = 0.0
     broadcast: bool = False
     squeeze: bool = False

@@ -64,7 +64,7 @@ def errors(task: Task, outputs: NumPyArray, target: NumPyArray) -> NumPyArray:
 
 def _evaluated(name: str, task: Task, outputs: NumPyArray, target: NumPyArray, **how: Any) -> Any:
     readers = {"pred": Memory(decided(task, outputs), "pred"), "target": Memory(target, "target")}
-    options = Options(nan="propagate", jobs=1, **how)
+    options = Options(nan="propagate", domain="ignore", jobs=1, **how)
     return evaluate([bind(LOSSES.get(name), readers, {}, options)], BACKENDS.get("numpy")(), options, Selection())[0]
 
 
