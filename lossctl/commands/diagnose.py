@@ -128,13 +128,13 @@ def _curve(history: History, role: str, *, plain: bool) -> dict[str, Any]:
 
 def _advised(findings: Sequence[Finding]) -> list[Report]:
     """Causes and remedies of each kind of finding, once."""
-    rows = [
-        {
-            "code": fault.code,
-            "likely causes": "; ".join(fault.causes),
-            "remedies": "; ".join(fault.remedies),
-            "source": fault.source,
+    rows = {
+        one.code: {
+            "code": one.code,
+            "likely causes": "; ".join(one.causes),
+            "remedies": "; ".join(one.remedies),
+            "source": one.fault.source,
         }
-        for fault in dict.fromkeys(one.fault for one in findings)
-    ]
-    return [Report(("code", "likely causes", "remedies", "source"), rows, title="what to do")] if rows else []
+        for one in findings
+    }
+    return [Report(("code", "likely causes", "remedies", "source"), [*rows.values()], title="what to do")] if rows else []

@@ -28,17 +28,23 @@ TREND_BLOCKS = 20
 PLATEAU, LITTLE = 30, 0.02
 # A learning rate that changes by no more than this factor is constant.
 CONSTANT = 1.1
+# From here on a learning rate is not raised: no usual optimizer takes more.
+LARGE_RATE = 1.0
+TOO_LARGE = (("learning rate too large",), ("lower the learning rate, or warm it up", "clip gradients"))
 
 
 def not_falling(history: History, curve: Curve) -> Iterator[Finding]:
     """D001: the decrease is no more than noise, or next to nothing."""
-    del history
     size = abs(curve.start) or curve.scale
     value = curve.drop / size if _falls(curve) else 0.0
     if value < FAULTS["D001"].threshold:
         why = f"a decrease of {value:.2%}" if value else "no decrease beyond noise"
         evidence = f"{why} in {len(curve)} values: {curve.start:.4g} at first, {curve.end:.4g} in the end"
-        yield Finding("D001", curve.step(0), curve.step(1), value, evidence)
+        rates = history.lr.finite().values
+        rate = float(np.median(rates)) if len(rates) else 0.0
+        large = rate >= LARGE_RATE
+        evidence += f", at a learning rate of {rate:.3g}" if large else ""
+        yield Finding("D001", curve.step(0), curve.step(1), value, evidence, TOO_LARGE if large else None)
 
 
 def _falls(curve: Curve) -> bool:

@@ -74,7 +74,8 @@ ROWS = (
         "D005",
         "the loss diverges",
         ERROR,
-        "steady rise from the lowest level to the end, over the decrease or a quarter of the first values",
+        "steady rise from the lowest level to the end, over the decrease or a quarter of the first values; or the peak over "
+        "them, where no later level comes back to the first value",
         0.5,
         ("learning rate too large", "exploding gradients"),
         ("lower the learning rate, or warm it up", "clip gradients", "go back to the last good checkpoint"),

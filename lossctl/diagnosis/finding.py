@@ -13,13 +13,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong from step `first` to step `last`: `value` is the statistic, `evidence` says it in words."""
+    """Something that is wrong from step `first` to step `last`: `value` is the statistic, `evidence` says it in words.
+
+    `known` are causes and remedies where this run tells more than the table does.
+    """
 
     code: str
     first: float
     last: float
     value: float
     evidence: str
+    known: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """What is likely to have caused it."""
+        return self.known[0] if self.known else self.fault.causes
+
+    @property
+    def remedies(self) -> tuple[str, ...]:
+        """What helps."""
+        return self.known[1] if self.known else self.fault.remedies
 
     @property
     def fault(self) -> Fault:
@@ -39,8 +53,8 @@ class Finding:
             "value": self.value,
             "threshold": fault.threshold,
             "evidence": self.evidence,
-            "causes": list(fault.causes),
-            "remedies": list(fault.remedies),
+            "causes": list(self.causes),
+            "remedies": list(self.remedies),
             "source": fault.source,
         }
 

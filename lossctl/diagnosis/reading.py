@@ -1,18 +1,20 @@
 """Histories out of files: tables, JSON, JSON lines, and event files of TensorBoard.
 
 A blank cell, `null` or `NA` is a gap: most tools log validation and learning rate only now and then. `nan` and `inf` are
-losses, except in a row that has a validation loss: tools that write both into one table fill the other with `nan`.
+losses, except in a row that has a validation loss: tools that write both into one table fill the other with `nan`. Losses that
+end in blanks while rows go on are NaN: pandas writes it so (`blanks`).
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lossctl.diagnosis.blanks import blank_losses, said_of
 from lossctl.diagnosis.history import Series
 from lossctl.diagnosis.lines import has_lines, records
 from lossctl.diagnosis.names import KNOWN, find, missing
@@ -117,21 +119,30 @@ def _from_table(container: Container, wanted: Mapping[str, str], floor: float | 
     cells = {role: _numbers(container, lists[at]) for role, at in chosen.items()}
     columns = {role: names[at] for role, at in chosen.items()}
     _check_lengths(cells, columns, container.stored.name)
-    return _aligned(cells, columns, container.stored.name, floor)
+    rest = set(lists) - {lists[at] for at in chosen.values()}
+    others = [gap for at in sorted(rest) if len(gap := _gaps(container.texts(at))) == len(cells["loss"][1])]
+    return _aligned(cells, columns, container.stored.name, floor, others)
 
 
-def _aligned(cells: Mapping[str, tuple[Floats, Flags]], columns: dict[str, str], name: str, floor: float | None) -> History:
-    """Put columns beside their steps, without their gaps."""
+def _aligned(
+    cells: Mapping[str, tuple[Floats, Flags]], columns: dict[str, str], name: str, floor: float | None, others: Sequence[Flags]
+) -> History:
+    """Put columns beside their steps, without their gaps; `others` are the gaps of the columns that have no role."""
     values = {role: found for role, (found, _) in cells.items()}
     gaps = {role: gap for role, (_, gap) in cells.items()}
     _fill(values, gaps)
+    # A row with a validation loss is about that, whatever other rows hold.
+    due = gaps["loss"] & gaps.get("val", True)
+    blank = blank_losses(gaps["loss"], due, [gap for role, gap in gaps.items() if role not in {"loss", "step"}] + [*others])
+    gaps["loss"] &= ~blank
     steps = values.pop("step", None)
     if steps is None or numbered(steps, ~gaps["loss"]):
         steps = np.arange(1.0, len(values["loss"]) + 1)
         columns["step"] = ROWS
     kept = {role: ~gaps[role] & np.isfinite(steps) for role in values}
     logged = {role: Series(steps[kept[role]], values[role][kept[role]]) for role in values}
-    return settle(logged, columns, name, floor)
+    found = settle(logged, columns, name, floor)
+    return replace(found, notes=(*found.notes, *said_of(steps[blank & np.isfinite(steps)])))
 
 
 def _is_list(container: Container, at: int) -> bool:
@@ -150,11 +161,15 @@ def _numbers(container: Container, at: int) -> tuple[Floats, Flags]:
     Raises: UnreadableFile for a cell that is text.
     """
     cells = [cell.strip() for cell in container.texts(at)]
-    gaps = np.array([cell.lower() in GAPS for cell in cells], bool)
+    gaps = _gaps(cells)
     found = numbers(["nan" if gap else cell for gap, cell in zip(gaps.tolist(), cells, strict=True)])
     if isinstance(found, int):
         raise _text(container, at, found, cells[found])
     return found, gaps
+
+
+def _gaps(cells: Sequence[str]) -> Flags:
+    return np.array([cell.strip().lower() in GAPS for cell in cells], bool)
 
 
 def _text(container: Container, at: int, row: int, cell: str) -> UnreadableFile:

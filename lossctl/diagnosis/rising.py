@@ -32,6 +32,9 @@ STEADY, RISING = 0.6, 6
 ABOVE = 1.5
 # A loss that ends above its first value by this multiple of it was lost at once, and has no rise to look at.
 FAR = 2.0
+# And where it once was so far above, it was lost for good if all later levels and nearly all later values lie above the first
+# by more than a rounding. An outlier of a flat loss leaves half of the values below.
+FOR_GOOD, NEARLY_ALL = 0.01, 0.95
 BLOCKS_OF_RISE = 15
 # A loss grows before it overflows when the last values exceed this multiple of the usual one.
 GROWTH = 10.0
@@ -146,13 +149,24 @@ def _restarts(lr: Series, since: float, until: float) -> bool:
 
 
 def diverging(history: History, curve: Curve) -> Iterator[Finding]:
-    """D005: from its lowest level on, the loss rises steadily to the end; or it ends far above its very first value."""
+    """D005: from its lowest level on, the loss rises steadily to the end; or it ends far above its very first value.
+
+    A loss that blew up and came down again, but never to where it began, is lost too.
+    """
     del history
     first = float(curve.values[0])
     if curve.end - first > FAR * max(abs(first), curve.scale):
         value = (curve.end - first) / max(SHARE * abs(first), np.finfo(float).tiny)
         low = min(first, curve.best)
         yield _diverged(curve, _onset(curve, low + ONSET * (curve.end - low)), low, value)
+        return
+    peak = int(curve.values.argmax())
+    if _lost_for_good(curve, first, peak):
+        top, low = float(curve.values[peak]), float(curve.values[peak:].min())
+        begin = int(np.flatnonzero(curve.values > first + ONSET * (top - first))[0])
+        value = (top - first) / max(SHARE * abs(first), np.finfo(float).tiny)
+        blew = f"from {first:.4g} it blew up to {top:.4g} at step {whole(float(curve.steps[peak]))}"
+        yield Finding("D005", float(curve.steps[begin]), curve.step(1), value, f"{blew}, and never came below {low:.4g} again")
         return
     rise = curve.end - curve.best
     value = rise / curve.scale
@@ -162,6 +176,14 @@ def diverging(history: History, curve: Curve) -> Iterator[Finding]:
         tau, _ = kendall(medians(tail, blocks_of(len(tail), BLOCKS_OF_RISE)))
         if len(tail) >= RISING and tau >= STEADY:
             yield _diverged(curve, begin, curve.best, value)
+
+
+def _lost_for_good(curve: Curve, first: float, peak: int) -> bool:
+    tail = curve.values[peak + 1 :]
+    if len(tail) < RISING or curve.values[peak] - first <= FAR * max(abs(first), np.finfo(float).tiny):
+        return False
+    back = first + FOR_GOOD * abs(first)
+    return bool(medians(tail, blocks_of(len(tail), BLOCKS)).min() > back and np.mean(tail > back) >= NEARLY_ALL)
 
 
 def _diverged(curve: Curve, begin: int, low: float, value: float) -> Finding:

@@ -47,6 +47,37 @@ def test_a_loss_that_falls_by_less_than_a_percent_does_not_fall():
     assert finding.value == pytest.approx(0.005, rel=0.05)
 
 
+BLOWN = np.concatenate([[2.29, 3.96, 86, 490], 2.85 + 0.04 * np.abs(NOISE[4:])])
+
+
+@pytest.mark.parametrize("values", [BLOWN, BLOWN[:24], 1e-6 * BLOWN, BLOWN - 2.2, np.where(STEPS == 2, 100, BLOWN)])
+@pytest.mark.parametrize("rate", [1e-3, 20.0])
+def test_a_loss_that_blows_up_at_first_and_never_comes_back_diverges(values, rate):
+    finding = only(History(series(values, STEPS[: len(values)]), lr=series(np.full_like(values, rate), STEPS[: len(values)])))
+    assert (finding.code, finding.first, finding.last) == ("D005", 3 if values[1] < 30 else 2, len(values))
+    assert finding.value == pytest.approx((values[3] - values[0]) / (0.25 * values[0]))
+    assert not any("raise" in remedy for remedy in finding.remedies)
+
+
+def test_a_loss_that_comes_back_after_an_outbreak_does_not_diverge():
+    assert "D005" not in codes(run(np.concatenate([[1.2, 3.96, 86, 490], FALLING[4:]])))
+
+
+def test_outliers_of_a_flat_loss_are_no_divergence():
+    loss = 2.3 + 0.05 * NOISE
+    loss[[5, 90]] = 40
+    assert codes(run(loss)) == ["D001"]
+
+
+@pytest.mark.parametrize(("rate", "wanted"), [(20.0, "lower"), (1.0, "lower"), (0.99, "raise"), (1e-5, "raise")])
+def test_a_large_learning_rate_is_not_to_be_raised(rate, wanted):
+    finding = only(run(2.3 + 0.01 * NOISE, lr=np.full(COUNT, rate)))
+    assert finding.code == "D001"
+    assert finding.remedies[0].startswith(wanted)
+    assert (f"at a learning rate of {rate:g}" in finding.evidence) == (wanted == "lower")
+    assert finding.as_dict()["remedies"] == list(finding.remedies)
+
+
 def test_nan_says_where_it_begins_and_what_grew_before():
     loss = FALLING.copy()
     loss[148:150], loss[150:] = 40, np.nan

@@ -43,6 +43,60 @@ def test_nan_is_a_loss_and_blank_is_none(history):
     assert found.loss.values[2] == np.inf
 
 
+LOGGED = [2.3 * 0.9**step for step in range(20)]
+
+
+def written(last, more="", heads="step,loss,lr"):
+    """A table of 20 losses, and behind it rows of another kind; a comma stands for each further column."""
+    rows = [f"{step},{loss},.1{more}" for step, loss in enumerate(LOGGED, 1)]
+    return "\n".join([heads, *rows, *(last.format(step) for step in range(21, 31))]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "steps"),
+    [
+        (written("{},,.1"), "h.csv", (21, 30)),
+        (written("{},NA,.1"), "h.csv", (21, 30)),
+        # A single column: pandas writes "" then, since a blank line would be none.
+        ("loss\n" + "".join(f"{loss}\n" for loss in LOGGED) + '""\n' * 10, "h.csv", (21, 30)),
+        (json.dumps({"loss": LOGGED + [None] * 10}), "h.json", (21, 30)),
+        ("".join(json.dumps({"step": n, "loss": x}) + "\n" for n, x in enumerate(LOGGED + [None] * 9)), "h.jsonl", (20, 28)),
+        # Validation that is blank as well.
+        (written("{},,.1,", ",2.5", "step,loss,lr,val_loss"), "h.csv", (21, 30)),
+        # In the middle of a log that has a loss in every other row.
+        (written("{},,.1") + "".join(f"{step},1,.1\n" for step in range(31, 60)), "h.csv", (21, 30)),
+    ],
+)
+def test_losses_that_end_in_blanks_are_nan(history, text, name, steps):
+    found = history(text, name)
+    wrong = found.loss.steps[np.isnan(found.loss.values)]
+    assert (wrong[0], wrong[-1], len(wrong)) == (*steps, steps[1] - steps[0] + 1)
+    assert found.notes[-1] == (
+        f"{len(wrong)} losses from step {steps[0]} to {steps[1]} are blank while the log goes on: "
+        "taken as NaN, which pandas writes so"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Rows about something that no row with a loss holds: accuracy, or a validation.
+        written("{},,,.5", ",", "step,loss,lr,accuracy"),
+        written("{},,,2.5", ",", "step,loss,lr,val_loss"),
+        # A validation loss in every row goes on.
+        written("{},,.1,2.5", ",2.5", "step,loss,lr,val_loss"),
+        # A summary in the last two rows.
+        "\n".join(written("{},,.1").splitlines()[:23]) + "\n",
+        # A loss in every tenth row.
+        "step,loss,lr\n" + "".join(f"{step},{'' if step % 10 else 2.5},.1\n" for step in range(120)),
+    ],
+)
+def test_other_blanks_are_gaps(history, text):
+    found = history(text)
+    assert np.isfinite(found.loss.values).all()
+    assert found.notes == ()
+
+
 def test_nan_beside_a_validation_loss_is_a_gap(history):
     found = history("step,loss,val_loss\n1,2,nan\n1,nan,2.5\n2,1.5,nan\n2,nan,2.25\n3,nan,nan\n")
     assert pairs(found.loss)[:2] == [(1, 2), (2, 1.5)]
