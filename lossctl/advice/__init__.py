@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lossctl.advice import activations, domain, labels, numbers, order
 from lossctl.advice.order import has_order
 from lossctl.advice.sight import Sight, Trap, Warned, look_at
@@ -39,7 +41,8 @@ def advise(bound: Bound, value: Any, options: Options, typed: Mapping[str, str])
     """Look for every trap that is not ignored. A look that fails finds nothing: it must not spoil a value."""
     sight = look_at(bound, value, options, typed)
     chosen = (found for code, found in TRAPS.items() if code not in options.ignore)
-    return [Warned(found.code, message) for found in chosen if (message := found.look(sight))]
+    with np.errstate(all="ignore"):
+        return [Warned(found.code, message) for found in chosen if (message := found.look(sight))]
 
 
 def check_shares(shares: Mapping[str, float | None], options: Options) -> list[Warned]:

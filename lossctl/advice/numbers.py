@@ -119,7 +119,7 @@ def far_but_similar(sight: Sight) -> str:
     if sight.loss != "contrastive" or len(sight.arrays) < 3:  # noqa: PLR2004
         return ""
     first, second = (sight.arrays[a.name] for a in sight.bound.loss.signature.inputs[:2])
-    distance = np.sqrt(((first - second) ** 2).reshape(len(first), -1).sum(axis=1))
+    distance = np.sqrt(((first - second) ** 2).sum(axis=1))
     similar = sight.target == sight.bound.params.get("similar_label", 1)
     if similar.all() or not similar.any() or distance[similar].mean() <= distance[~similar].mean():
         return ""

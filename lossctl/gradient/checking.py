@@ -104,6 +104,7 @@ class Spot:
         return source_place(self.slot, int(self.samples[row]) if len(self.samples) else 0, index)
 
 
+@np.errstate(all="ignore")
 def compare(one: Differentiated, name: str, options: Options, selection: Selection, wanted: Iterable[Place]) -> Compared:
     """Compare the gradient of `one` by the input `name`, on samples of which those with the wanted elements are some.
 

@@ -113,7 +113,8 @@ def look(array: NumPyArray, start: Where, axis: int, tiny: float) -> Look:
     found.at = tuple(int(i) + offset for i, offset in zip(place, start, strict=True))
     found.small = int(np.count_nonzero(sizes < tiny)) - (found.missing if tiny > 0 else 0)
     found.zeros = values.size - int(np.count_nonzero(values)) - found.missing
-    found.total = float(values.sum())
+    with np.errstate(over="ignore", invalid="ignore"):
+        found.total = float(values.sum())
     found.sizes, found.powers = Counts.of(values), count_powers(sizes)
     found.norms = lengths(values, axis)
     found.crowd = found.sizes if found.norms.size == values.size else Counts.of(found.norms)
@@ -124,7 +125,7 @@ def _without_missing(values: NumPyArray, found: Look, start: Where) -> NumPyArra
     """Set NaN and infinities to 0 and remember where they are; squares may overflow without them."""
     bad = ~np.isfinite(values)
     found.missing = int(bad.sum())
-    wheres = zip(*(place[:LISTED].tolist() for place in np.nonzero(bad)), strict=True)
+    wheres = zip(*(place[:LISTED].tolist() for place in np.nonzero(bad)), strict=True) if bad.ndim else [()]
     found.places = [tuple(i + offset for i, offset in zip(where, start, strict=True)) for where in wheres]
     kept = np.where(bad, 0.0, values)
     with np.errstate(over="ignore"):
@@ -196,8 +197,9 @@ class Profile:
         if self.samples > SORTED:
             return _share_of_top(self.crowd.sum(axis=0), wanted)
         ordered = np.sort(np.concatenate([np.zeros(0), *self.norms]))[::-1]
-        total = float(ordered.sum())
-        return float(ordered[:wanted].sum()) / total if total else math.nan
+        with np.errstate(over="ignore"):
+            total = float(ordered.sum())
+            return float(ordered[:wanted].sum()) / total if total else math.nan
 
     def octaves(self) -> Iterator[tuple[float, float, int, int]]:
         """Low and high edge (which belongs to it) of each octave, and how many elements are above and below zero in it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,7 +48,7 @@ class Shares:
 
     def look(self, gradient: NumPyArray, codes: NumPyArray) -> ShareLook:
         """Look at a part whose samples lie along the first axes, as many as `codes` has; negative codes count for nothing."""
-        flat = np.asarray(gradient, np.float64).reshape(codes.size, -1)
+        flat = np.asarray(gradient, np.float64).reshape(codes.size, prod(gradient.shape[codes.ndim :]))
         kept = codes.reshape(-1) >= 0
         flat, numbers = flat[kept], codes.reshape(-1)[kept]
         size = len(self.names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ def slopes(bound: Bound, sums: Mapping[str, float], n: int, reduction: str, wrt:
     if reduction != "mean":
         own = f"own_{'sum' if reduction == 'none' else reduction}"
         name, divisor = (own, 1) if own in sums else ("value", n if reduction == "batchmean" else 1)
-        return Slopes({name: 1.0 / divisor}, dict.fromkeys(wrt, 0.0))
+        return Slopes({name: 1.0 / divisor if divisor else math.nan}, dict.fromkeys(wrt, 0.0))
     torch = backend.torch
     leaves = {name: _leaf(torch, total) for name, total in sums.items()}
     params = {name: _leaf(torch, bound.params[name]) for name in wrt}
