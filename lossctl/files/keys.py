@@ -72,6 +72,10 @@ def named(container: Container, names: Sequence[str], key: str) -> Picked:
     matching = _matching(container, names, key) if GLOB & set(key) else []
     if matching:
         return Picked(tuple(matching), block=True, key=key)
+    inner = [name for name in names if name.startswith(f"{key}.")]
+    if inner:
+        message = f"{titled(container.stored.name)}: '{key}' is no single {container.noun}; it holds {_listed(inner)}."
+        raise UnknownKey(message, hint=f"Name one: {container.stored.name}:{inner[0]}.")
     hint = near(key, (f"{name}" for name in names), f"{container.noun}s")
     if key.isdecimal():
         hint = f"For a position write {container.stored.name}:#{key}. {hint}"

@@ -6,15 +6,16 @@ import zipfile
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lossctl.blocks import Memory
-from lossctl.errors import LossctlError, UnreadableFile
+from lossctl.errors import LossctlError, UnknownKey, UnreadableFile
 from lossctl.files.container import columns
-from lossctl.files.npy import LONGEST_HEADER, Npy, one_npy, read_header
+from lossctl.files.npy import LONGEST_HEADER, Header, Npy, one_npy, read_header
 from lossctl.files.stored import BUFFER, Stored, Temporary, explained
 from lossctl.files.values import NUMERIC, reason
+from lossctl.files.zipped import begin, vouch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,44 +23,59 @@ if TYPE_CHECKING:
     from lossctl.blocks import Part
 
 MEMBER = ".npy"
-# The fixed part of a member's own header, and where in it the lengths of name and extra field stand.
-LOCAL = 30
-LENGTHS = slice(26, 30)
+# Archives of more arrays than this are not looked through for records before one of their arrays is asked for.
+LOOKED_THROUGH = 1000
 ENCRYPTED = 1
 WRITE_AGAIN = "Write it again with numpy.savez(path, name=array)."
 
 
 @dataclass
 class Npz:
-    """An opened .npz."""
+    """An opened .npz. An array of records is as many arrays as it has fields, each under the name `array.field`."""
 
     stored: Stored
     members: list[zipfile.ZipInfo]
     noun: str = "array"
     _opened: dict[int, Npy] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def names(self) -> Sequence[str]:
-        """The names of the arrays."""
-        return [member.filename.removesuffix(MEMBER) for member in self.members]
+        """The names of the arrays, and of the fields of records."""
+        return [f"{self._name(member)}.{field}" if field else self._name(member) for member, field in self._places]
+
+    @cached_property
+    def _places(self) -> list[tuple[int, str]]:
+        """The member and the field of each name."""
+        if len(self.members) > LOOKED_THROUGH:
+            return [(number, "") for number in range(len(self.members))]
+        return [(number, field) for number in range(len(self.members)) for field in self._fields(number) or ("",)]
+
+    def _fields(self, member: int) -> Sequence[str]:
+        """The fields of a member that holds records; nothing for others, and for what cannot be read."""
+        header = self._header(member)
+        return (header and header.dtype.names) or ()
+
+    def _header(self, member: int) -> Header | None:
+        try:
+            with unzipping(self.stored.name), self._zip() as archive, archive.open(self.members[member]) as stream:
+                return read_header(stream, self._where(member))
+        except LossctlError:
+            return None
+
+    def _name(self, member: int) -> str:
+        return self.members[member].filename.removesuffix(MEMBER)
 
     def numeric(self) -> list[int]:
         """Return the arrays that hold numbers; those that cannot be read do not."""
-        return [i for i in range(len(self.members)) if self._is_numeric(i)]
-
-    def _is_numeric(self, position: int) -> bool:
-        try:
-            with unzipping(self.stored.name), self._zip() as archive, archive.open(self.members[position]) as member:
-                return read_header(member, self._where(position)).dtype.kind in NUMERIC
-        except LossctlError:
-            return False
+        kinds: dict[int, Header | None] = {member: self._header(member) for member in {member for member, _ in self._places}}
+        return [i for i, (member, field) in enumerate(self._places) if _is_numeric(kinds[member], field)]
 
     def part(self, position: int) -> Part:
         """Return one array.
 
         Raises: UnreadableFile if it is damaged, pickled, or holds no numbers.
         """
-        return self._npy(position).part(0)
+        return self._npy(position).part(self._field(position))
 
     def block(self, positions: Sequence[int]) -> Part:
         """Return one-dimensional arrays as columns, in memory."""
@@ -68,19 +84,31 @@ class Npz:
 
     def entries(self, position: int) -> Part:
         """Return a one-dimensional array whose elements are ids or groups."""
-        return self._npy(position).entries(0)
+        return self._npy(position).entries(self._field(position))
 
     def texts(self, position: int) -> list[str]:
         """Return a one-dimensional array as text."""
-        return self._npy(position).texts(0)
+        return self._npy(position).texts(self._field(position))
 
     def _npy(self, position: int) -> Npy:
-        if position not in self._opened:
-            self._opened[position] = one_npy(self.bytes_of(position))
-        return self._opened[position]
+        member = self._places[position][0]
+        if member not in self._opened:
+            self._opened[member] = one_npy(self.bytes_of(member))
+        return self._opened[member]
+
+    def _field(self, position: int) -> int:
+        """The number of a field among those of its array.
+
+        Raises: UnknownKey if it is not said which one is meant.
+        """
+        names, (member, field) = self._npy(position).names, self._places[position]
+        if names and not field:
+            message = f"{self._where(member)} holds records of {len(names)} fields, and it is not said which one is meant."
+            raise UnknownKey(message, hint=f"Load it with NumPy and save the field: numpy.save(path, array['{names[0]}']).")
+        return names.index(field) if names else 0
 
     def bytes_of(self, position: int) -> Stored:
-        """The bytes of one member, where they lie or unpacked.
+        """The bytes of the member of this number, where they lie or unpacked.
 
         Raises: UnreadableFile if it is damaged or encrypted.
         """
@@ -94,20 +122,23 @@ class Npz:
             return unpacked(archive, member, where, Member(self.stored, position))
 
     def _in_place(self, member: zipfile.ZipInfo, where: str) -> Stored:
-        head = self.stored.part(member.header_offset, LOCAL).head(LOCAL)
-        lengths = head[LENGTHS]
-        start = member.header_offset + LOCAL + int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
-        if not head.startswith(b"PK\x03\x04") or start + member.file_size > self.stored.size:
+        start = begin(self.stored, member)
+        if start is None or start + member.file_size > self.stored.size:
             message = f"{where} is damaged: the archive claims {member.file_size} bytes for it that it does not hold."
             raise UnreadableFile(message, hint=WRITE_AGAIN)
         part = self.stored.part(start, member.file_size)
+        vouch(part, member.CRC, where, "Copy or write it again; unzip -t tests it.")
         return Stored(where, part.size, part.path, part.temporary, part.start)
 
     def _zip(self) -> zipfile.ZipFile:
         return zipfile.ZipFile(self.stored.stream())
 
     def _where(self, position: int) -> str:
-        return f"{self.stored.name}:{self.names[position]}"
+        return f"{self.stored.name}:{self._name(position)}"
+
+
+def _is_numeric(header: Header | None, field: str) -> bool:
+    return header is not None and (header.dtype[field].base if field else header.dtype).kind in NUMERIC
 
 
 class Member(Temporary):

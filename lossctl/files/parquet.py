@@ -107,7 +107,8 @@ def opened(stored: Stored, metadata: Any = None, buffer: int = 0) -> Any:
     path = "" if stored.remote else stored.openable
     file = pa.OSFile(path) if path else pa.PythonFile(stored.stream(), mode="r")
     reader = _reader()
-    reader.open(file, metadata=metadata, pre_buffer=False, buffer_size=buffer)
+    # Pages have checksums only where the writer was asked for them.
+    reader.open(file, metadata=metadata, pre_buffer=False, buffer_size=buffer, page_checksum_verification=True)
     return reader
 
 

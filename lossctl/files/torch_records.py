@@ -17,6 +17,7 @@ from lossctl.blocks import place
 from lossctl.errors import UnreadableFile
 from lossctl.files.npy import Header, NpyPart
 from lossctl.files.values import reason
+from lossctl.files.zipped import begin, vouch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
     from lossctl.files.stored import Stored
     from lossctl.shapes import Shape
 
-# The fixed part of a record's own header, and where in it the lengths of name and extra field stand.
-LOCAL = 30
-LENGTHS = slice(26, 30)
+# What the record about the byte order says on every usual computer.
+LITTLE = b"little"
 # How much a tensor may repeat itself: more than its bytes in the file, but no row without bound.
 REPEATED = 2 << 30
 WRITE_AGAIN = "Write it again with torch.save({'name': tensor}, path)."
@@ -60,54 +60,90 @@ class Strided:
         return place(index)
 
 
-def records(stored: Stored) -> dict[int, int]:
-    """Return the size of each record of an archive by the place where its bytes begin.
+@dataclass(frozen=True)
+class Record:
+    """The bytes of an archive that hold a storage, and the checksum that the archive has of them; 0 where torch wrote none."""
+
+    content: Stored
+    crc: int
+
+
+@dataclass(frozen=True)
+class Vouched:
+    """A tensor whose record is compared with its checksum before anything of it is read."""
+
+    part: Part
+    record: Record
+
+    @property
+    def shape(self) -> Shape:
+        """The tensor's shape."""
+        return self.part.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The tensor's type."""
+        return self.part.dtype
+
+    def read(self, start: int, stop: int, axis: int = 0) -> NumPyArray:
+        """Return the range [start, stop) along `axis`.
+
+        Raises: UnreadableFile if the record is damaged.
+        """
+        # torch.serialization.set_crc32_options(False) leaves the place empty.
+        if self.record.crc:
+            vouch(self.record.content, self.record.crc, self.record.content.name, WRITE_AGAIN)
+        return self.part.read(start, stop, axis)
+
+    def place(self, index: tuple[int, ...]) -> str:
+        """Say where an element stands."""
+        return self.part.place(index)
+
+
+def records(stored: Stored) -> dict[int, Record]:
+    """Return the records of an archive by the places where their bytes begin.
 
     Raises: UnreadableFile if it is damaged, compressed, or of the other byte order, which torch does not survive.
     """
     try:
         with zipfile.ZipFile(stored.stream()) as archive:
-            members = archive.infolist()
-            for member in members:
-                _check(archive, member, stored)
+            found = {member.filename: _record(member, stored) for member in archive.infolist()}
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
         message = f"{stored.name} is a damaged archive: {reason(error)}."
         raise UnreadableFile(message, hint=WRITE_AGAIN) from error
-    return {_begin(stored, member): member.file_size for member in members}
+    for name, (_, record) in found.items():
+        if name.lower().endswith("byteorder") and record.content.head(len(LITTLE) + 1) != LITTLE:
+            message = f"{stored.name} was written by a computer of another byte order."
+            raise UnreadableFile(message, hint="Write it there as .safetensors or .npy, which lossctl reads everywhere.")
+    return dict(found.values())
 
 
-def _check(archive: zipfile.ZipFile, member: zipfile.ZipInfo, stored: Stored) -> None:
-    if member.compress_type != zipfile.ZIP_STORED or member.header_offset + member.file_size > stored.size:
+def _record(member: zipfile.ZipInfo, stored: Stored) -> tuple[int, Record]:
+    start = begin(stored, member)
+    if member.compress_type != zipfile.ZIP_STORED or start is None or start + member.file_size > stored.size:
         message = f"{stored.name} was not written by torch: '{member.filename}' is compressed or cut short."
         raise UnreadableFile(message, hint=WRITE_AGAIN)
-    if member.filename.lower().endswith("byteorder") and archive.read(member) != b"little":
-        message = f"{stored.name} was written by a computer of another byte order."
-        raise UnreadableFile(message, hint="Write it there as .safetensors or .npy, which lossctl reads everywhere.")
+    return start, Record(stored.part(start, member.file_size), member.CRC)
 
 
-def _begin(stored: Stored, member: zipfile.ZipInfo) -> int:
-    lengths = stored.part(member.header_offset, LOCAL).head(LOCAL)[LENGTHS]
-    return member.header_offset + LOCAL + int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
-
-
-def placed(stored: Stored, tensor: Any, kind: np.dtype[Any], sizes: Mapping[int, int]) -> Part:
-    """Return a tensor on the device "meta" as ranges of the file; `sizes` is what `records` gives.
+def placed(stored: Stored, tensor: Any, kind: np.dtype[Any], found: Mapping[int, Record]) -> Part:
+    """Return a tensor on the device "meta" as ranges of the file; `found` is what `records` gives.
 
     Raises: UnreadableFile if the archive holds no such bytes.
     """
     shape, strides = tuple(tensor.shape), tuple(step * kind.itemsize for step in tensor.stride())
-    begin = getattr(tensor.untyped_storage(), "_checkpoint_offset", None)
+    start = getattr(tensor.untyped_storage(), "_checkpoint_offset", None)
     first = tensor.storage_offset() * kind.itemsize
     total = math.prod(shape) * kind.itemsize
     last = first + sum((size - 1) * step for size, step in zip(shape, strides, strict=True)) + kind.itemsize if total else 0
-    if begin is None or begin not in sizes or last > sizes[begin] or (0 in strides and total > REPEATED):
+    if start is None or start not in found or last > found[start].content.size or (0 in strides and total > REPEATED):
         message = f"{stored.name} claims a tensor of {total} bytes that it does not hold."
         raise UnreadableFile(message, hint=WRITE_AGAIN)
-    data = stored.part(begin + first, total)
+    data = stored.part(start + first, total)
     for order, fortran in ((1, False), (-1, True)):
         if not total or _packed(shape[::order], strides[::order], kind.itemsize):
-            return NpyPart(data, Header(shape, fortran, kind, 0))
-    return Strided(replace(data, size=last - first), shape, strides, kind)
+            return Vouched(NpyPart(data, Header(shape, fortran, kind, 0)), found[start])
+    return Vouched(Strided(replace(data, size=last - first), shape, strides, kind), found[start])
 
 
 def _packed(shape: Shape, strides: tuple[int, ...], item: int) -> bool:

@@ -17,7 +17,7 @@ from lossctl.blocks import Memory
 from lossctl.errors import LossctlError, TooLarge, UnreadableFile
 from lossctl.files.arrays import MOST_NAMES, Arrays
 from lossctl.files.smallfloats import Widened, bits_of
-from lossctl.files.torch_records import WRITE_AGAIN, placed, records
+from lossctl.files.torch_records import WRITE_AGAIN, Record, placed, records
 from lossctl.files.values import DEEPEST, numbers, reason
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ KNOWN = frozenset(
 
 @dataclass(frozen=True)
 class _Torched:
-    """A file of torch.save: the sizes of its records by their places; None where its tensors are in memory."""
+    """A file of torch.save: its records by their places; None where its tensors are in memory."""
 
     stored: Stored
-    sizes: dict[int, int] | None
+    records: dict[int, Record] | None
 
     def member(self, name: str, leaf: Any) -> Part | LossctlError:
         """Return what a leaf holds, or why it cannot be read."""
@@ -64,8 +64,8 @@ class _Torched:
     def _raw(self, tensor: Any, kind: np.dtype[Any]) -> Part:
         import torch
 
-        if self.sizes is not None:
-            return placed(self.stored, tensor, kind, self.sizes)
+        if self.records is not None:
+            return placed(self.stored, tensor, kind, self.records)
         # NumPy does not know torch's small floats.
         bits = {1: torch.uint8, 2: torch.uint16}.get(kind.itemsize) if kind.kind == "u" else None
         return Memory((tensor.contiguous().view(bits) if bits else tensor).numpy())

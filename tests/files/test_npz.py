@@ -108,3 +108,38 @@ def test_a_claim_beyond_the_archive(folder):
             file.writestr("a.npy", content)
         folder.again()
         assert folder.fault("c.npz:a").startswith("UnreadableFile: c.npz:a")
+
+
+RECORDS = np.array([(5, 1, [1, 2]), (6, 2, [3, 4]), (7, 3, [5, 6])], [("junk", "<i8"), ("pred", ">f4"), ("pair", "<f8", (2,))])
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_records_are_as_many_arrays_as_they_have_fields(folder, save):
+    save(folder.path / "r.npz", rec=RECORDS, plain=np.ones(3))
+    np.testing.assert_array_equal(folder.array("r.npz:rec.pred"), [1, 2, 3])
+    np.testing.assert_array_equal(folder.array("r.npz:rec.pair"), [[1, 2], [3, 4], [5, 6]])
+    np.testing.assert_array_equal(folder.array("r.npz:#4"), [1, 1, 1])
+    np.testing.assert_array_equal(folder.array("r.npz:rec.[jp]*[kd]"), [[5, 1], [6, 2], [7, 3]])
+    assert "'rec' is no single array; it holds 'rec.junk', 'rec.pred', 'rec.pair'" in folder.fault("r.npz:rec")
+    assert "and none is certain to be pred" in folder.fault("r.npz")
+
+
+def test_of_very_many_arrays_records_are_refused_when_they_are_named(folder, monkeypatch):
+    monkeypatch.setattr("lossctl.files.npz.LOOKED_THROUGH", 1)
+    np.savez(folder.path / "r.npz", rec=RECORDS, plain=np.ones(3))
+    assert "r.npz:rec holds records of 3 fields" in folder.fault("r.npz:rec")
+    np.testing.assert_array_equal(folder.array("r.npz:plain"), [1, 1, 1])
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.999])
+def test_a_flipped_bit_is_seen_by_its_checksum(folder, save, place):
+    values = np.random.default_rng(0).normal(size=4000)
+    save(folder.path / "a.npz", pred=values)
+    with zipfile.ZipFile(folder.path / "a.npz") as file:
+        size = file.infolist()[0].compress_size
+    content = bytearray((folder.path / "a.npz").read_bytes())
+    content[150 + int((size - 150) * place)] ^= 1
+    folder.write("b.npz", bytes(content))
+    np.testing.assert_array_equal(folder.array("a.npz:pred"), values)
+    assert folder.fault("b.npz:pred").startswith("UnreadableFile: b.npz:pred is ")

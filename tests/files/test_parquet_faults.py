@@ -175,3 +175,13 @@ def test_a_footer_that_claims_more_rows_than_there_are(folder):
     assert content.count(b"\xc8\x01") >= 2
     folder.write("t.parquet", content.replace(b"\xc8\x01", b"\xca\x01"))
     assert folder.fault("t.parquet").startswith("UnreadableFile: t.parquet")
+
+
+def test_a_flipped_bit_is_seen_where_pages_have_checksums(folder):
+    values = np.random.default_rng(0).normal(size=2000)
+    parquet.write_table(pa.table({"x": values}), folder.path / "a.parquet", compression="none", write_page_checksum=True)
+    np.testing.assert_array_equal(folder.array("a.parquet"), values)
+    content = bytearray((folder.path / "a.parquet").read_bytes())
+    content[content.index(values[1000].tobytes())] ^= 1
+    folder.write("b.parquet", bytes(content))
+    assert "CRC checksum verification failed" in folder.fault("b.parquet")

@@ -76,7 +76,7 @@ def test_any_strides(saved, view):
 
 def test_only_strides_without_order_need_a_mapping(folder):
     torch.save([VIEWS["transposed"], VIEWS["one axis fixed"], VIEWS["axes of one"]], folder.path / "a.pt")
-    parts = [folder.reader(f"a.pt:{number}").part for number in range(3)]
+    parts = [folder.reader(f"a.pt:{number}").part.part for number in range(3)]
     assert [isinstance(part, Strided) for part in parts] == [False, True, False]
 
 
@@ -189,3 +189,24 @@ def test_a_pipe_and_a_pickle(folder):
     reader = pickle.loads(pickle.dumps(folder.reader("a.pt")))  # noqa: S301 - our own
     np.testing.assert_array_equal(reader.read(1, 2), GRID[1:2, ::2].numpy())
     assert reader.place((0, 1, 2)) == "[0, 1, 2]"
+
+
+@pytest.mark.parametrize("view", [lambda t: t, lambda t: t.reshape(40, 50).T, lambda t: t[::2], lambda t: t.bfloat16()])
+@pytest.mark.parametrize("checksums", [True, False])
+def test_a_flipped_bit_is_seen_by_its_checksum(folder, view, checksums):
+    tensor = view(torch.arange(2000.0, dtype=torch.float64))
+    torch.serialization.set_crc32_options(checksums)
+    try:
+        torch.save({"pred": tensor}, folder.path / "a.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    np.testing.assert_array_equal(folder.array("a.pt:pred"), tensor.double().numpy())
+    with zipfile.ZipFile(folder.path / "a.pt") as file:
+        begin = next(member.header_offset for member in file.infolist() if member.filename.endswith("data/0"))
+    content = bytearray((folder.path / "a.pt").read_bytes())
+    content[begin + 3000] ^= 1
+    folder.write("b.pt", bytes(content))
+    if checksums:
+        assert "UnreadableFile: b.pt is damaged: its bytes have the checksum" in folder.fault("b.pt:pred")
+    else:
+        assert folder.array("b.pt:pred").shape == tensor.shape
