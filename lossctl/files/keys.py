@@ -23,6 +23,12 @@ PRED = "pred prediction predictions preds y_pred yhat y_hat output outputs logit
 TARGET = "target targets y y_true label labels gt truth ground_truth"
 WELL_KNOWN = {"pred": frozenset(PRED.split()), "target": frozenset(TARGET.split())}
 
+# Names that say which row it is, not what was measured: `id`, `image_id`, `imageId`, `date`.
+ID = re.compile(r"(?:.*[_\W])?(?:id|ids|uuid|guid)|key|index|idx|date|datetime|timestamp", re.IGNORECASE | re.DOTALL)
+CAMEL = re.compile(r".*[a-z0-9](?:Id|ID|Uuid|UUID)", re.DOTALL)
+# What pandas calls an index without a name: in text, as it reads that again, and in Parquet.
+UNNAMED = re.compile(r"(?:unnamed: ?\d+|__index_level_\d+__)?", re.IGNORECASE)
+
 # What differs in the names of columns that belong together: `logit_a`, `logit_b`.
 STEM = re.compile(r"[^_.-]*\Z")
 
@@ -34,6 +40,16 @@ class Picked:
     positions: tuple[int, ...]
     block: bool = False
     key: str | None = None
+
+
+def names_id(name: str) -> bool:
+    """Whether a column says that it tells rows apart: `id`, `*_id`, `key`, `index`, `date`, or an index without a name."""
+    return bool(ID.fullmatch(name.strip()) or CAMEL.fullmatch(name.strip())) or is_unnamed(name)
+
+
+def is_unnamed(name: str) -> bool:
+    """Whether a column is an index to which pandas gave no name."""
+    return bool(UNNAMED.fullmatch(name.strip()))
 
 
 def pick(container: Container, key: str | None, role: str, say: Callable[[str], None], spare: str = "") -> Picked:
