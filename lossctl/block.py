@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from lossctl import shapes
-from lossctl.errors import OutOfDomain, ShapeMismatch
-from lossctl.values import bounded, cast, check, finite_rows, harmless, traits
+from lossctl.errors import LossctlError, OutOfDomain, ShapeMismatch
+from lossctl.values import bounded, cast, check, finite_rows, harmless, surely_finite, traits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -114,8 +114,8 @@ class Block:
         if self.selection.mask is not None and not self.selection.by_element:
             rows = self.marks
         if self.options.nan == "skip":
-            for slot in (slot for bound in bounds for slot in bound.slots if slot.axis is not None):
-                finite = finite_rows(self.seen(slot), slot.axis or 0)
+            for bound, slot in ((one, slot) for one in bounds for slot in one.slots if slot.axis is not None):
+                finite = self._finite(slot, bound)
                 rows = finite if rows is None else rows & finite
         self.rows = rows
 
@@ -172,13 +172,50 @@ class Block:
 
     def key(self, slot: Slot, bound: Bound) -> Any:
         """What is the same for arrays that losses share."""
-        return id(slot) if self.alone else (id(slot.reader), slot.axis, *traits(slot, bound))
+        if self.alone:
+            return id(slot)
+        # What does not count depends on labels and weights.
+        beside = (id(one.reader) for one in bound.slots if one.input.word.shifts or one.input.name == "weight")
+        return (id(slot.reader), slot.axis, *traits(slot, bound), *beside)
 
     def _looked_at(self, slot: Slot, bound: Bound) -> NumPyArray:
         array = self._narrowed(slot)
-        if not self.defers(bound) or bounded(slot, bound):
+        if self.defers(bound) and not bounded(slot, bound):
+            return array
+        if slot.input.word.corners and (found := self._spared(slot, bound)) is not None:
+            # What makes corners no box is for a guard to find, which knows nothing of what counts.
+            array = found
+        try:
             check(array, slot, bound, lambda: self.index, self.options)
-        return array
+        except LossctlError:
+            found = self._spared(slot, bound)
+            if found is None:
+                raise
+            check(found, slot, bound, lambda: self.index, self.options)
+            return found
+        if self.options.nan != "propagate" or surely_finite(array):
+            return array
+        found = self._spared(slot, bound)
+        return array if found is None else found
+
+    def _spared(self, slot: Slot, bound: Bound) -> NumPyArray | None:
+        """The block with harmless values where nothing counts, narrowed; None where all of it counts."""
+        if slot.axis is None:
+            return None
+        found = self._harmless(slot, bound)
+        return None if found is None else self.narrow(found, slot.axis)
+
+    def _harmless(self, slot: Slot, bound: Bound) -> NumPyArray | None:
+        from lossctl.uncounted import spared, uncounted  # noqa: PLC0415 - only where something is wrong
+
+        return spared(self.seen(slot), slot, uncounted(self, bound))
+
+    def _finite(self, slot: Slot, bound: Bound) -> NumPyArray:
+        """Which samples hold nothing but finite numbers wherever they count."""
+        axis = slot.axis or 0
+        found = finite_rows(self.seen(slot), axis)
+        spare = None if found.all() else self._harmless(slot, bound)
+        return found if spare is None else finite_rows(spare, axis)
 
     def cast(self, slot: Slot, array: NumPyArray) -> Any:
         """Return values of an array in the type that is calculated with, and in the backend's hands."""
@@ -189,7 +226,8 @@ class Block:
 
     def defers(self, bound: Bound) -> bool:
         """Whether inputs need a look only if the result is not finite: a tenth of the time of a plain loss."""
-        return self.alone and bound.loss.spreads and self.options.nan == "error" and not self.backend.late
+        plain = self.selection.weights is None and len(bound.slots) == len(bound.loss.signature.inputs)
+        return plain and self.alone and bound.loss.spreads and self.options.nan == "error" and not self.backend.late
 
     def inspect(self, bound: Bound) -> None:
         """Look at the inputs after all.

@@ -181,7 +181,10 @@ def _weighted(terms: Arrays, block: Block) -> Arrays:
         return terms
     xp, given = block.backend.xp, block.backend.give(weights)
     lifted = {name: xp.reshape(given, (-1, *(1,) * (term.ndim - 1))) for name, term in terms.items()}
-    return {name: term * xp.astype(lifted[name], term.dtype) for name, term in terms.items()}
+    weighted = {name: term * xp.astype(lifted[name], term.dtype) for name, term in terms.items()}
+    if (weights > 0).all():
+        return weighted
+    return {name: xp.where(lifted[name] > 0, term, xp.zeros_like(term)) for name, term in weighted.items()}
 
 
 def _masked(terms: Arrays, block: Block) -> Arrays:

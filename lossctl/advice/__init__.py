@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.advice import activations, domain, labels, numbers, order
+from lossctl.advice import activations, labels, numbers, order
 from lossctl.advice.order import has_order
 from lossctl.advice.sight import Sight, Trap, Warned, look_at
 from lossctl.errors import UnknownName, near
@@ -31,7 +31,7 @@ SHARES = Trap(
 ORDER = order.misaligned.code
 TRAPS: dict[str, Trap] = {
     found.code: found
-    for module in (activations, domain, labels, numbers, order)
+    for module in (activations, labels, numbers, order)
     for found in vars(module).values()
     if isinstance(found, Trap)
 } | {SHARES.code: SHARES}

@@ -18,6 +18,7 @@ from lossctl.gradient.adjoint import Placed, back
 from lossctl.gradient.slopes import Slopes, with_leaves
 from lossctl.lanes import in_turn
 from lossctl.pieces import unreduced
+from lossctl.uncounted import uncounted, zeroed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from lossctl.block import Selection
     from lossctl.blocks import NumPyArray
     from lossctl.spec import Options
+    from lossctl.uncounted import Uncounted
 
 # Elements of a block: a graph keeps an array for each operation, and all of them should stay in the cache.
 BLOCK = 1 << 16
@@ -89,8 +91,10 @@ def differentiate(one: Differentiated, block: Block) -> Part:
     leaves = {name: _leaf(arrays[name]) for name in one.inputs}
     params = {name: bound.params[name] for name in one.params}
     found = _gradients(one, bound, block, arrays | leaves, [*leaves.values(), *params.values()])
+    nothing = uncounted(block, bound)
     seen = {
-        name: _seen(gradient, leaf, slots[name], block) for (name, leaf), gradient in zip(leaves.items(), found, strict=False)
+        name: _seen(gradient, leaf, slots[name], block, nothing)
+        for (name, leaf), gradient in zip(leaves.items(), found, strict=False)
     }
     placed = {name: back(slots[name].reader, array, block.start, slots[name].axis) for name, array in seen.items()}
     numbers = [0.0 if gradient is None else float(gradient) for gradient in found[len(leaves) :]]
@@ -114,11 +118,13 @@ def _leaf(tensor: Any) -> Any:
     return (leaf if leaf.is_floating_point() else leaf.double()).requires_grad_()
 
 
-def _seen(gradient: Any, leaf: Any, slot: Slot, block: Block) -> NumPyArray:
-    """The gradient as an array, with zeros where samples do not count."""
+def _seen(gradient: Any, leaf: Any, slot: Slot, block: Block, nothing: list[Uncounted]) -> NumPyArray:
+    """The gradient as an array, with zeros where samples and elements do not count."""
     array = np.zeros(tuple(leaf.shape)) if gradient is None else block.backend.take(gradient)
-    if slot.axis is None or block.rows is None:
+    if slot.axis is None:
         return array
-    wide = np.zeros((*array.shape[: slot.axis], block.stop - block.start, *array.shape[slot.axis + 1 :]), array.dtype)
-    wide[(slice(None),) * slot.axis + (block.rows,)] = array
-    return wide
+    if block.rows is not None:
+        wide = np.zeros((*array.shape[: slot.axis], block.stop - block.start, *array.shape[slot.axis + 1 :]), array.dtype)
+        wide[(slice(None),) * slot.axis + (block.rows,)] = array
+        array = wide
+    return zeroed(array, slot, nothing)

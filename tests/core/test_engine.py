@@ -152,9 +152,12 @@ def test_infinities_that_cancel_are_nan():
     assert math.isnan(value("mse", [math.inf], [math.inf], options=Options(nan="propagate")))
 
 
-def test_weight_0_does_not_hide_an_infinity():
-    with pytest.raises(NotFinite, match="mse is nan, although every input is finite: sample 0 is the first of 1"):
-        ask("mse", [1e200, 1], [0, 0], weights=[0, 1])
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_an_infinity_at_weight_0_counts_for_nothing_and_at_any_other_weight_for_all(backend):
+    options = Options(backend=backend)
+    assert value("mse", [1e200, 1], [0, 3], weights=[0, 1], options=options) == 4
+    with pytest.raises(NotFinite, match="mse is inf, although every input is finite: sample 0 is the first of 1"):
+        ask("mse", [1e200, 1], [0, 3], weights=[1e-9, 1], options=options)
 
 
 def test_numbers_too_large_for_the_type_asked_for():
