@@ -99,6 +99,48 @@ class Options:
     best: int = 0
     stats: bool = False
     allow_code: bool = True
+    allow_remote: bool = False
+
+
+# Every option stands in one of these two, and a test says so. What a saved result or a partial one asks for again is no command
+# of whoever runs `verify` or `merge`: it may say how data are read and reduced, and nothing else.
+REPLAYED = frozenset(
+    {
+        "reduction",
+        "nan",
+        "domain",
+        "broadcast",
+        "squeeze",
+        "class_dim",
+        "label_offset",
+        "ignore_index",
+        "dtype",
+        "backend",
+        "part",
+        "in_format",
+        "on",
+        "by",
+        "weights",
+        "mask",
+        "per_sample",
+        "worst",
+        "best",
+        "stats",
+    }
+)
+# These are never taken out of such a file: they reach other machines, run code, use up this one, or change no number.
+NEVER_REPLAYED = frozenset(
+    {
+        "cluster",
+        "jobs",
+        "max_memory",
+        "allow_code",
+        "allow_remote",
+        "min_coverage",
+        "ignore",
+        "strict",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -106,6 +148,7 @@ class Spec:
     """A whole request. `positional` inputs get their names from the loss; `folder` is what paths are relative to.
 
     `against` is the saved result that changes are judged by, relative to where the program runs, and `alpha` their level.
+    `saved` is the result that the request was taken out of; nobody typed such a one.
     """
 
     losses: tuple[LossSpec, ...] = ()
@@ -117,6 +160,7 @@ class Spec:
     folder: str = ""
     against: str = ""
     alpha: float = 0.05
+    saved: str = ""
 
 
 def parse_losses(text: str) -> tuple[LossSpec, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
@@ -11,7 +11,8 @@ import typer
 from lossctl.cli.app import app
 from lossctl.options import Talk
 from lossctl.printing import Printed, check_outputs, printed, say
-from lossctl.spreading import spread
+from lossctl.spreading import HOW, spread
+from lossctl.spreading import option as _option
 
 LossName = Annotated[str, typer.Argument(metavar="LOSS", help="A loss, under any of its names.")]
 
@@ -44,23 +45,37 @@ def info(loss: LossName, *, options: Talk, typed: set[str]) -> Printed:  # noqa:
     return printed(page(loss), options)
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Verifying(Talk):
+    """What `verify` takes; all but the first is what a saved result may make this machine do."""
+
+    rtol: Annotated[float, _option("--rtol", metavar="X", panel=HOW, min=0, doc="What numbers of a result may differ by.")] = (
+        0.0
+    )
+    allow_code: Annotated[bool, _option("--allow-code", panel=HOW, doc="Let a result name code to import.")] = False
+    allow_remote: Annotated[bool, _option("--allow-remote", panel=HOW, doc="Let a result name addresses to read.")] = False
+    max_memory: Annotated[
+        int, _option("--max-memory", panel=HOW, min=1, metavar="MIB", doc="For losses that need all samples at once.")
+    ] = 2048
+
+
 @app.command()
 @spread
 def verify(
     loss: Annotated[str, typer.Argument(metavar="LOSS|RESULT.json", help="A loss, or a saved result.")],
-    rtol: Annotated[float, typer.Option("--rtol", metavar="X", min=0, help="What numbers of a result may differ by.")] = 0.0,
-    allow_code: Annotated[bool, typer.Option("--allow-code", help="Let a result name code to import.")] = False,  # noqa: FBT002
     *,
-    options: Talk,
+    options: Verifying,
     typed: set[str],  # noqa: ARG001
 ) -> Printed:
     """Check that a loss keeps its promises, or that a saved result still comes out; exit 1 if not."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     check_outputs(options)
     if loss.lower().endswith(".json"):
+        from lossctl.commands.verify_result import Allowed
         from lossctl.commands.verify_result import run as run_result
 
-        report, error = run_result(loss, say(options), rtol=rtol, allow_code=allow_code)
+        allowed = Allowed(options.allow_code, options.allow_remote, options.max_memory << 20)
+        report, error = run_result(loss, say(options), rtol=options.rtol, allowed=allowed)
         return printed(report, options, error)
     from lossctl.commands.verify import run
 

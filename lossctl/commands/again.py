@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from lossctl.spec import Given, LossSpec, Options, Spec, Term
+from lossctl.commands.listing import understand
+from lossctl.errors import UsageError
+from lossctl.losses import LOSSES
+from lossctl.spec import REPLAYED, Given, LossSpec, Options, Spec, Term
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lossctl.report import Report
-
-# Options that change no number that a result holds.
-SILENT = {"min_coverage", "max_memory", "jobs", "cluster", "allow_code", "ignore", "strict"}
 
 
 def request_of(spec: Spec) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def request_of(spec: Spec) -> dict[str, Any]:
     options = {
         field.name: _plain(value)
         for field in fields(Options)
-        if field.name not in SILENT and (value := getattr(spec.options, field.name)) != field.default
+        if field.name in REPLAYED and (value := getattr(spec.options, field.name)) != field.default
     }
     found = {
         "losses": [_loss(one) for one in spec.losses],
@@ -36,8 +37,15 @@ def request_of(spec: Spec) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Given):
-        return {"value": value.value} if value.inline else {"source": _said(value.text)}
-    return [*value] if isinstance(value, tuple) else value
+        return {"value": _written(value.value)} if value.inline else {"source": _said(value.text)}
+    return [*value] if isinstance(value, tuple) else _written(value)
+
+
+def _written(value: Any) -> Any:
+    """A value with words for what JSON has no numbers for."""
+    if isinstance(value, list):
+        return [*map(_written, value)]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _said(source: str) -> str:
@@ -59,21 +67,60 @@ def _term(term: Term) -> dict[str, Any]:
     return {**asdict(term), "loss": _loss(term.loss), "inputs": inputs}
 
 
-def spec_of(request: Mapping[str, Any], *, allow_code: bool) -> Spec:
-    """Return the spec that a request was made of. Code that it names is imported only with `allow_code`."""
-    options: dict[str, Any] = {
-        name: _given(item) if name in {"weights", "mask"} else item for name, item in request.get("options", {}).items()
-    }
-    return Spec(
-        losses=tuple(_loss_of(one) for one in request.get("losses", ())),
-        positional=tuple(map(_given, request.get("positional", ()))),
-        inputs=_givens(request.get("inputs", {})),
+def spec_of(request: Any, name: str, *, allow_code: bool, allow_remote: bool = False, max_memory: int = 0) -> Spec:
+    """Return the spec that the request in the file `name` was made of. Nothing in it is a command.
+
+    Code that it names is imported only with `allow_code`, and addresses are read only with `allow_remote`.
+    Raises: UnreadableFile with the key that is no part of a request, UsageError for code.
+    """
+    from lossctl.commands.request_file import checked
+
+    found = checked(request, name)
+    options: dict[str, Any] = found.get("options", {})
+    sources = {one: _given(options[one]) for one in ("weights", "mask") if options.get(one)}
+    own = {"max_memory": max_memory} if max_memory else {}
+    options |= {"part": tuple(options["part"])} if "part" in options else {}
+    chosen = Options(**{**options, **sources, **own}, allow_code=allow_code, allow_remote=allow_remote)
+    spec = Spec(
+        losses=tuple(map(_loss_of, found.get("losses", ()))),
+        positional=tuple(map(_given, found.get("positional", ()))),
+        inputs=_givens(found.get("inputs", {})),
         terms=tuple(
-            Term(**{**one, "loss": _loss_of(one["loss"]), "inputs": _givens(one["inputs"])}) for one in request.get("terms", ())
+            Term(**{**one, "loss": _loss_of(one["loss"]), "inputs": _givens(one.get("inputs", {}))})
+            for one in found.get("terms", ())
         ),
-        options=Options(**options, allow_code=allow_code, max_memory=1 << 62),
-        folder=request.get("folder", ""),
+        options=chosen,
+        folder=found.get("folder", ""),
+        saved=name,
     )
+    if not allow_code:
+        _check_code(spec, name)
+    return spec
+
+
+def _check_code(spec: Spec, name: str) -> None:
+    """Refuse losses, formats and array libraries that are none of ours: looking one up may import it.
+
+    Raises: UsageError.
+    """
+    from lossctl.backends import AT, DEVICE
+    from lossctl.files.formats import FORMATS, ROWS
+
+    losses = [one for one in (*spec.losses, *(term.loss for term in spec.terms)) if not one.name.startswith("@")]
+    foreign = [one.name for one in losses if not _is_ours(one.name)]
+    if spec.options.in_format and FORMATS.spelling(spec.options.in_format) not in ROWS:
+        foreign.append(spec.options.in_format)
+    library, at, device = spec.options.backend.partition(AT)
+    if library not in {"auto", "numpy", "torch"} or (at and not DEVICE.fullmatch(device)):
+        foreign.append(spec.options.backend)
+    if foreign:
+        message = f"{name} names '{foreign[0]}', which is none of lossctl's own and would run code."
+        raise UsageError(message, hint="If you trust it, use --allow-code.")
+
+
+def _is_ours(name: str) -> bool:
+    meant, _ = understand(name)
+    return ":" not in name and LOSSES.spelling(meant.name) in LOSSES.rows()
 
 
 def _loss_of(one: Mapping[str, Any]) -> LossSpec:
@@ -82,7 +129,11 @@ def _loss_of(one: Mapping[str, Any]) -> LossSpec:
 
 
 def _given(item: Mapping[str, Any]) -> Given:
-    return Given(text=item.get("source", ""), value=item.get("value"))
+    return Given(text=item.get("source", ""), value=_read(item.get("value")))
+
+
+def _read(value: Any) -> Any:
+    return [*map(_read, value)] if isinstance(value, list) else float(value) if isinstance(value, str) else value
 
 
 def _givens(items: Mapping[str, Any]) -> dict[str, Given]:

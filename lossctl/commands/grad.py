@@ -32,7 +32,7 @@ from lossctl.sinks import Field, MemorySink, opened
 from lossctl.tensorboard import Span, check_board
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lossctl.cli.grading import Grading
     from lossctl.commands.opening import Prepared
@@ -71,6 +71,13 @@ def wanted_of(options: Grading, outputs: Sequence[str]) -> Wanted:
         board=options.tensorboard,
         step=options.step,
     )
+
+
+def wanted_again(asked: Mapping[str, Any]) -> Wanted:
+    """The reverse of what a result holds."""
+    lists: dict[str, Any] = {name: tuple(asked.get(name, ())) for name in ("wrt", "precision")}
+    clip = Clipped(asked.get("clip_norm"), asked.get("clip_value"))
+    return Wanted(**lists, eps=asked.get("eps", Wanted.eps), clip=clip, check=asked.get("check", False))
 
 
 def run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: bool) -> tuple[Report, LossctlError | None]:

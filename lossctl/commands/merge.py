@@ -55,7 +55,7 @@ def run(paths: Sequence[str], wanted: Wanted, say: Callable[[str], None]) -> tup
     _check_alike(partials)
     _check_complete(partials)
     every = list(partials.values())
-    spec = _spec(every[0], wanted)
+    spec = _spec(paths[0], every[0], wanted)
     answer = _answer(spec, every)
     warned = _unique([one for partial in every for one in partial.warnings])
     for one in warned:
@@ -65,16 +65,12 @@ def run(paths: Sequence[str], wanted: Wanted, say: Callable[[str], None]) -> tup
     return judged(found, spec, answer.values(), coverage)
 
 
-def _spec(first: Partial, wanted: Wanted) -> Spec:
+def _spec(name: str, first: Partial, wanted: Wanted) -> Spec:
     """The request that the parts share, with gates.
 
     Raises: UnreadableFile if it is none.
     """
-    try:
-        spec = spec_of(first.request, allow_code=wanted.allow_code)
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
-        message = f"A partial result asks for something that is no request: {error}."
-        raise UnreadableFile(message, hint="Compute the parts anew.") from error
+    spec = spec_of(first.request, name, allow_code=wanted.allow_code)
     options = replace(spec.options, min_coverage=wanted.min_coverage)
     alpha = spec.alpha if wanted.alpha is None else wanted.alpha
     return replace(spec, options=options, gates=tuple(wanted.gates), against=wanted.against, alpha=alpha)

@@ -12,6 +12,7 @@ from lossctl.commands.asked import brief
 from lossctl.commands.listing import understand
 from lossctl.errors import LossctlError, MissingFile, UnreadableFile
 from lossctl.losses import LOSSES, catalogue
+from lossctl.schemas.validation import fault
 from lossctl.spec import Given
 
 if TYPE_CHECKING:
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 
     from lossctl.spec import Gate
 
-# A result of another version may have other keys; a gate then says which there are.
-SCHEMA = "lossctl/result/"
+OURS = "lossctl/"
+RESULTS = f"{OURS}result/"
+SCHEMA = f"{RESULTS}1"
+# A baseline may be written by hand: what no gate looks at may be left out there.
+UNSAID = {"version": "?", "command": "compute", "signature": "", "inputs": [], "checks": [], "warnings": []}
 
 
 @dataclass(frozen=True)
@@ -72,13 +76,16 @@ class Saved:
         return (f"{label}[{result['system']}]", *plain)
 
 
-def load(path: str) -> Saved:
-    """Read a saved result.
+def load(path: str, *, whole: bool = False) -> Saved:
+    """Read a saved result, which keeps to the schema that `lossctl schema` prints.
 
-    Raises: MissingFile, UnreadableFile.
+    Gates need no more of it than its numbers; `whole` demands all that the schema does.
+
+    Raises: MissingFile; UnreadableFile with the path of the key that is missing, unknown or of another type.
     """
+    hint = "Give a result that lossctl wrote with -o FILE.json."
     try:
-        document = json.loads(Path(path).read_bytes())
+        document = json.loads(Path(path).read_bytes(), object_pairs_hook=_once, parse_constant=_refused)
     except FileNotFoundError as error:
         message = f"There is no result '{path}'."
         raise MissingFile(message, hint=f"Write it with: lossctl compute LOSS PRED TARGET -o {path}") from error
@@ -87,11 +94,45 @@ def load(path: str) -> Saved:
         raise MissingFile(message, hint="Check the path.") from error
     except (ValueError, RecursionError) as error:
         message = f"'{path}' is no JSON: {error}."
-        raise UnreadableFile(message, hint="Give a result that lossctl wrote with -o FILE.json.") from error
-    if not isinstance(document, dict) or not str(document.get("schema", "")).startswith(SCHEMA):
-        message = f"'{path}' is JSON, but no result of lossctl: its schema is not {SCHEMA}1."
-        raise UnreadableFile(message, hint="Give a result that lossctl wrote with -o FILE.json.")
+        raise UnreadableFile(message, hint=hint) from error
+    _check_kind(path, document, hint)
+    if wrong := fault(document if whole else {**UNSAID, **document}, "result-1"):
+        message = f"'{path}' is no result of lossctl: {wrong}."
+        raise UnreadableFile(message, hint=hint)
     return Saved(path, document)
+
+
+def _check_kind(path: str, document: Any, hint: str) -> None:
+    """Refuse what is no result, or one of another kind than this version writes.
+
+    Raises: UnreadableFile.
+    """
+    schema = document.get("schema", "") if isinstance(document, dict) else ""
+    if schema == SCHEMA:
+        return
+    message = f"'{path}' is JSON, but no result of lossctl: its schema is not {SCHEMA}."
+    if isinstance(schema, str) and schema.startswith(RESULTS):
+        message = f"'{path}' is a result of another version of lossctl: its schema is {schema}, and this one reads {SCHEMA}."
+        hint = "Use the version that wrote it, or compute it anew."
+    elif isinstance(schema, str) and schema.startswith(OURS):
+        what = schema.removeprefix(OURS).partition("/")[0]
+        message = f"'{path}' is what lossctl {what} wrote: its schema is {schema}, and a result has {SCHEMA}."
+        hint = "Results are what compute, grad, compare and merge write with -o FILE.json."
+    raise UnreadableFile(message, hint=hint)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        message = f"the key '{next(name for name in names if names.count(name) > 1)}' stands twice in one object"
+        raise ValueError(message)
+    return found
+
+
+def _refused(word: str) -> Any:
+    message = f"{word} is no number of JSON"
+    raise ValueError(message)
 
 
 def label_of(result: Mapping[str, Any]) -> str:

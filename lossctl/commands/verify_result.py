@@ -12,11 +12,11 @@ from lossctl import __version__
 from lossctl.commands.again import spec_of
 from lossctl.commands.saved import label_of, load
 from lossctl.errors import GateFailed, MissingFile, UnreadableFile, UsageError
-from lossctl.files.source import STDIN
+from lossctl.files.source import STDIN, exists
 from lossctl.report import Report, strict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lossctl.errors import LossctlError
 
@@ -24,6 +24,7 @@ SECTIONS = ("results", "total", "gradient", "gradients", "comparisons", "explana
 # Where a gradient was written says nothing of what it is.
 ELSEWHERE = {"files"}
 CHUNK = 1 << 20
+HINTS = {"merge": "Compute the parts again, and merge them."}
 
 
 @dataclass(frozen=True)
@@ -39,24 +40,39 @@ class Fact:
         return {"check": self.check, "result": "failed" if self.wrong else "passed", "detail": self.wrong or self.right}
 
 
+@dataclass(frozen=True)
+class Allowed:
+    """What a result may make this machine do: import code, read from addresses, and take so many bytes of memory."""
+
+    code: bool = False
+    remote: bool = False
+    memory: int = 2 << 30
+
+
 def run(
-    path: str, say: Callable[[str], None], *, rtol: float = 0.0, allow_code: bool = False
+    path: str, say: Callable[[str], None], *, rtol: float = 0.0, allowed: Allowed | None = None
 ) -> tuple[Report, LossctlError | None]:
     """Look at the hashes of a result's inputs, and where they are the same compute it again and compare every number.
 
     Numbers may differ by `rtol` relatively. Returns the report, and the error to exit with if something has changed.
-    Raises: MissingFile, UnreadableFile, and what computing raises.
+    Raises: MissingFile, UnreadableFile, UsageError for what is not allowed, and what computing raises.
     """
-    saved = load(path).document
-    request = saved.get("request")
-    if not isinstance(request, dict) or saved.get("command") not in {"compute", "grad", "compare"}:
+    saved = load(path, whole=True).document
+    command = saved["command"]
+    if command not in _RUNS:
+        message = f"{path} was written by lossctl {command}, and verify computes again what compute, grad and compare wrote."
+        raise UsageError(message, hint=HINTS.get(command, "Run the command again, and compare."))
+    if "request" not in saved:
         message = f"{path} does not say what it was asked for."
         raise UnreadableFile(message, hint="Save it anew with this version of lossctl: -o FILE.json.")
+    allowed = allowed or Allowed()
+    spec = spec_of(saved["request"], path, allow_code=allowed.code, allow_remote=allowed.remote, max_memory=allowed.memory)
     if saved["version"] != __version__:
         say(f"{path} was computed by lossctl {saved['version']}, and this is {__version__}")
-    facts = [_same_input(one, request.get("folder", "")) for one in saved["inputs"]]
+    facts = [_same_input(one, spec.folder) for one in saved["inputs"]]
     if not any(fact.wrong for fact in facts):
-        facts += _compared(saved, _again(saved, allow_code=allow_code), rtol)
+        report = _RUNS[command](spec, saved["request"].get(command) or {})
+        facts += _compared(saved, json.loads(json.dumps(strict(report.document))), rtol)
     rows = [{"file": path, **fact.row()} for fact in facts]
     document = {"schema": "lossctl/verify/1", "file": path, "checks": rows}
     failed = [fact for fact in facts if fact.wrong]
@@ -75,14 +91,18 @@ def _same_input(saved: Mapping[str, Any], folder: str) -> Fact:
         raise UsageError(message, hint="Save it to a file, and compute from that.")
     check = f"{saved['role']} {path}" if path else f"{saved['role']} in place"
     file = Path(folder, path) if path else None
-    if file is None or file.is_dir() or any(sign in path for sign in "*?[") or "://" in path:
+    if file is None or _is_folder(file) or any(sign in path for sign in "*?[") or "://" in path:
         # The hash of what was written in place, or put together of many files, is compared once it is computed again.
         return Fact(check, right="compared with the numbers")
-    if not file.is_file():
+    if not exists(file) or not file.is_file():
         message = f"{path} is not there, from which the result was computed."
         raise MissingFile(message, hint="Run verify in the folder that the result was computed in.")
     found = _hash(file)
     return Fact(check, "" if found == saved["sha256"] else f"the file has changed: its SHA-256 is {found}", f"SHA-256 {found}")
+
+
+def _is_folder(path: Path) -> bool:
+    return exists(path) and path.is_dir()
 
 
 def _hash(path: Path) -> str:
@@ -93,15 +113,6 @@ def _hash(path: Path) -> str:
     return found.hexdigest()
 
 
-def _again(saved: Mapping[str, Any], *, allow_code: bool) -> Mapping[str, Any]:
-    """The document that the same request gives now, as JSON holds it."""
-    request, command = saved["request"], saved["command"]
-    spec = spec_of(request, allow_code=allow_code)
-    report = _RUNS[command](spec, request.get(command, {}))
-    found: Mapping[str, Any] = json.loads(json.dumps(strict(report.document)))
-    return found
-
-
 def _compute(spec: Any, _: Mapping[str, Any]) -> Report:
     from lossctl.commands.compute import run as compute
 
@@ -109,13 +120,10 @@ def _compute(spec: Any, _: Mapping[str, Any]) -> Report:
 
 
 def _grad(spec: Any, asked: Mapping[str, Any]) -> Report:
-    from lossctl.commands.grad import Wanted
     from lossctl.commands.grad import run as grad
-    from lossctl.gradient.clipping import Clipped
+    from lossctl.commands.grad import wanted_again
 
-    lists: dict[str, Any] = {name: tuple(asked.get(name, ())) for name in ("wrt", "precision")}
-    clip = Clipped(asked.get("clip_norm"), asked.get("clip_value"))
-    return grad(spec, Wanted(**lists, eps=asked.get("eps", Wanted.eps), clip=clip), _silent, document=True)[0]
+    return grad(spec, wanted_again(asked), _silent, document=True)[0]
 
 
 def _compare(spec: Any, asked: Mapping[str, Any]) -> Report:
@@ -133,11 +141,28 @@ def _silent(text: str) -> None:
 
 
 def _compared(saved: Mapping[str, Any], found: Mapping[str, Any], rtol: float) -> list[Fact]:
-    """One fact an input whose hash is new, and one a result, comparison and so on."""
-    pairs = zip(saved["inputs"], found["inputs"], strict=False)
-    changed = [f"{old['role']} has other numbers" for old, new in pairs if old["sha256"] != new["sha256"]]
-    facts = [Fact("inputs", changed[0])] if changed else []
-    return facts + [fact for name in SECTIONS for fact in _section(name, saved.get(name), found.get(name), rtol)]
+    """One fact for the signature and the inputs where they are others, and one a result, comparison and so on."""
+    facts = [_signature(saved, found)] if saved["version"] == found["version"] else []
+    facts.append(_inputs(saved["inputs"], found["inputs"]))
+    sections = [fact for name in SECTIONS for fact in _section(name, saved.get(name), found.get(name), rtol)]
+    return [fact for fact in facts if fact.wrong] + sections
+
+
+def _signature(saved: Mapping[str, Any], found: Mapping[str, Any]) -> Fact:
+    old, new = saved["signature"], found["signature"]
+    return Fact("signature", "" if old == new else f"it says {old}, but the request in the file means {new}")
+
+
+def _inputs(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> Fact:
+    """Whether what is read is what the result says it was computed from."""
+    if len(old) != len(new):
+        return Fact("inputs", f"{len(old)} are named, and {len(new)} are read")
+    for was, is_ in zip(old, new, strict=True):
+        if was["sha256"] != is_["sha256"]:
+            return Fact("inputs", f"{was['role']} has other numbers")
+        if wrong := _difference(was, is_, 0.0):
+            return Fact("inputs", f"{was['role']}: {wrong}")
+    return Fact("inputs")
 
 
 def _section(name: str, old: Any, new: Any, rtol: float) -> Iterable[Fact]:

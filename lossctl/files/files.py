@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossctl.blocks import Memory, Reader
-from lossctl.errors import LossctlError, MissingFile, ShapeMismatch, TooLarge, UnknownKey, near
-from lossctl.files.container import Container, Found, how_read, ordered
+from lossctl.errors import LossctlError, MissingFile, ShapeMismatch, TooLarge, UnknownKey, UsageError, near
+from lossctl.files.address import is_address
+from lossctl.files.container import Container, Found, ordered
 from lossctl.files.folders import expanded
 from lossctl.files.formats import opener
 from lossctl.files.keys import Picked, named, pick
-from lossctl.files.source import STDIN, Source, locate
+from lossctl.files.source import STDIN, Source, exists, locate
 from lossctl.files.stored import Stored, explained, spooled, stored
 from lossctl.files.values import numbers, shown
 
@@ -40,13 +41,16 @@ class Files:
     """Opens what a run reads.
 
     Paths are relative to `folder`; `in_format` overrides suffix and content; `say` is told which column was taken where
-    none was named.
+    none was named. Where the result `saved` names what is read, and nobody typed it, standard input and pipes are not waited
+    for, and an address is read only with `allow_remote`.
     """
 
     folder: str = ""
     in_format: str = ""
     say: Callable[[str], None] = ignore
     max_memory: int = 0
+    saved: str = ""
+    allow_remote: bool = False
     _containers: dict[str, Container] = field(default_factory=dict)
 
     def open(self, given: Given, role: str) -> Reader:
@@ -73,7 +77,7 @@ class Files:
         part = container.block(positions) if picked.block else container.part(positions[0])
         key = picked.key if container.names is not None else None
         name = source.text if len(source.paths) == 1 else container.stored.name
-        return Found(part, name, container.stored, key, how_read(container, positions, block=picked.block))
+        return Found(part, name, container.stored, key)
 
     def _container(self, path: str) -> Container:
         if path not in self._containers:
@@ -130,7 +134,26 @@ class Files:
         return Source(shown(given.value), literal=given.value) if given.inline else self._located(given.text)
 
     def _located(self, text: str) -> Source:
-        return expanded(locate(text, self.folder), self.folder, self.in_format)
+        found = locate(text, self.folder)
+        if self.saved:
+            self._check_saved(found)
+        return expanded(found, self.folder, self.in_format)
+
+    def _check_saved(self, source: Source) -> None:
+        """Refuse what only somebody who typed it may mean.
+
+        Raises: UsageError.
+        """
+        for path in source.paths:
+            if path == STDIN:
+                message = f"{self.saved} was computed from standard input, which cannot be read again."
+                raise UsageError(message, hint="Save it to a file, and compute from that.")
+            if is_address(path) and not self.allow_remote:
+                message = f"{self.saved} was computed from {source.text}, and no file reaches a network by itself."
+                raise UsageError(message, hint="If you trust the address, use --allow-remote.")
+            if not is_address(path) and exists(Path(self.folder, path)) and not _lies(Path(self.folder, path)):
+                message = f"{self.saved} was computed from {path}, neither a file nor a folder, which cannot be read again."
+                raise UsageError(message, hint="Save it to a file, and compute from that.")
 
     def _ids(self, source: Source, on: str) -> list[str]:
         if source.literal is not None:
@@ -191,6 +214,8 @@ class Files:
             return self._source(beside), [self._column(one, text) for one in found]
         try:
             source = self._located(text)
+        except UsageError:
+            raise
         except LossctlError as error:
             known = [name for one in found for name in one.names or ()]
             message = f"'{text}' is neither a column beside '{beside.text}' nor a file."
@@ -220,6 +245,10 @@ class Files:
             raise UnknownKey(message, hint=near("by", names, f"{container.noun}s"))
         picked = named(container, names, source.key) if source.key is not None else Picked((0,))
         return _labels(container, picked.positions[0])
+
+
+def _lies(path: Path) -> bool:
+    return path.is_file() or path.is_dir()
 
 
 def _labels(container: Container, position: int) -> Labels:
