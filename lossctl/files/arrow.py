@@ -1,12 +1,14 @@
 """Arrow's IPC files, Feather among them, and IPC streams: a record batch is a chunk.
 
 Plain batches are mapped for each read and unmapped again; compressed ones are decoded whole, column by column. A stream that
-is compressed, or has dictionaries, cannot be entered in the middle: what is wanted of it goes through a temporary file.
+is compressed, has dictionaries, or is of another byte order cannot be entered in the middle: what is wanted of it goes through
+a temporary file.
 """
 
 from __future__ import annotations
 
 import struct
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,8 +29,9 @@ BEFORE = 8
 WHAT = "an Arrow file"
 # Bytes of one column of a compressed batch, which is in memory whole.
 MOST = 1 << 30
-# Where a message has its header, and a record batch says how it is compressed: Arrow's Message.fbs.
-HEADER, COMPRESSION = 2, 3
+# Where a message has its header, a record batch says how it is compressed, and a schema its byte order: Arrow's Message.fbs
+# and Schema.fbs.
+HEADER, COMPRESSION, ENDIANNESS = 2, 3, 0
 
 
 @dataclass
@@ -39,6 +42,7 @@ class Messages:
     sizes: list[int] = field(default_factory=list)
     packed: bool = False
     dictionaries: bool = False
+    swapped: bool = False
 
 
 @dataclass
@@ -60,7 +64,8 @@ class RecordBatches:
     @property
     def in_place(self) -> bool:
         """Whether a range of a batch can be read by itself."""
-        return bool(self.stored.openable) and not self.messages.packed and (self.is_file or not self.messages.dictionaries)
+        whole = self.is_file or not (self.messages.dictionaries or self.messages.swapped)
+        return bool(self.stored.openable) and not self.messages.packed and whole
 
     @property
     def one_way(self) -> bool:
@@ -182,6 +187,8 @@ def _messages(stored: Stored, start: int) -> Messages:
     reader = ipc.MessageReader.open_stream(file)
     begin = file.tell()
     for message in reader:
+        if message.type == "schema":
+            found.swapped = _is_foreign(message.metadata.to_pybytes())
         if message.type == "record batch":
             # A batch read by a schema without fields has rows all the same.
             found.sizes.append(ipc.read_record_batch(message, nothing).num_rows)
@@ -198,14 +205,27 @@ def _packed(metadata: bytes) -> bool:
     return bool(_member(metadata, batch, COMPRESSION))
 
 
+def _is_foreign(metadata: bytes) -> bool:
+    """Whether a schema says another byte order than this computer's: only a reader from the start swaps bytes."""
+    schema = _member(metadata, struct.unpack_from("<I", metadata)[0], HEADER)
+    at = _place(metadata, schema, ENDIANNESS)
+    big = bool(at and struct.unpack_from("<h", metadata, at)[0])
+    return big != (sys.byteorder == "big")
+
+
 def _member(content: bytes, table: int, slot: int) -> int:
+    """Where a member of a flatbuffer's table leads; 0 if it is left out."""
+    at = _place(content, table, slot)
+    return at + struct.unpack_from("<I", content, at)[0] if at else 0
+
+
+def _place(content: bytes, table: int, slot: int) -> int:
     """Where a member of a flatbuffer's table stands; 0 if it is left out."""
     members = table - struct.unpack_from("<i", content, table)[0]
     if 2 * slot + 4 >= struct.unpack_from("<H", content, members)[0]:
         return 0
-    offset = struct.unpack_from("<H", content, members + 4 + 2 * slot)[0]
-    at: int = table + offset
-    return at + struct.unpack_from("<I", content, at)[0] if offset else 0
+    offset: int = struct.unpack_from("<H", content, members + 4 + 2 * slot)[0]
+    return table + offset if offset else 0
 
 
 def open_arrow(stored: Stored) -> Chunked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
@@ -107,7 +108,16 @@ def reading(name: str, what: str) -> Iterator[None]:
         raise TooLarge(
             message, hint="Write it again in smaller row groups or record batches; it may also be damaged."
         ) from error
-    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
+    except (
+        pa.ArrowException,
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        OverflowError,
+        RecursionError,
+        struct.error,
+    ) as error:
         why = reason(error)
         if "crypt" in why:
             message = f"{titled(name)} is encrypted: {why}."

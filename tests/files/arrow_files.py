@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import sys
+
 import pyarrow as pa
 from pyarrow import feather, parquet
 
@@ -37,3 +40,38 @@ def write(folder, kind, table, stem="t", rows=3):
 def container(folder, name):
     """What the folder's Files have opened under `name`."""
     return folder.files._container(name)  # noqa: SLF001 - tests of containers need one
+
+
+def swapped(values, mask=None):
+    """Numbers as an Arrow array whose bytes stand in the other order."""
+    return pa.array(values.byteswap(), mask=mask)
+
+
+def of_the_other_order(batch):
+    """The stream that a computer of the other byte order writes of a batch of `swapped` arrays."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    stream = sink.getvalue().to_pybytes()
+    size = struct.unpack_from("<i", stream, 4)[0]
+    schema = _said_to_be_swapped(stream[8 : 8 + size])
+    return struct.pack("<Ii", 0xFFFFFFFF, len(schema)) + schema + stream[8 + size :]
+
+
+def _said_to_be_swapped(message):
+    """A schema's message with the member `endianness`, which is left out in this computer's order (Schema.fbs)."""
+    content = bytearray(message)
+
+    def members(table):
+        return table - struct.unpack_from("<i", content, table)[0]
+
+    root = struct.unpack_from("<I", content)[0]
+    header = root + struct.unpack_from("<H", content, members(root) + 4 + 2 * 2)[0]
+    schema = header + struct.unpack_from("<I", content, header)[0]
+    size = struct.unpack_from("<H", content, members(schema))[0]
+    copied, at = content[members(schema) : members(schema) + size], len(content)
+    content += copied + bytes(-len(copied) % 8)
+    # The new member lies behind the new list of members.
+    struct.pack_into("<H", content, at + 4, len(content) - schema)
+    struct.pack_into("<i", content, schema, schema - at)
+    return bytes(content + struct.pack("<h", int(sys.byteorder == "little")) + bytes(6))

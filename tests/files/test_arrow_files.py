@@ -125,3 +125,17 @@ def test_lists_whose_offsets_lie(folder):
         folder.write("t.arrow", content.replace(offsets, np.array(lie, np.int32).tobytes()))
         folder.again()
         assert folder.fault("t.arrow").startswith("UnreadableFile: t.arrow is not an Arrow file that can be read: ")
+
+
+@pytest.mark.parametrize("kind", ["f8", "f4", "i8", "u2", "i4"])
+@pytest.mark.parametrize("suffix", ["arrows", "feather"])
+def test_a_stream_of_the_other_byte_order_is_swapped(folder, kind, suffix):
+    values = np.array([1, 2, 300], kind)
+    nulls = arrow_files.swapped(values.astype("f8"), np.array([False, True, False]))
+    batch = pa.record_batch({"x": arrow_files.swapped(values), "nulls": nulls})
+    folder.write(f"big.{suffix}", arrow_files.of_the_other_order(batch))
+    found = folder.array(f"big.{suffix}:x")
+    assert found.dtype == kind
+    np.testing.assert_array_equal(found, values)
+    np.testing.assert_array_equal(folder.array(f"big.{suffix}:nulls"), [1, np.nan, 300])
+    np.testing.assert_array_equal(folder.reader(f"big.{suffix}:x").read(1, 3), values[1:])
