@@ -80,6 +80,10 @@ class PluginFailed(UsageError):
     """Code of somebody else's raised, or returned what is no loss."""
 
 
+class WouldOverwrite(UsageError):
+    """What would be written is what is read."""
+
+
 class BadSpec(UsageError):
     """A spec with an unknown or doubled key, a wrong type, or words that cannot be parsed."""
 
@@ -96,6 +100,10 @@ class MissingFile(InputError):
 
 class UnreadableFile(InputError):
     """The file is there, but it is not what its format says."""
+
+
+class InputChanged(InputError):
+    """The file is no longer what it was when it was opened."""
 
 
 class UnknownKey(InputError):

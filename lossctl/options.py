@@ -8,7 +8,7 @@ from typing import Annotated
 from lossctl.spreading import GATES, HOW, INPUT, RESULT, TALK, Count, Word, Words, spread
 from lossctl.spreading import option as _option
 
-__all__ = ["Gated", "Gating", "Reading", "Talk", "spread"]
+__all__ = ["Gated", "Gating", "Passing", "Reading", "Talk", "spread"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,7 +30,12 @@ class Talk:
     output: Annotated[
         Words,
         _option(
-            "--output", "-o", metavar="FILE", panel=RESULT, doc="Also write to a file; the suffix names the format. Repeatable."
+            "--output",
+            "-o",
+            metavar="FILE",
+            panel=RESULT,
+            writes=True,
+            doc="Also write to a file; the suffix names the format. Repeatable.",
         ),
     ] = field(default_factory=list)
     sig: Annotated[Count, _option("--sig", metavar="N", panel=RESULT, min=1, max=17, doc="Significant digits in tables.")] = (
@@ -51,7 +56,16 @@ class Talk:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Reading(Talk):
+class Passing(Talk):
+    """What every command takes that may end without having passed."""
+
+    output_if: Annotated[
+        str, _option("--output-if", metavar="WHEN", panel=RESULT, doc="Write files of -o always, or only if all has passed.")
+    ] = "always"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Reading(Passing):
     """What every command takes that reads tensors and computes losses."""
 
     param: Annotated[
@@ -114,7 +128,7 @@ class Reading(Talk):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Gating(Talk):
+class Gating(Passing):
     """What every command takes that may bound results."""
 
     max: Annotated[Words, _option("--max", panel=GATES, metavar="KEY=V", doc="Fail (exit 1) above V. Repeatable.")] = field(
@@ -143,7 +157,8 @@ class Gating(Talk):
     alpha: Annotated[float, _option("--alpha", panel=GATES, metavar="X", min=0, max=0.5, doc="The level of --require.")] = 0.05
     against: Annotated[str, _option("--against", panel=GATES, metavar="FILE", doc="The baseline: a saved JSON result.")] = ""
     summary: Annotated[
-        str, _option("--summary", panel=RESULT, metavar="FILE", doc="Append results and gates to a file, in Markdown.")
+        str,
+        _option("--summary", panel=RESULT, writes=True, metavar="FILE", doc="Append results and gates to a file, in Markdown."),
     ] = ""
 
 

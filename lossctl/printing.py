@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lossctl.errors import UsageError
 from lossctl.streams import JSON, tell, terminal
+from lossctl.touched import PASSED, current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -16,15 +17,20 @@ if TYPE_CHECKING:
     from lossctl.options import Talk
     from lossctl.report import Report
 
+WHEN = ("always", PASSED)
 COLORS = ("auto", "always", "never")
 
 
 @dataclass(frozen=True)
 class Printed:
-    """What a command says on stdout, and the error it ends with after having said it."""
+    """What a command says on stdout, and the error it ends with after having said it.
+
+    `left` are the files of -o that were not written, since something has not passed.
+    """
 
     text: str
     error: LossctlError | None = None
+    left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,20 +65,28 @@ def check_outputs(options: Talk, others: Iterable[str] = ()) -> None:
     if options.color not in COLORS:
         message = f"--color takes {', '.join(COLORS)}, not '{options.color}'."
         raise UsageError(message, hint=f"Its default is {COLORS[0]}.")
+    if (when := getattr(options, "output_if", WHEN[0])) not in WHEN:
+        message = f"--output-if takes {', '.join(WHEN)}, not '{when}'."
+        raise UsageError(message, hint=f"Its default is {WHEN[0]}.")
     if options.sig is not None and options.decimals is not None:
         raise UsageError("--sig and --decimals both say how to round.", hint="Keep one of them.")
     _format(options)
+    run = current()
+    outputs = run.outputs if run else []
+    for flag, path in outputs:
+        if "://" in path:
+            message = f"{flag} {path.partition('?')[0]} is an address, and results are written to files."
+            raise UsageError(message, hint="Write a file, and copy it there.")
     if options.output:
         from lossctl.render.output import format_of
 
         for path in options.output:
             format_of(path, others)
+    for flag, path in outputs:
+        from lossctl.drafts import check_target
 
-
-def written(options: Talk) -> list[str]:
-    """Every file that the command writes reports to."""
-    summary = getattr(options, "summary", "")
-    return [*options.output, summary] if summary else options.output
+        if flag != "--tensorboard":
+            check_target(path, added=flag == "--summary")
 
 
 def wants_document(options: Talk) -> bool:

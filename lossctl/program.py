@@ -13,7 +13,7 @@ import typer
 from lossctl.cli import commands
 from lossctl.errors import InputError, LossctlError, TooLarge, UsageError
 from lossctl.printing import Printed
-from lossctl.streams import drop, put, tell_error
+from lossctl.streams import drop, put, tell, tell_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +48,8 @@ def _run(arguments: list[str]) -> int:
         if not isinstance(result, Printed):
             return int(result or 0)
         put(result.text)
+        if result.left:
+            tell(f"lossctl: not written, since not everything passed: {', '.join(result.left)}.")
         return tell_error(result.error, arguments) if result.error else 0
     except typer.Abort:
         return INTERRUPTED

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lossctl.errors import BadParameter, LossctlError, UsageError
 from lossctl.gate_words import KINDS, parse_gate
 from lossctl.spec import Given, Options, Spec, parse_losses, parse_params, with_params
+from lossctl.touched import reads_later
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,6 +53,8 @@ def compute_spec(words: Sequence[str], options: Gated, typed: set[str]) -> Spec:
         typed = {field.name for field in fields(Options) if hasattr(options, field.name)}
     pairs = _pairs(options.input, "-i", "NAME=SOURCE")
     named = {name: Given(text=_from_here(source, spec.folder)) for name, source in pairs}
+    if judged.get("against", spec.against):
+        reads_later(judged.get("against", spec.against))
     gates = spec.gates + tuple(gates_of(options))
     chosen = _overlay(spec.options, options, typed, spec.folder)
     chosen = replace(chosen, backend=_on_device(chosen, options.device, library)) if options.device else chosen
@@ -178,44 +181,6 @@ def _pairs(items: Iterable[str], flag: str, form: str) -> Iterable[tuple[str, st
             raise BadParameter(message, hint="Give it once.")
         seen.add(name)
         yield name, value
-
-
-def check_overwriting(spec: Spec, outputs: Iterable[str]) -> None:
-    """Refuse to write a result over a file that it is computed from, and to an address.
-
-    Raises: UsageError.
-    """
-    outputs = list(outputs)
-    if address := next((path for path in outputs if "://" in path), None):
-        message = f"-o {address.partition('?')[0]} is an address, and results are written to files."
-        raise UsageError(message, hint="Write a file, and copy it there.")
-    targets = {Path(path).resolve(): path for path in outputs}
-    for path in _read(spec) if targets else ():
-        if path.resolve() in targets:
-            message = f"-o {targets[path.resolve()]} would write over an input."
-            raise UsageError(message, hint="Name another file.")
-
-
-def _read(spec: Spec) -> Iterable[Path]:
-    """Every file here that a spec reads and that is there; nothing is asked of an address."""
-    # Imports NumPy, which a wrong word should not wait for.
-    from lossctl.files.address import is_address  # noqa: PLC0415
-    from lossctl.files.folders import expanded  # noqa: PLC0415
-    from lossctl.files.source import locate  # noqa: PLC0415
-
-    options = spec.options
-    if spec.against:
-        yield Path(spec.against)
-    given = [*spec.positional, *spec.inputs.values(), options.weights, options.mask]
-    given += [one for term in spec.terms for one in term.inputs.values()]
-    losses = [*spec.losses, *(term.loss for term in spec.terms)]
-    words = [value[1:] for loss in losses for value in loss.params.values() if str(value).startswith("@")]
-    for text in [options.by, *words, *(one.text for one in given if one and not one.inline)]:
-        try:
-            found = expanded(locate("" if is_address(text) else text, spec.folder), spec.folder, options.in_format)
-            yield from (Path(spec.folder, path) for path in found.paths)
-        except LossctlError:
-            continue
 
 
 def gates_of(options: Gating) -> list[Gate]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import typer
 
 from lossctl.descriptors import kept_open
 from lossctl.progress import progress
+from lossctl.touched import Output, touching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,9 +26,12 @@ Word = str | None
 Count = int | None
 
 
-def option(*names: str, panel: str, doc: str, **more: Any) -> Any:
-    """An option of the command line, in its panel of the help."""
-    return typer.Option(*names, help=doc, rich_help_panel=panel, **more)
+def option(*names: str, panel: str, doc: str, writes: bool = False, **more: Any) -> Any:
+    """An option of the command line, in its panel of the help; `writes` is for one that names files to be written."""
+    made = typer.Option(*names, help=doc, rich_help_panel=panel, **more)
+    # What messages call the option by.
+    made.writes = min(names, key=len) if writes else ""
+    return made
 
 
 def spread(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,13 +46,37 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
         typed = {name for name in given if getattr(ctx.get_parameter_source(name), "name", "") != "DEFAULT"}
         given = {name: _unprotected(value) for name, value in given.items()}
         chosen = {name: given.pop(name) for name in words}
+        outputs, others = _touched(chosen, words, given)
         _collect()
-        with kept_open(), progress(quiet=bool(chosen.get("quiet") or chosen.get("no_progress"))):
-            return command(**given, options=kind(**chosen), typed=typed)
+        with (
+            touching(outputs, others) as files,
+            kept_open(),
+            progress(quiet=bool(chosen.get("quiet") or chosen.get("no_progress"))),
+        ):
+            result = command(**given, options=kind(**chosen), typed=typed)
+            left = files.finish(passed=getattr(result, "error", None) is None, wanted=chosen.get("output_if", ""))
+        return replace(result, left=tuple(left)) if left and not chosen.get("quiet") else result
 
     run.__doc__, run.__name__ = command.__doc__, command.__name__
     run.__wrapped__ = command  # type: ignore[attr-defined]
     return run
+
+
+def _touched(chosen: dict[str, Any], words: dict[str, Any], given: dict[str, Any]) -> tuple[list[Output], list[str]]:
+    """The files that a command is asked to write, and all other words that were typed."""
+    flags = {name: flag for name, word in words.items() if (flag := writes(word))}
+    outputs = [Output(flags[name], path) for name in flags for path in _listed(chosen.get(name))]
+    others = [word for name, value in (given | chosen).items() if name not in flags for word in _listed(value)]
+    return outputs, others
+
+
+def writes(word: Any) -> str:
+    """The shortest name of an option that names files to be written; empty for others."""
+    return next((flag for info in getattr(word, "__metadata__", ()) if (flag := getattr(info, "writes", ""))), "")
+
+
+def _listed(value: Any) -> list[str]:
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str) and one]
 
 
 def signed(run: Any) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from lossctl.cli.app import app
 from lossctl.options import Gated, Gating
-from lossctl.printing import Printed, check_outputs, printed, say, written
+from lossctl.printing import Printed, check_outputs, printed, say
 from lossctl.spreading import HOW, loading, spread
 from lossctl.spreading import option as _option
 
@@ -41,12 +41,10 @@ def check(files: Checked, *, options: Checking, typed: set[str]) -> Printed:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with loading():
         from lossctl.commands.check import Wanted, run
-        from lossctl.request import check_overwriting, compute_spec, gates_of
+        from lossctl.request import compute_spec, gates_of
 
     def spec_of(path: str) -> Spec:
-        spec = compute_spec([path], Gated(**vars(options)), typed)
-        check_overwriting(spec, written(options))
-        return spec
+        return compute_spec([path], Gated(**vars(options)), typed)
 
     check_outputs(options)
     wanted = Wanted(gates_of(options), options.against, options.alpha if "alpha" in typed else None)

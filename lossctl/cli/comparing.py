@@ -8,7 +8,7 @@ from typing import Annotated
 
 from lossctl.cli.app import Losses, Sources, app
 from lossctl.options import Gated
-from lossctl.printing import Printed, check_outputs, printed, say, wants_document, written
+from lossctl.printing import Printed, check_outputs, printed, say, wants_document
 from lossctl.spreading import HOW, INPUT, RESULT, Words, loading, spread
 from lossctl.spreading import option as _option
 
@@ -58,11 +58,10 @@ def compare(losses: Losses, sources: Sources = [], *, options: Comparing, typed:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with loading():
         from lossctl.commands.compare import run, wanted_of
-        from lossctl.request import check_overwriting, compute_spec
+        from lossctl.request import compute_spec
 
     check_outputs(options)
     wanted = wanted_of(options, sources)
     spec = compute_spec([losses], options, typed)
-    check_overwriting(spec, written(options))
     report, error = run(spec, wanted, say(options), document=wants_document(options))
     return printed(report, options, error)

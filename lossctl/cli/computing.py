@@ -9,7 +9,7 @@ from typing import Annotated
 from lossctl.cli.app import Losses, Sources, app
 from lossctl.errors import UsageError
 from lossctl.options import Gated
-from lossctl.printing import Printed, check_outputs, printed, say, wants_document, written
+from lossctl.printing import Printed, check_outputs, printed, say, wants_document
 from lossctl.spreading import INPUT, RESULT, loading, spread
 from lossctl.spreading import option as _option
 
@@ -23,7 +23,8 @@ class Computing(Gated):
     best: Annotated[int, _option("--best", panel=RESULT, min=0, metavar="N", doc="The N samples with the smallest loss.")] = 0
     stats: Annotated[bool, _option("--stats", panel=RESULT, doc="Spread of the per-sample losses.")] = False
     partial: Annotated[
-        str, _option("--partial", metavar="FILE", panel=RESULT, doc="Write exact sums, for lossctl merge to add up.")
+        str,
+        _option("--partial", metavar="FILE", panel=RESULT, writes=True, doc="Write exact sums, for lossctl merge to add up."),
     ] = ""
     part: Annotated[str, _option("--part", metavar="K/N", panel=INPUT, doc="Of N shares of the samples the K-th.")] = ""
 
@@ -38,13 +39,12 @@ def compute(losses: Losses, sources: Sources = [], *, options: Computing, typed:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with loading():
         from lossctl.commands.compute import run
-        from lossctl.request import check_overwriting, compute_spec
+        from lossctl.request import compute_spec
 
     check_outputs(options)
     if options.part and not options.partial:
         raise UsageError("--part computes a share of the samples.", hint="Name a file for its sums: --partial FILE.")
     spec = compute_spec([losses, *sources], options, typed)
-    check_overwriting(spec, [*written(options), *filter(None, [options.partial])])
     if options.partial:
         from lossctl.commands.partial import run as run_partial
 

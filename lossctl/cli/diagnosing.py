@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lossctl.cli.app import app
-from lossctl.options import Talk
+from lossctl.options import Passing
 from lossctl.printing import Printed, check_outputs, printed, say
 from lossctl.spreading import GATES, HOW, INPUT, spread
 from lossctl.spreading import option as _option
@@ -17,7 +17,7 @@ from lossctl.streams import unicode
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Diagnosing(Talk):
+class Diagnosing(Passing):
     """What `diagnose` takes."""
 
     loss: Annotated[str, _option("--loss", metavar="COLUMN", panel=INPUT, doc="The column of the loss.")] = ""

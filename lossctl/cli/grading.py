@@ -10,7 +10,7 @@ import typer
 
 from lossctl.cli.app import Sources, app
 from lossctl.options import Gated
-from lossctl.printing import Printed, check_outputs, printed, say, wants_document, written
+from lossctl.printing import Printed, check_outputs, printed, say, wants_document
 from lossctl.spreading import GATES, INPUT, RESULT, Words, spread
 from lossctl.spreading import option as _option
 
@@ -39,7 +39,8 @@ class Grading(Gated):
         float | None, _option("--clip-value", metavar="X", panel=RESULT, min=0, doc="What clipping each element would do.")
     ] = None
     tensorboard: Annotated[
-        str, _option("--tensorboard", metavar="DIR", panel=RESULT, doc="Write histogram and scalars for TensorBoard.")
+        str,
+        _option("--tensorboard", metavar="DIR", panel=RESULT, writes=True, doc="Write histogram and scalars for TensorBoard."),
     ] = ""
     step: Annotated[int, _option("--step", metavar="N", panel=RESULT, min=0, doc="The step that TensorBoard shows.")] = 0
 
@@ -53,13 +54,12 @@ def grad(losses: Loss, sources: Sources = [], *, options: Grading, typed: set[st
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from lossctl.commands.grad import run, wanted_of
-    from lossctl.request import check_overwriting, compute_spec
+    from lossctl.request import compute_spec
     from lossctl.sinks import SUFFIXES, is_array
 
     arrays = [path for path in options.output if is_array(path)]
     reports = replace(options, output=[path for path in options.output if path not in arrays])
     check_outputs(reports, SUFFIXES)
     spec = compute_spec([losses, *sources], options, typed)
-    check_overwriting(spec, written(options))
     report, error = run(spec, wanted_of(options, arrays), say(options), document=wants_document(reports))
     return printed(report, reports, error)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from lossctl.cli.app import Sources, app
 from lossctl.options import Gated, Reading
-from lossctl.printing import Printed, check_outputs, printed, say, wants_document, written
+from lossctl.printing import Printed, check_outputs, printed, say, wants_document
 from lossctl.spreading import HOW, INPUT, RESULT, spread
 from lossctl.spreading import option as _option
 
@@ -35,11 +35,10 @@ def identify(sources: Sources = [], *, options: Identifying, typed: set[str]) ->
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from lossctl.commands.identify import Wanted, run
-    from lossctl.request import check_overwriting, compute_spec
+    from lossctl.request import compute_spec
 
     check_outputs(options)
     wanted = Wanted.of(options, sources, typed)
     spec = compute_spec(["mse", *sources], options.gated(), typed)
-    check_overwriting(spec, written(options))
     report, error = run(spec, wanted, say(options), document=wants_document(options))
     return printed(report, options, error)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lossctl.cli.app import app
-from lossctl.options import Talk
+from lossctl.options import Passing, Talk
 from lossctl.printing import Printed, check_outputs, printed, say
 from lossctl.spreading import HOW, spread
 from lossctl.spreading import option as _option
@@ -46,7 +46,7 @@ def info(loss: LossName, *, options: Talk, typed: set[str]) -> Printed:  # noqa:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Verifying(Talk):
+class Verifying(Passing):
     """What `verify` takes; all but the first is what a saved result may make this machine do."""
 
     rtol: Annotated[float, _option("--rtol", metavar="X", panel=HOW, min=0, doc="What numbers of a result may differ by.")] = (

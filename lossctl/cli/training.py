@@ -62,9 +62,6 @@ def trial(
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from lossctl.commands.trial import run
-    from lossctl.request import check_overwriting
-    from lossctl.spec import Given, Spec
 
     check_outputs(options)
-    check_overwriting(Spec(positional=(Given(text=features), Given(text=target))), options.output)
     return printed(run(features, target, options, say(options)), options)

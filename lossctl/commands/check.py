@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from lossctl import __version__
 from lossctl.commands.judging import decided
 from lossctl.commands.saved import load, renamed
-from lossctl.errors import GateFailed, LossctlError, MissingFile, Undecided, UsageError
+from lossctl.errors import GateFailed, LossctlError, MissingFile, Undecided, UsageError, WouldOverwrite
 from lossctl.gates import WORDS
 from lossctl.render.verdicts import typed
 from lossctl.report import Report
+from lossctl.touched import reads_later
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -63,7 +64,10 @@ def run(paths: Sequence[str], wanted: Wanted, spec_of: Callable[[str], Spec], sa
 
     Returns the report, and the error to exit with: a failed gate, else the first error, else an undecided gate.
     """
-    found = [_look(path, wanted, spec_of, say) for path in _files(paths)]
+    files = [*_files(paths)]
+    for path in files:
+        reads_later(path)
+    found = [_look(path, wanted, spec_of, say) for path in files]
     return _report(found), _worst(found)
 
 
@@ -110,6 +114,8 @@ def _look(path: str, wanted: Wanted, spec_of: Callable[[str], Spec], say: Say) -
             return _of_spec(path, spec_of(path), say)
         message = f"'{path}' is neither a spec nor a saved result."
         raise UsageError(message, hint="Name a file that ends in .yaml, .yml or .json.")
+    except WouldOverwrite:
+        raise
     except LossctlError as error:
         return Looked(path, error=error)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lossctl.errors import MissingFile, UnreadableFile
+from lossctl.touched import read_whole
 
 SCHEMA = "lossctl/partial/1"
 WRITTEN = "Give what lossctl compute --partial wrote."
@@ -75,7 +75,7 @@ def load(path: str) -> Partial:
     Raises: MissingFile, UnreadableFile.
     """
     try:
-        content = Path(path).read_bytes()
+        content = read_whole(path)
         return Partial.model_validate_json(content)
     except FileNotFoundError as error:
         message = f"There is no partial result '{path}'."

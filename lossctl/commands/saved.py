@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossctl.commands.asked import brief
@@ -14,6 +13,7 @@ from lossctl.errors import LossctlError, MissingFile, UnreadableFile
 from lossctl.losses import LOSSES, catalogue
 from lossctl.schemas.validation import fault
 from lossctl.spec import Given
+from lossctl.touched import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -85,7 +85,7 @@ def load(path: str, *, whole: bool = False) -> Saved:
     """
     hint = "Give a result that lossctl wrote with -o FILE.json."
     try:
-        document = json.loads(Path(path).read_bytes(), object_pairs_hook=_once, parse_constant=_refused)
+        document = json.loads(read_whole(path), object_pairs_hook=_once, parse_constant=_refused)
     except FileNotFoundError as error:
         message = f"There is no result '{path}'."
         raise MissingFile(message, hint=f"Write it with: lossctl compute LOSS PRED TARGET -o {path}") from error

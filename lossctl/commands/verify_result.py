@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from lossctl.commands.saved import label_of, load
 from lossctl.errors import GateFailed, MissingFile, UnreadableFile, UsageError
 from lossctl.files.source import STDIN, exists
 from lossctl.report import Report, strict
+from lossctl.touched import reads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -108,6 +110,7 @@ def _is_folder(path: Path) -> bool:
 def _hash(path: Path) -> str:
     found = hashlib.sha256()
     with path.open("rb") as stream:
+        reads(str(path), os.fstat(stream.fileno()))
         while chunk := stream.read(CHUNK):
             found.update(chunk)
     return found.hexdigest()

@@ -10,6 +10,7 @@ import numpy as np
 from lossctl.calls import unheard
 from lossctl.diagnosis.history import Series
 from lossctl.errors import MissingExtra, MissingFile, UnreadableFile
+from lossctl.touched import reads_later
 
 FILES = "*tfevents*"
 
@@ -20,10 +21,13 @@ def scalars(path: str) -> dict[str, Series]:
     Raises: MissingExtra without tensorboard; MissingFile for a folder without event files; UnreadableFile without scalars.
     """
     place = Path(path)
-    folders = sorted({file.parent for file in place.rglob(FILES)}) if place.is_dir() else [place]
+    files = [*place.rglob(FILES)] if place.is_dir() else [place]
+    folders = sorted({file.parent for file in files}) if place.is_dir() else [place]
     if not folders:
         message = f"The folder {path} has no event files of TensorBoard."
         raise MissingFile(message, hint="Name a file of it, or a folder with files events.out.tfevents.*.")
+    for file in files:
+        reads_later(str(file))
     found = {_tag(place, folder, tag): series for folder in folders for tag, series in _read(folder).items()}
     if not found:
         message = f"{path} holds no scalars."

@@ -20,6 +20,7 @@ from lossctl.errors import InputError, UnreadableFile
 from lossctl.files.address import is_address
 from lossctl.files.temporary import BUFFER, Temporary, explained
 from lossctl.files.window import Window
+from lossctl.touched import reads, reads_stream
 from lossctl.watch import watch
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ def stored(path: Path, name: str) -> Stored:
         return plain(filled(fetched(name)))
     with explained(name):
         status = path.stat()
+    reads(str(path), status)
     if stat.S_ISDIR(status.st_mode):
         message = f"{name} is a directory, not a file."
         raise InputError(message, hint=f"Name a file in it, or several of one kind: '{name.rstrip('/')}/*.npy'.")
@@ -191,6 +193,7 @@ def spooled(stream: IO[bytes], name: str) -> Stored:
     """
     from lossctl.files.compressed import plain
 
+    reads_stream(stream)
     temporary = Temporary()
     return plain(filled(Stored(name, temporary.take(_pieces(stream, name), name), temporary=temporary)))
 

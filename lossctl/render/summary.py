@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from lossctl.errors import InputError
 from lossctl.render.markdown import render
 from lossctl.render.verdicts import SEEN, command, verdicts
 from lossctl.report import Report
+from lossctl.touched import descriptor_of, later, refuse_overwriting
 
 if TYPE_CHECKING:
     from lossctl.render.style import Style
@@ -22,15 +25,51 @@ WORST = ("failed", "error", "undecided", "passed")
 def append(report: Report, path: str, style: Style) -> None:
     """Append the report to the file at `path`, which is made if it is missing, and cut it to what GitHub takes.
 
-    Raises: InputError where the file cannot be written.
+    Within a run of a command it is appended when the run has ended well.
+    Raises: InputError where the file cannot be written; WouldOverwrite for an input.
     """
-    try:
-        room = LIMIT - (Path(path).stat().st_size if Path(path).exists() else 0)
-        with Path(path).open("ab") as file:
-            file.write(_cut(summary(report, style).encode(errors="backslashreplace"), room))
-    except OSError as error:
-        message = f"The summary '{path}' could not be written: {error.strerror or error}."
-        raise InputError(message, hint="Check the path and the folder's permissions.") from error
+    added = _Added(path, summary(report, style).encode(errors="backslashreplace"))
+    refuse_overwriting(path)
+    if not later(added):
+        added.commit()
+
+
+@dataclass
+class _Added:
+    """Text that is to be appended to a file."""
+
+    path: str
+    text: bytes
+
+    def commit(self) -> None:
+        """Append it whole, or not at all.
+
+        Raises: InputError.
+        """
+        try:
+            with _opened(self.path) as file:
+                status = os.fstat(file.fileno())
+                size = status.st_size if stat.S_ISREG(status.st_mode) else 0
+                try:
+                    text = memoryview(_cut(self.text, LIMIT - size))
+                    # In one piece where it fits, so that another process does not get between.
+                    while text:
+                        text = text[file.write(text) :]
+                except OSError:
+                    if stat.S_ISREG(status.st_mode):
+                        os.ftruncate(file.fileno(), size)
+                    raise
+        except OSError as error:
+            message = f"The summary '{self.path}' could not be written: {error.strerror or error}."
+            raise InputError(message, hint="Check the path and the folder's permissions.") from error
+
+    def drop(self) -> None:
+        """Nothing has been written yet."""
+
+
+def _opened(path: str) -> BinaryIO:
+    number = descriptor_of(path)
+    return cast("BinaryIO", open(path if number is None else os.dup(number), "ab", buffering=0))  # noqa: PTH123 - a path or a number
 
 
 def summary(report: Report, style: Style) -> str:

@@ -106,7 +106,9 @@ def _spool(file: BinaryIO) -> Iterator[BinaryIO]:
     """A file without a name on the disk that `file` is on, since a folder for temporary files may be small."""
     import tempfile
 
-    with tempfile.TemporaryFile(dir=Path(file.name).parent) as spool:
+    # What goes to a pipe has no name, and is a temporary file itself.
+    folder = Path(file.name).parent if isinstance(file.name, str) else None
+    with tempfile.TemporaryFile(dir=folder) as spool:
         yield spool
 
 

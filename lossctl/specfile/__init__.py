@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import BadSpec, MissingFile, near
+from lossctl.touched import read_whole
 
 if TYPE_CHECKING:
     from lossctl.spec import Spec
@@ -55,7 +56,7 @@ def spec_schema() -> dict[str, Any]:
 
 def _text(path: str) -> str:
     try:
-        raw = Path(path).read_bytes()
+        raw = read_whole(path)
     except FileNotFoundError as error:
         beside = (one.name for one in Path(path).parent.glob("*.y*ml"))
         message = f"There is no spec '{path}'."

@@ -111,15 +111,16 @@ def test_a_pattern_that_matches_folders_means_what_is_in_them(spark):
     assert spark.array("preds/part=*:yhat").tolist() == [6, 7]
 
 
-def test_results_are_not_written_over_files_of_a_folder(spark):
-    from lossctl.errors import UsageError
-    from lossctl.request import check_overwriting
-    from lossctl.spec import Given, Spec
+def test_results_are_not_written_over_files_of_a_folder(spark, monkeypatch, capsys):
+    from lossctl.program import _run
 
-    spec = Spec(positional=(Given("preds/:yhat"),), folder=str(spark.path))
-    check_overwriting(spec, [str(spark.path / "preds" / "new.csv")])
-    with pytest.raises(UsageError, match="would write over an input"):
-        check_overwriting(spec, [str(spark.path / "preds" / "part=1" / "q.csv")])
+    monkeypatch.chdir(spark.path)
+    before = (spark.path / "preds" / "part=1" / "q.csv").read_bytes()
+    line = ["compute", "mse", "preds/:yhat", "preds/:yhat", "-o"]
+    assert _run([*line, str(spark.path / "preds" / "part=1" / "q.csv")]) == 2
+    assert "would write over an input" in capsys.readouterr().err
+    assert (spark.path / "preds" / "part=1" / "q.csv").read_bytes() == before
+    assert _run([*line, str(spark.path / "preds" / "new.csv")]) == 0
 
 
 def test_file_addresses_are_paths(spark):

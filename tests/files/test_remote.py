@@ -209,9 +209,10 @@ def test_a_spec_is_a_file_here():
     assert not _is_spec(["ce:weight=@https://example.org/w.yaml", "a.npy", "b.npy"])
 
 
-def test_results_are_not_written_to_addresses():
-    from lossctl.request import check_overwriting
-    from lossctl.spec import Spec
+def test_results_are_not_written_to_addresses(capsys):
+    from lossctl.program import _run
 
-    with pytest.raises(UsageError, match=r"-o s3://bucket/r\.json is an address, and results are written to files"):
-        check_overwriting(Spec(), ["s3://bucket/r.json?x=1"])
+    for flag in ("-o", "--summary", "--partial"):
+        assert _run(["compute", "mse", "[1]", "[2]", flag, "s3://bucket/r.json?x=1"]) == 2
+        said = f"{flag} s3://bucket/r.json is an address, and results are written to files"
+        assert said in capsys.readouterr().err
