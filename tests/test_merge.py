@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from pathlib import Path
 
 import jsonschema
@@ -12,7 +13,7 @@ from lossctl.commands.compute import run as compute
 from lossctl.commands.merge import Wanted
 from lossctl.commands.merge import run as merge
 from lossctl.commands.partial import run as partial
-from lossctl.commands.partial_file import load, schema
+from lossctl.commands.partial_file import checksum, load, schema
 from lossctl.commands.schema import run as schema_of
 from lossctl.cutting import spans
 from lossctl.errors import GateFailed, InputError, NothingLeft, Undecided, UnreadableFile, UsageError
@@ -223,6 +224,143 @@ def test_files_that_nobody_wrote(change):
     Path(name).write_text(json.dumps(document))
     with pytest.raises(UnreadableFile):
         merge([name], Wanted(), quiet)
+
+
+def rewritten(name, change):
+    """Change a partial result and give it the checksum of what it then holds, as nobody does by accident."""
+    document = json.loads(Path(name).read_text())
+    change(document)
+    Path(name).write_text(json.dumps({**document, "checksum": checksum(document)}))
+
+
+def alter(source="p1.npy", number=3):
+    values = np.load(source)
+    values[number % len(values)] *= 10
+    np.save(source, values)
+
+
+@pytest.mark.parametrize("source", ["p1.npy", "t1.npy", "w1.npy", "g1.npy"])
+@pytest.mark.parametrize("count", [2, 5])
+def test_parts_of_files_that_changed_between_them(source, count):
+    spec = asked("mse", by="g?.npy", weights="w?.npy")
+    before = [str(Path(name).rename(f"before-{name}")) for name in parts_of(spec, count)]
+    alter(source)
+    after = parts_of(spec, count)
+    assert merge(before, Wanted(), quiet)[1] is merge(after, Wanted(), quiet)[1] is None
+    with pytest.raises(InputError, match="was another one when they were computed"):
+        merge([*before[:-1], after[-1]], Wanted(), quiet)
+
+
+def test_a_part_that_was_computed_again_after_a_change():
+    names = parts_of(asked("mse"), 2)
+    whole = [Path(name).read_text() for name in names]
+    alter()
+    parts_of(asked("mse"), 2)
+    Path("late.json").write_text(Path(names[1]).read_text())
+    for name, text in zip(names, whole, strict=True):
+        Path(name).write_text(text)
+    with pytest.raises(InputError, match=r"p\?\.npy was another one"):
+        merge([*names, "late.json"], Wanted(), quiet)
+
+
+def test_copies_on_other_machines_have_other_times_and_names(here):
+    whole = compute(asked("mse"), quiet, document=False)[0]
+    names = parts_of(asked("mse"), 2)
+    first = Path(names[0]).read_text()
+    for path in here.glob("*.npy"):
+        os.utime(path, ns=(5, 7 * 10**9))
+        path.rename(f"x{path.name}")
+    spec = Spec(parse_losses("mse"), (Given(text="xp?.npy"), Given(text="xt?.npy")))
+    second = parts_of(spec, 2)[1]
+    Path("first.json").write_text(first)
+    merged, _ = merge(["first.json", second], Wanted(), quiet)
+    assert rows(merged) == rows(whole)
+
+
+def test_columns_of_one_table_are_not_one_another(here):
+    (here / "x.csv").write_text("p,q,y\n1,5,2\n2,6,4\n3,9,1\n4,4,4\n")
+    spec = [Spec(parse_losses("mse"), (Given(text=f"x.csv:{name}"), Given(text="x.csv:y"))) for name in "pq"]
+    first = [Path(name).rename(f"p{name}") for name in parts_of(spec[0], 2)]
+    merged, _ = merge([*map(str, first), *parts_of(spec[1], 2)], Wanted(), quiet)
+    assert merged.rows[0]["value"] == ((1 + 4 + 4 + 0) + (9 + 4 + 64 + 0)) / 8
+
+
+def test_shards_of_equal_names_on_two_machines():
+    partial(asked("mse", shard="1"), "one.json", quiet)
+    values = np.load("p1.npy"), np.load("t1.npy")
+    alter()
+    partial(asked("mse", shard="1"), "two.json", quiet)
+    merged, _ = merge(["one.json", "two.json"], Wanted(), quiet)
+    each = [(p.astype(float) - t.astype(float)) ** 2 for p, t in (values, (np.load("p1.npy"), np.load("t1.npy")))]
+    assert merged.rows[0]["value"] == pytest.approx(np.concatenate(each).mean(), rel=1e-15)
+    Path("again.json").write_text(Path("one.json").read_text())
+    with pytest.raises(InputError, match="twice"):
+        merge(["one.json", "again.json"], Wanted(), quiet)
+
+
+def test_large_files_are_told_apart_by_stretches_of_them(monkeypatch):
+    monkeypatch.setattr("lossctl.files.seen.WHOLE", 16)
+    monkeypatch.setattr("lossctl.files.seen.STRETCH", 8)
+    spec = asked("mse", shard="0")
+    names = parts_of(spec, 2)
+    said = []
+    assert merge(names, Wanted(), said.append)[1] is None
+    os.utime("p0.npy", ns=(5, 5))
+    second = Path(parts_of(spec, 2)[1]).read_text()
+    Path("second.json").write_text(second)
+    os.utime("p0.npy", ns=(9, 9))
+    merge([parts_of(spec, 2)[0], "second.json"], Wanted(), said.append)
+    assert said == ["p0.npy was written at different times for different parts; its size and what was compared of it agree"]
+    np.save("p0.npy", np.load("p0.npy") * 10)
+    with pytest.raises(InputError, match="was another one"):
+        merge([parts_of(spec, 2)[0], "second.json"], Wanted(), quiet)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda loss: loss.update(n=7),
+        lambda loss: loss.update(skipped=1),
+        lambda loss: loss["sums"].update(weight=[0]),
+        lambda loss: loss["sums"].update(weight=[-3.0]),
+        lambda loss: loss["sums"].pop("weight"),
+        lambda loss: loss["sums"].pop("value"),
+        lambda loss: loss["sums"].update(more=[1.0]),
+        lambda loss: loss.update(sums={}),
+        lambda loss: loss.update(n=0),
+        lambda loss: loss.update(samples=7),
+        lambda loss: loss["groups"].popitem(),
+        lambda loss: next(iter(loss["groups"].values())).update(n=70),
+        lambda loss: next(iter(loss["groups"].values())).update(sums={}),
+    ],
+)
+@pytest.mark.parametrize("write", [rewritten, None], ids=["checksum", "no checksum"])
+def test_sums_that_contradict_themselves(change, write):
+    names = parts_of(asked("mse", by="g?.npy"), 2)
+    document = json.loads(Path(names[0]).read_text())
+    if write is None:
+        change(document["losses"][0])
+        Path(names[0]).write_text(json.dumps(document))
+    else:
+        write(names[0], lambda document: change(document["losses"][0]))
+    with pytest.raises(UnreadableFile):
+        merge(names, Wanted(), quiet)
+
+
+def test_a_digit_that_changed_is_noticed():
+    names = parts_of(asked("mse"), 2)
+    text = Path(names[0]).read_text()
+    at = text.index('"value": [') + len('"value": [')
+    Path(names[0]).write_text(f"{text[:at]}1{text[at:]}")
+    with pytest.raises(UnreadableFile, match="checksum"):
+        merge(names, Wanted(), quiet)
+
+
+def test_white_space_and_the_order_of_keys_mean_nothing():
+    names = parts_of(asked("mse"), 2)
+    document = json.loads(Path(names[0]).read_text())
+    Path(names[0]).write_text(json.dumps(dict(reversed(document.items())), indent=8))
+    assert merge(names, Wanted(), quiet)[1] is None
 
 
 def test_a_partial_runs_no_code():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -53,9 +54,13 @@ def run(paths: Sequence[str], wanted: Wanted, say: Callable[[str], None]) -> tup
         raise _doubled(twice[0])
     partials = {path: load(path) for path in paths}
     _check_alike(partials)
-    _check_complete(partials)
     every = list(partials.values())
     spec = _spec(paths[0], every[0], wanted)
+    _check_contents(partials)
+    for same in _sets(partials):
+        _check_parts(same)
+        _check_counts(same)
+        _say_unsure(same, say)
     answer = _answer(spec, every)
     warned = _unique([one for partial in every for one in partial.warnings])
     for one in warned:
@@ -96,21 +101,101 @@ def _computed(partial: Partial) -> Any:
     return partial.version, partial.request.get("losses"), terms, options
 
 
-def _check_complete(partials: Mapping[str, Partial]) -> None:
+def _check_contents(partials: Mapping[str, Partial]) -> None:
+    """Refuse sums that are not as they were written, or that contradict themselves.
+
+    Raises: UnreadableFile.
+    """
+    names: dict[int, tuple[str, set[str]]] = {}
+    for path, partial in partials.items():
+        wrong = "" if partial.intact else "its contents are not what its checksum says"
+        for at, loss in enumerate(partial.losses):
+            wrong = wrong or _contradiction(loss)
+            if loss.sums:
+                first, known = names.setdefault(at, (path, set(loss.sums)))
+                other = f"it has sums of {', '.join(sorted(loss.sums))}, and {first} of {', '.join(sorted(known))}"
+                wrong = wrong or (other if set(loss.sums) != known else "")
+        if wrong:
+            message = f"'{path}' was changed, or cut off: {wrong}."
+            raise UnreadableFile(message, hint=f"Compute it anew: --part {partial.part[0]}/{partial.part[1]} --partial {path}.")
+
+
+def _contradiction(loss: LossSums) -> str:
+    """What the sums of one loss say that cannot be."""
+    for where, share in {"": loss, **{f" in group {name}": part for name, part in loss.groups.items()}}.items():
+        if share.n and not share.sums.get("weight"):
+            return f"there are {share.n} samples{where}, and no sums of them"
+        if not share.n and any(totals and any(totals) for totals in share.sums.values()):
+            return f"there are no samples{where}, and sums of some"
+        totals = {name: sum(map(float, parts)) for name, parts in share.sums.items()}
+        if totals.get("weight") == 0 and any(math.isfinite(total) and total for total in totals.values()):
+            return f"the samples{where} weigh nothing, and have sums"
+        if any(isinstance(total, float) and total < 0 for total in share.sums.get("weight", ())[-1:]):
+            return f"the weights{where} are negative"
+    if loss.groups and sum(part.n for part in loss.groups.values()) != loss.n:
+        return f"its groups have {sum(part.n for part in loss.groups.values())} samples of {loss.n}"
+    return ""
+
+
+def _sets(partials: Mapping[str, Partial]) -> Iterable[dict[str, Partial]]:
+    """The parts that were computed from the same samples, by their contents; copies on other machines have other names.
+
+    Raises: InputError where the parts of one input were computed from different contents.
+    """
+    alike: dict[str, dict[str, Partial]] = defaultdict(dict)
+    for path, partial in partials.items():
+        alike[partial.content][path] = partial
+    named: dict[tuple[str, ...], tuple[str, Partial, bool]] = {}
+    for same in alike.values():
+        path, first = next(iter(same.items()))
+        complete = len({one.part[0] for one in same.values()}) == first.part[1]
+        other, was, whole = named.setdefault(first.names, (path, first, complete))
+        if was is not first and not (complete and whole):
+            raise _apart(path, first, other, was)
+    return alike.values()
+
+
+def _apart(path: str, partial: Partial, other: str, first: Partial) -> InputError:
+    """The error for two parts of one input that changed between them."""
+    pairs = zip(partial.inputs, first.inputs, strict=True)
+    changed = next((f"the {one.role} {one.source}" for one, was in pairs if one.content != was.content), "the groups")
+    message = f"{path} and {other} are parts of the same request, but {changed} was another one when they were computed."
+    return InputError(message, hint="Compute all parts anew from files that stay as they are.")
+
+
+def _check_counts(same: Mapping[str, Partial]) -> None:
+    """Refuse parts that hold more samples together than there are, or fewer.
+
+    Raises: UnreadableFile.
+    """
+    for losses in zip(*(partial.losses for partial in same.values()), strict=True):
+        seen, samples = sum(loss.n + loss.skipped for loss in losses), {loss.samples for loss in losses}
+        if samples != {seen}:
+            message = f"{', '.join(same)} hold {seen} samples together, of {' or '.join(map(str, sorted(samples)))}."
+            raise UnreadableFile(message, hint="Compute the parts anew.")
+
+
+def _say_unsure(same: Mapping[str, Partial], say: Callable[[str], None]) -> None:
+    """Say where only stretches of large files were compared, and they were written at different times."""
+    times: dict[str, set[int | None]] = defaultdict(set)
+    for partial in same.values():
+        for one in partial.inputs:
+            times[one.source].add(one.seen.modified)
+    for source in (source for source, found in times.items() if len(found) > 1):
+        say(f"{source} was written at different times for different parts; its size and what was compared of it agree")
+
+
+def _check_parts(same: Mapping[str, Partial]) -> None:
     """Refuse parts that are missing or doubled.
 
     Raises: InputError.
     """
-    alike: dict[str, dict[str, Partial]] = defaultdict(dict)
-    for path, partial in partials.items():
-        alike[partial.samples][path] = partial
-    for same in alike.values():
-        _check_parts(same)
-
-
-def _check_parts(same: Mapping[str, Partial]) -> None:
     found: dict[int, str] = {}
     counts = {partial.part[1] for partial in same.values()}
+    names = [partial.names for partial in same.values()]
+    if counts == {1} and len(set(names)) == len(names):
+        # Shards under names of their own may hold the same numbers.
+        return
     for path, partial in same.items():
         if partial.part[0] in found or len(counts) > 1:
             raise _doubled(path)

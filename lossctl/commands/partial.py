@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from lossctl import __version__
@@ -13,23 +13,26 @@ from lossctl.commands.answer import Answer, signature
 from lossctl.commands.backing import settled
 from lossctl.commands.compute import grouped
 from lossctl.commands.opening import prepare
-from lossctl.commands.partial_file import SCHEMA
+from lossctl.commands.partial_file import SCHEMA, checksum
 from lossctl.commands.warn import warnings
 from lossctl.drafts import atomic
 from lossctl.engine import Outcome, check_asked, reduced
 from lossctl.errors import UsageError
+from lossctl.files.address import shown_source
 from lossctl.fold import fold
 from lossctl.render.json import render
 from lossctl.render.style import Style
-from lossctl.report import Report
+from lossctl.report import Report, strict
 from lossctl.sums import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lossctl.binding import Bound
-    from lossctl.commands.opening import Prepared
-    from lossctl.spec import Options, Spec
+    from lossctl.blocks import Reader
+    from lossctl.commands.opening import Opened, Prepared
+    from lossctl.files.seen import Seen
+    from lossctl.spec import Given, Options, Spec
     from lossctl.sums import Sums
     from lossctl.tally import Tally
 
@@ -53,6 +56,7 @@ def run(spec: Spec, path: str, say: Callable[[str], None]) -> Report:
     answer = Answer(spec, prepared.asked, prepared.bounds, outcomes, groups, None)
     document = _document(answer, prepared, tallies, groups)
     document["warnings"] = [warned.as_dict() for warned in warnings(answer, say)]
+    document["checksum"] = checksum(strict(document))
     number, parts = spec.options.part
     rows = [
         {"loss": one.label, "value": outcome.value, "n": outcome.n, "part": f"{number}/{parts}"}
@@ -95,7 +99,8 @@ def _outcome(bound: Bound, tally: Tally, options: Options) -> Outcome:
 
 
 def _document(answer: Answer, prepared: Prepared, tallies: Sequence[Tally], groups: Sequence[str]) -> dict[str, Any]:
-    """Everything that adding up needs. The samples themselves are not in it, nor hashes, which would read all files again."""
+    """Everything that adding up needs, and by what to tell whether other parts were computed from the same samples."""
+    opened = prepared.opened
     whole = replace(answer.spec, options=replace(answer.spec.options, part=(1, 1)))
     return {
         "schema": SCHEMA,
@@ -103,17 +108,38 @@ def _document(answer: Answer, prepared: Prepared, tallies: Sequence[Tally], grou
         "signature": signature(replace(answer, spec=whole)),
         "request": request_of(whole),
         "part": list(answer.spec.options.part),
-        "inputs": [
-            {"role": role, "source": reader.name, "shape": list(reader.shape), "dtype": reader.dtype.name}
-            for (_, role), reader in prepared.opened.readers.items()
-        ],
-        "losses": [_sums(tally, groups) for tally in tallies],
+        "inputs": [_input(opened, given, role, reader) for (given, role), reader in opened.readers.items()],
+        **_groups(opened),
+        "losses": [_sums(tally, bound.n, groups) for tally, bound in zip(tallies, answer.bounds, strict=True)],
     }
 
 
-def _sums(tally: Tally, groups: Sequence[str]) -> dict[str, Any]:
+def _input(opened: Opened, given: Given, role: str, reader: Reader) -> dict[str, Any]:
+    """One input, and what it was: its files, or the numbers that were written in place."""
+    found = None if given.inline else opened.files.seen(given.text)
+    facts = {"role": role, "source": reader.name, "shape": list(reader.shape), "dtype": reader.dtype.name}
+    if found is None:
+        size = reader.dtype.itemsize * math.prod(reader.shape)
+        return {**facts, "seen": {"size": size, "sha256": reader.facts()["sha256"], "whole": True}}
+    key = opened.files.key(given.text)
+    return {**facts, **({} if key is None else {"key": key}), "seen": _said(found)}
+
+
+def _said(found: Seen) -> dict[str, Any]:
+    return {name: item for name, item in asdict(found).items() if item is not None}
+
+
+def _groups(opened: Opened) -> dict[str, Any]:
+    """The file that groups come from; a column beside an input is in the file of that one."""
+    by = opened.options.by
+    found = opened.files.seen(by) if by else None
+    return {} if found is None else {"by": {"source": shown_source(by), "seen": _said(found)}}
+
+
+def _sums(tally: Tally, samples: int, groups: Sequence[str]) -> dict[str, Any]:
     parts = {groups[code]: {"n": tally.counts[code], "sums": _numbers(sums)} for code, sums in sorted(tally.groups.items())}
-    return {"n": tally.n, "skipped": tally.skipped, "sums": _numbers(tally.sums), **({"groups": parts} if parts else {})}
+    counts = {"n": tally.n, "skipped": tally.skipped, "samples": samples}
+    return {**counts, "sums": _numbers(tally.sums), **({"groups": parts} if parts else {})}
 
 
 def _numbers(sums: Sums) -> dict[str, list[Any]]:

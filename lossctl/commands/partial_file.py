@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lossctl.errors import MissingFile, UnreadableFile
 from lossctl.touched import read_whole
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 SCHEMA = "lossctl/partial/1"
+# What the checksum is of; the rest says which version wrote it, and is compared among parts.
+SUMMED = ("request", "part", "inputs", "by", "losses")
 WRITTEN = "Give what lossctl compute --partial wrote."
 
 Count = Annotated[int, Field(ge=0)]
@@ -21,13 +27,39 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+class Seen(_Strict):
+    """What a file was: its size in bytes, the SHA-256 of all of it, or of stretches of it where it is large.
+
+    `modified`, in nanoseconds, is when a file was written of which only stretches were looked at.
+    """
+
+    size: Count
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    whole: bool
+    modified: int | None = None
+
+
 class Input(_Strict):
     """One input, as it was named."""
 
     role: str
     source: str
+    key: str | None = None
     shape: list[Count]
     dtype: str
+    seen: Seen
+
+    @property
+    def content(self) -> str:
+        """What was read, wherever it lies, as one key."""
+        return json.dumps([self.role, self.key, self.shape, self.dtype, self.seen.size, self.seen.sha256])
+
+
+class Groups(_Strict):
+    """The file that the groups come from."""
+
+    source: str
+    seen: Seen
 
 
 class Share(_Strict):
@@ -38,8 +70,9 @@ class Share(_Strict):
 
 
 class LossSums(Share):
-    """The sums of one loss over the samples of the part, and by group."""
+    """The sums of one loss over the samples of the part, and by group; `samples` is how many all parts have."""
 
+    samples: Count
     skipped: Count = 0
     groups: dict[str, Share] = {}
 
@@ -53,8 +86,10 @@ class Partial(_Strict):
     request: dict[str, Any]
     part: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]
     inputs: list[Input]
+    by: Groups | None = None
     losses: Annotated[list[LossSums], Field(min_length=1)]
     warnings: list[dict[str, str]] = []
+    checksum: str
 
     @model_validator(mode="after")
     def _in_range(self) -> Partial:
@@ -64,9 +99,26 @@ class Partial(_Strict):
         return self
 
     @property
-    def samples(self) -> str:
-        """What it was computed from, as one key."""
-        return json.dumps([one.model_dump() for one in self.inputs], sort_keys=True)
+    def content(self) -> str:
+        """What it was computed from, as one key: the same for copies of the same files under other names."""
+        return "\n".join([one.content for one in self.inputs] + ([self.by.seen.sha256] if self.by else []))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it was computed from, as it was typed."""
+        return tuple(f"{one.role} {one.source}" for one in self.inputs) + ((f"groups {self.by.source}",) if self.by else ())
+
+    @property
+    def intact(self) -> bool:
+        """Whether it is as it was written."""
+        return self.checksum == checksum(self.model_dump(by_alias=True, exclude_unset=True))
+
+
+def checksum(document: Mapping[str, Any]) -> str:
+    """The SHA-256 of what a partial result was asked for and holds, whatever the order of keys and the white space."""
+    rest = {name: document[name] for name in SUMMED if name in document}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load(path: str) -> Partial:

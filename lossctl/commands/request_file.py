@@ -108,11 +108,11 @@ class CompareItems(_Strict):
     horizon: Annotated[int, Field(ge=1)]
     resamples: Annotated[int, Field(ge=99, le=10_000_000)]
     seed: Annotated[int, Field(ge=0)]
-    cluster_by: str = ""
-    order: str = ""
-    grad: StrictBool = False
-    suggest_tol: StrictBool = False
-    explain: list[Text] = []
+    cluster_by: str
+    order: str
+    grad: StrictBool
+    suggest_tol: StrictBool
+    explain: list[Text]
 
 
 class RequestItems(_Strict):
@@ -126,6 +126,12 @@ class RequestItems(_Strict):
     folder: str = ""
     grad: GradItems | None = None
     compare: CompareItems | None = None
+
+    def model_post_init(self, _: Any) -> None:
+        """Refuse a request for nothing, and one for both."""
+        if bool(self.losses) == bool(self.terms):
+            problem = "should be for either losses or terms"
+            raise ValueError(problem)
 
 
 def checked(request: Any, name: str) -> dict[str, Any]:

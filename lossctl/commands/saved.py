@@ -115,7 +115,7 @@ def _check_kind(path: str, document: Any, hint: str) -> None:
         message = f"'{path}' is a result of another version of lossctl: its schema is {schema}, and this one reads {SCHEMA}."
         hint = "Use the version that wrote it, or compute it anew."
     elif isinstance(schema, str) and schema.startswith(OURS):
-        what = schema.removeprefix(OURS).partition("/")[0]
+        what = schema.removeprefix(OURS).partition("/")[0].replace("diagnosis", "diagnose")
         message = f"'{path}' is what lossctl {what} wrote: its schema is {schema}, and a result has {SCHEMA}."
         hint = "Results are what compute, grad, compare and merge write with -o FILE.json."
     raise UnreadableFile(message, hint=hint)

@@ -64,16 +64,19 @@ def run(
     if command not in _RUNS:
         message = f"{path} was written by lossctl {command}, and verify computes again what compute, grad and compare wrote."
         raise UsageError(message, hint=HINTS.get(command, "Run the command again, and compare."))
-    if "request" not in saved:
-        message = f"{path} does not say what it was asked for."
+    request = saved.get("request", {})
+    if not request or (command != "compute" and not request.get(command)):
+        message = (
+            f"{path} does not say what it was asked for: request{'' if command == 'compute' else f'.{command}'} is missing."
+        )
         raise UnreadableFile(message, hint="Save it anew with this version of lossctl: -o FILE.json.")
     allowed = allowed or Allowed()
-    spec = spec_of(saved["request"], path, allow_code=allowed.code, allow_remote=allowed.remote, max_memory=allowed.memory)
+    spec = spec_of(request, path, allow_code=allowed.code, allow_remote=allowed.remote, max_memory=allowed.memory)
     if saved["version"] != __version__:
         say(f"{path} was computed by lossctl {saved['version']}, and this is {__version__}")
     facts = [_same_input(one, spec.folder) for one in saved["inputs"]]
     if not any(fact.wrong for fact in facts):
-        report = _RUNS[command](spec, saved["request"].get(command) or {})
+        report = _RUNS[command](spec, request.get(command, {}))
         facts += _compared(saved, json.loads(json.dumps(strict(report.document))), rtol)
     rows = [{"file": path, **fact.row()} for fact in facts]
     document = {"schema": "lossctl/verify/1", "file": path, "checks": rows}

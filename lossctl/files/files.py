@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lossctl.blocks import Memory, Reader
 from lossctl.errors import LossctlError, MissingFile, ShapeMismatch, TooLarge, UnknownKey, UsageError, near
 from lossctl.files.address import is_address
-from lossctl.files.container import Container, Found, how_read, ordered
+from lossctl.files.container import Container, Found, ordered
 from lossctl.files.folders import expanded
 from lossctl.files.formats import opener
 from lossctl.files.keys import Picked, named, pick
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from lossctl.files.codes import Labels
     from lossctl.files.listing import Contents
+    from lossctl.files.seen import Seen
     from lossctl.spec import Given
 
 
@@ -77,7 +78,7 @@ class Files:
         part = container.block(positions) if picked.block else container.part(positions[0])
         key = picked.key if container.names is not None else None
         name = source.text if len(source.paths) == 1 else container.stored.name
-        return Found(part, name, container.stored, key, how_read(container, positions, block=picked.block))
+        return Found(part, name, container.stored, key)
 
     def _container(self, path: str) -> Container:
         if path not in self._containers:
@@ -112,6 +113,23 @@ class Files:
             reader = self._open(source, role, spare=on)
             readers.append(ordered(reader, joined.order(_fitting(ids, reader), first[1], source.text, first[0])))
         return readers
+
+    def seen(self, text: str) -> Seen | None:
+        """Return what the files of a SOURCE are by their bytes; None for what is no file: a column, an array in place.
+
+        Raises: MissingFile, UnreadableFile.
+        """
+        from lossctl.files.seen import seen
+
+        try:
+            source = self._located(text)
+        except LossctlError:
+            return None
+        return seen([self._container(path).stored for path in source.paths]) if source.paths else None
+
+    def key(self, text: str) -> str | None:
+        """Return the key of a SOURCE."""
+        return self._located(text).key
 
     def listed(self, text: str) -> list[Contents]:
         """Return what each file of a SOURCE holds, or what its key names there.
