@@ -53,6 +53,9 @@ class Reader(Part, Protocol):
     def facts(self) -> dict[str, Any]:
         """Return path, key and sha256 of what was read, for the result's `inputs`."""
 
+    def how(self) -> dict[str, Any]:
+        """Return how it was read, as far as the file leaves that open: `header`, `delimiter` and the like."""
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -86,6 +89,10 @@ class Memory:
         content = np.ascontiguousarray(self.array).tobytes()
         return {"path": None, "key": None, "sha256": hashlib.sha256(content).hexdigest()}
 
+    def how(self) -> dict[str, Any]:
+        """Return nothing: an array in memory has one reading."""
+        return {}
+
 
 @dataclass(frozen=True)
 class Wrapped:
@@ -106,6 +113,10 @@ class Wrapped:
     def facts(self) -> dict[str, Any]:
         """Return the facts of what is really read."""
         return self.inner.facts()
+
+    def how(self) -> dict[str, Any]:
+        """Return how the inner reader was read."""
+        return self.inner.how()
 
 
 @dataclass(frozen=True)

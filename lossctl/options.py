@@ -47,6 +47,7 @@ class Talk:
     quiet: Annotated[
         int, _option("--quiet", "-q", panel=TALK, count=True, doc="No notes on stderr; -qq also nothing on stdout.")
     ] = 0
+    verbose: Annotated[int, _option("--verbose", "-v", panel=TALK, count=True, doc="Say how each input was read.")] = 0
     no_progress: Annotated[bool, _option("--no-progress", panel=TALK, doc="No bar on the terminal while it takes long.")] = (
         False
     )

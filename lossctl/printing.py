@@ -33,9 +33,22 @@ class Printed:
     left: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Say:
+    """Says notes on stderr, or nothing where it is `quiet`; `wordy` asks for those that -v adds."""
+
+    quiet: bool
+    wordy: bool
+
+    def __call__(self, text: str) -> None:
+        """Say one note."""
+        if not self.quiet:
+            tell(f"lossctl: {text}")
+
+
 def say(options: Talk) -> Callable[[str], None]:
-    """Notes go to stderr, and nowhere with -q."""
-    return (lambda _: None) if options.quiet else (lambda text: tell(f"lossctl: {text}"))
+    """Notes go to stderr, and nowhere with -q; with -v there are more of them."""
+    return Say(quiet=bool(options.quiet), wordy=bool(options.verbose and not options.quiet))
 
 
 def _format(options: Talk) -> str:

@@ -64,6 +64,7 @@ def run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: boo
     mask = opened.open(spec.options.mask, "mask") if spec.options.mask else None
     lenient = replace(spec.options, nan="propagate") if reported.value - reported.value else spec.options
     found = rank(identify(subjects, lenient, Selection(weights, mask)), reported)
+    opened.say_how(say)
     say(odds(found, reported))
     answer = Answer(spec, reported, found, {one.loss.name: one for one in asked}, wanted.top)
     return report(answer, inputs_of(opened) if document else []), None if found.matches else nothing(answer)

@@ -106,6 +106,10 @@ def run(sources: Sequence[str], in_format: str, say: Callable[[str], None]) -> R
     """
     files = Files(in_format=in_format, say=say)
     found = [one for text in dict.fromkeys(sources) for one in files.listed(text)]
+    if getattr(say, "wordy", False):
+        from lossctl.files.reading import say_how
+
+        say_how([(one.name, one.reader) for each in found for one in each.listed if one.reader is not None], say)
     pair = _pair([listed for one in found for listed in one.listed])
     known, both = _facts_of_pair(pair)
     seen = [each for one in found for each in _look_at(one, known)]

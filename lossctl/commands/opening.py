@@ -46,6 +46,13 @@ class Opened:
             self.readers[key] = self.files.open(given, role)
         return self.readers[key]
 
+    def say_how(self, say: Callable[[str], None]) -> None:
+        """Say with -v how each input was read."""
+        if getattr(say, "wordy", False):
+            from lossctl.files.reading import say_how
+
+            say_how([(role, reader) for (_, role), reader in self.readers.items()], say)
+
     def join(self, asked: Sequence[Asked]) -> None:
         """Put everything that has one entry a sample in the order of the first input's ids."""
         named = [(name, given) for one in asked for name, given in one.given.items() if _by_sample(one, name)]
@@ -134,6 +141,7 @@ def prepare_all(specs: Sequence[Spec], say: Callable[[str], None]) -> list[Prepa
         kept = [number for number, one in enumerate(each) if one.label in common]
         bounds = [_bound(each[number], readers[number], options, alone=len(kept) == 1) for number in kept]
         found.append(Prepared([each[number] for number in kept], bounds, Selection(weights, mask), groups, opened))
+    opened.say_how(say)
     return found
 
 
@@ -226,4 +234,5 @@ def _facts(reader: Reader) -> dict[str, Any]:
         "shape": list(reader.shape),
         "dtype": reader.dtype.name,
         "sha256": facts["sha256"],
+        "read": {"rows": reader.shape[0] if reader.shape else None, **reader.how()},
     }

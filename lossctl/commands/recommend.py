@@ -77,4 +77,8 @@ def _opened(sources: Sequence[str], in_format: str, say: Callable[[str], None]) 
     files = Files(folder="", in_format=in_format, say=say)
     roles = ("pred", "target")[-len(sources) :] if sources else ()
     found = {role: files.open(Given(text=text), role) for role, text in zip(roles, sources, strict=True)}
+    if getattr(say, "wordy", False):
+        from lossctl.files.reading import say_how
+
+        say_how(found.items(), say)
     return found.get("pred"), found.get("target")

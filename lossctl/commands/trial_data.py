@@ -45,7 +45,7 @@ class Read:
         """The files of a target that is text."""
         source = locate(self.source)
         stored = [one.container.stored for one in self.opened.files.listed(self.source) if one.container is not None]
-        facts = {"key": source.key, "shape": list(self.target.shape), "dtype": "text"}
+        facts = {"key": source.key, "shape": list(self.target.shape), "dtype": "text", "read": {"rows": len(self.target)}}
         return [{"role": "target", "path": one.name, **facts, "sha256": one.sha256()} for one in stored]
 
 
@@ -60,6 +60,7 @@ def read(features: str, target: str, options: Options, say: Callable[[str], None
     if len(given) != len(aim):
         message = f"features ({features}) have {len(given)} rows and the target ({target}) has {len(aim)}."
         raise ShapeMismatch(message, hint="Give one row a sample, in the same order.")
+    opened.say_how(say)
     matrix = _matrix(given, reader, say)
     names = [_name(reader, column) for column in range(matrix.shape[1])]
     same = [_is_target(matrix[:, column], aim) for column in range(matrix.shape[1])]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -11,7 +11,7 @@ from lossctl.blocks import place, whole
 from lossctl.errors import ShapeMismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lossctl.blocks import NumPyArray, Part, Reader
     from lossctl.files.stored import Stored
@@ -57,12 +57,16 @@ class Container(Protocol):
 
 @dataclass(frozen=True)
 class Found:
-    """A Part under the name that the user typed: this is the Reader that leaves the room."""
+    """A Part under the name that the user typed: this is the Reader that leaves the room.
+
+    `reading` is how its file was read, as far as the format leaves that open.
+    """
 
     part: Part
     name: str
     stored: Stored
     key: str | None
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def shape(self) -> Shape:
@@ -90,6 +94,10 @@ class Found:
     def facts(self) -> dict[str, Any]:
         """Return path and key as typed, and the hash of the file's bytes."""
         return {"path": self.stored.name, "key": self.key, "sha256": self.stored.sha256()}
+
+    def how(self) -> dict[str, Any]:
+        """Return how the file was read."""
+        return dict(self.reading)
 
 
 @dataclass(frozen=True)
@@ -127,10 +135,21 @@ class Ordered:
         """Return the facts of the file."""
         return self.inner.facts()
 
+    def how(self) -> dict[str, Any]:
+        """Return how the file was read."""
+        return self.inner.how()
+
 
 def ordered(reader: Reader, order: NumPyArray) -> Reader:
     """Put the samples of `reader` in `order`, indices into its first axis."""
     return Ordered(reader, whole(reader)[order], order)
+
+
+def how_read(container: Container, positions: Sequence[int], *, block: bool) -> dict[str, Any]:
+    """How a file was read, as far as its format leaves that open; for a block also which columns it is made of."""
+    found: dict[str, Any] = getattr(container, "how", dict)()
+    names = container.names
+    return {**found, "columns": [names[position] for position in positions]} if block and names is not None else found
 
 
 def columns(parts: Sequence[Part], names: Sequence[str], where: str) -> NumPyArray:

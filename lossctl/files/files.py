@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lossctl.blocks import Memory, Reader
 from lossctl.errors import LossctlError, MissingFile, ShapeMismatch, TooLarge, UnknownKey, UsageError, near
 from lossctl.files.address import is_address
-from lossctl.files.container import Container, Found, ordered
+from lossctl.files.container import Container, Found, how_read, ordered
 from lossctl.files.folders import expanded
 from lossctl.files.formats import opener
 from lossctl.files.keys import Picked, named, pick
@@ -78,7 +78,7 @@ class Files:
         part = container.block(positions) if picked.block else container.part(positions[0])
         key = picked.key if container.names is not None else None
         name = source.text if len(source.paths) == 1 else container.stored.name
-        return Found(part, name, container.stored, key)
+        return Found(part, name, container.stored, key, how_read(container, positions, block=picked.block))
 
     def _container(self, path: str) -> Container:
         if path not in self._containers:

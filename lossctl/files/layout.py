@@ -50,13 +50,17 @@ UNKNOWN = Style(WIDE)
 
 @dataclass(frozen=True)
 class Layout:
-    """A table's delimiter and columns. The data begin after `skip` lines; `numeric` columns have no text in the first rows."""
+    """A table's delimiter and columns. The data begin after `skip` lines; `numeric` columns have no text in the first rows.
+
+    `header` says that the first row holds the names, which are `#1`, `#2`, … where it does not.
+    """
 
     delimiter: str
     comments: bool
     names: tuple[str, ...]
     skip: int
     numeric: tuple[int, ...]
+    header: bool = True
 
 
 def read_layout(stored: Stored, style: Style) -> Layout:
@@ -75,7 +79,7 @@ def read_layout(stored: Stored, style: Style) -> Layout:
     data = head[1:] if header else head[:SAMPLE]
     numeric = tuple(i for i in range(len(names)) if all(number(cells[i]) is not None for _, cells in data))
     skip = data[0][0] - 1 if data else sum(1 for _ in Lines(stored))
-    return Layout(delimiter, style.comments, names, skip, numeric)
+    return Layout(delimiter, style.comments, names, skip, numeric, header)
 
 
 def rows(stored: Stored, layout: Layout) -> Iterator[Row]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lossctl.errors import LossctlError
 from lossctl.files.compressed import plain_name
-from lossctl.files.container import Found
+from lossctl.files.container import Found, how_read
 from lossctl.files.keys import WELL_KNOWN, pick
 from lossctl.files.npy import KINDS, Npy
 from lossctl.files.npz import Npz
@@ -105,7 +105,8 @@ def _listed(container: Container, position: int, part: Part | None, fault: Lossc
     key = None if names is None else _key(names, position)
     name = path if key is None else f"{path}:{key}"
     if part is not None:
-        return Listed(name, path, key, Found(part, name, container.stored, key), position)
+        how = how_read(container, [position], block=False)
+        return Listed(name, path, key, Found(part, name, container.stored, key, how), position)
     why = _why_no_text(container, position, fault)
     if why is not None and names is None:
         raise why

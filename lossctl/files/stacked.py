@@ -76,6 +76,12 @@ class Stacked:
         """Return the pattern as typed, and the hash of all files in order, as `cat pattern | sha256sum` gives it."""
         return {"path": self.name, "key": self.key, "sha256": sha256([part.stored for part in self.parts])}
 
+    def how(self) -> dict[str, Any]:
+        """Return how the files were read; what is not the same for all of them is None."""
+        each = [part.how() for part in self.parts]
+        same = {name: value if all(one.get(name) == value for one in each) else None for name, value in each[0].items()}
+        return {"files": len(each), **same}
+
 
 def stacked(parts: Sequence[Found], source: Source) -> Reader:
     """Return one reader for all parts.

@@ -52,6 +52,10 @@ class Table:
         """The header's names, or `#1`, `#2`, … where there is no header."""
         return self.layout.names
 
+    def how(self) -> dict[str, Any]:
+        """Whether the first row was taken for names, and what stands between cells; white space is ''."""
+        return {"header": self.layout.header, "delimiter": self.layout.delimiter}
+
     def numeric(self) -> list[int]:
         """Return the columns without text in the first rows."""
         return list(self.layout.numeric)
