@@ -164,17 +164,25 @@ def share(xp: Any, part: Array, whole: Array) -> Array:
     return xp.where(nothing, xp.zeros_like(part), part / xp.where(nothing, xp.ones_like(whole), whole))
 
 
+def steep(xp: Any, x: Array, where: Array) -> Array | float:
+    """0, whose derivative by x is infinite where the condition holds: that of a root at 0."""
+    if not followed(x):
+        return 0.0
+    root = xp.sqrt(xp.where(where, x - held(xp, x), xp.ones_like(x)))
+    return xp.where(where, root, xp.zeros_like(root))
+
+
 def x_log_y(xp: Any, x: Array, y: Array) -> Array:
-    """Give x log(y), and 0 where x is 0 unless y is NaN."""
+    """Give x log(y), and 0 where x is 0 unless y is NaN; its derivative by x there is log(y), also where that is infinite."""
     if is_numpy(x):
         # Where x is 0, 1 + y has a finite logarithm, unless y is infinite or negative; only then is a closer look needed.
         with xp.errstate(all="ignore"):
             plain = x * xp.log(y + (x == 0).astype(y.dtype))
         if not xp.isnan(plain).any():
             return plain
-    nothing = (x == 0) & ~xp.isnan(y)
-    one = xp.ones_like(y)
-    return xp.where(nothing, xp.zeros_like(x), x * xp.log(xp.where(nothing, one, y)))
+    nothing = (x == 0) & ~xp.isnan(y) & ~((y > 0) & (y < xp.inf))
+    plain = x * xp.log(xp.where(nothing, xp.ones_like(y), y))
+    return xp.where(nothing, xp.zeros_like(x), plain) - steep(xp, x, nothing & (y == 0))
 
 
 def norm(xp: Any, x: Array, p: float, axis: int) -> Array:

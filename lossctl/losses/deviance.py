@@ -4,18 +4,9 @@ from typing import Any
 
 from lossctl.errors import BadParameter, OutOfDomain
 from lossctl.loss import loss
+from lossctl.losses.excess import NEAR_POWER, entropy_unit, gamma_excess, power_excess
 from lossctl.numerics import relu, x_log_y
 from lossctl.words import Array, NonNegative, NonNegativeReal, PositiveReal, Real, VariancePower
-
-
-def poisson_unit(xp: Any, pred: Array, target: Array) -> Array:
-    """2 (t ln(t/p) - t + p), with 0 ln 0 = 0."""
-    return 2 * (x_log_y(xp, target, target / pred) - target + pred)
-
-
-def gamma_unit(xp: Any, pred: Array, target: Array) -> Array:
-    """2 (ln(p/t) + t/p - 1)."""
-    return 2 * (xp.log(pred / target) + target / pred - 1)
 
 
 def tweedie_unit(xp: Any, pred: Array, target: Array, power: float) -> Array:
@@ -23,12 +14,19 @@ def tweedie_unit(xp: Any, pred: Array, target: Array, power: float) -> Array:
     if power == 0:
         return (target - pred) ** 2
     if power == 1:
-        return poisson_unit(xp, pred, target)
+        return 2 * entropy_unit(xp, target, pred)
     if power == 2:  # noqa: PLR2004 - the gamma distribution's power
-        return gamma_unit(xp, pred, target)
+        return 2 * gamma_excess(xp, target, pred)
     one, two = 1 - power, 2 - power
-    size = relu(xp, target) if power < 0 else target
-    return 2 * (size**two / (one * two) - target * pred**one / one + pred**two / two)
+    # Nearly equal numbers, and powers so near to 1 and 2 that it divides by next to nothing.
+    close = min(abs(one), abs(two)) < NEAR_POWER
+    alike = (pred > 0) & (target > 0) & (close | (xp.abs(target - pred) < 0.5 * pred))
+    ones = xp.ones_like(pred)
+    near = pred**two * power_excess(xp, xp.where(alike, target, ones), xp.where(alike, pred, ones), two, one)
+    far = xp.where(alike, ones, target)
+    size = relu(xp, far) if power < 0 else far
+    direct = size**two / (one * two) - far * pred**one / one + pred**two / two
+    return 2 * xp.where(alike, near, direct)
 
 
 def check_power(xp: Any, index: Array, pred: Array, target: Array, power: float, **_: Any) -> None:
@@ -66,7 +64,7 @@ def poisson_deviance(xp, pred: PositiveReal, target: NonNegativeReal) -> Array:
     pitfall: pred is the rate itself; if the model gives its logarithm, use poisson_nll or take exp first.
     pitfall: it is 0 for a perfect fit, unlike poisson_nll, from which it differs by a function of the target.
     """
-    return poisson_unit(xp, pred, target)
+    return 2 * entropy_unit(xp, target, pred)
 
 
 @loss(
@@ -83,7 +81,7 @@ def gamma_deviance(xp, pred: PositiveReal, target: PositiveReal) -> Array:
     pitfall: only the ratio counts: scaling prediction and target alike changes nothing.
     pitfall: targets of 0 are refused; use tweedie_deviance with a power between 1 and 2.
     """
-    return gamma_unit(xp, pred, target)
+    return 2 * gamma_excess(xp, target, pred)
 
 
 @loss(

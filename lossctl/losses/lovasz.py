@@ -88,7 +88,9 @@ def lovasz_softmax(
     numbers = xp.reshape(xp.arange(pred.shape[1], device=pred.device), (1, -1, *(1,) * (pred.ndim - 2)))
     truth = xp.astype(xp.expand_dims(target, axis=1) == numbers, pred.dtype) * kept
     # What is ignored has error 0 and comes last, where it changes no cost.
-    errors = classes_first(xp, xp.abs(truth - pred) * kept, per_image=per_image)
+    # A probability that is right can only become wrong: there is one side to the kink of its error.
+    size = xp.where(truth == pred, truth + (1 - 2 * truth) * pred, xp.abs(truth - pred))
+    errors = classes_first(xp, size * kept, per_image=per_image)
     truth = classes_first(xp, truth, per_image=per_image)
     costs = xp.sum(extension(xp, errors, truth), axis=-1)
     counted = xp.astype(xp.any(truth > 0, axis=-1), costs.dtype) if classes == "present" else xp.ones_like(costs)

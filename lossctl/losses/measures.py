@@ -6,16 +6,53 @@ Rows are used as they are: they should add up to 1. Where direction matters, tar
 from typing import Any
 
 from lossctl.loss import loss
-from lossctl.numerics import share, square_root, x_log_y
+from lossctl.losses.excess import NEAR_POWER, entropy_unit, halves_excess, power_excess, root_gap
+from lossctl.numerics import held, raised, square_root, steep
 from lossctl.words import Array, ClassProbability, NonNegative, Positive
 
+# Rows whose sum is this near to 1, for each class, add up to it: the rest is what rounding left.
+ROUNDING = 2.220446049250313e-16
 
-def overlap(xp: Any, first: Array, second: Array, power: float) -> Array:
-    """Sum over classes of first^power second^(1 - power), where first is not 0."""
-    nothing = first == 0
-    one = xp.ones_like(first)
-    product = xp.where(nothing, one, first) ** power * xp.where(nothing, one, second) ** (1 - power)
-    return xp.sum(xp.where(nothing, xp.zeros_like(first), product), axis=1)
+
+def off_one(xp: Any, chances: Array) -> Array:
+    """By how much each row's sum is off 1: 0 where that is rounding."""
+    off = xp.sum(chances, axis=1) - 1
+    rounded = xp.abs(off) <= _rounding(xp, chances)
+    return off - held(xp, xp.where(rounded, off, xp.zeros_like(off)))
+
+
+def _rounding(xp: Any, chances: Array) -> float:
+    return max(ROUNDING, float(xp.finfo(chances.dtype).eps)) * int(chances.shape[1])
+
+
+def relative_entropy(xp: Any, target: Array, pred: Array) -> Array:
+    """Sum over classes of t ln(t / p): what is beyond the difference of the sums, never below 0, and that difference."""
+    beyond, gap = xp.sum(entropy_unit(xp, target, pred), axis=1), xp.sum(target - pred, axis=1)
+    value = beyond + gap
+    # Rows that add up to the same but for rounding have a divergence of 0 at least.
+    lost = (value < 0) & (xp.abs(gap) <= _rounding(xp, pred))
+    return value - held(xp, xp.where(lost, gap, xp.zeros_like(gap)))
+
+
+def log_overlap(xp: Any, first: Array, second: Array, power: float, eps: float) -> Array:
+    """The logarithm of the sum over classes of first^power second^(1 - power), but no less than that of eps.
+
+    What a nearly full overlap lacks to 1 is added up by itself, so that its logarithm keeps its digits.
+    """
+    rest = 1 - power
+    nothing, one = xp.zeros_like(first), xp.ones_like(first)
+    neither = (first == 0) & (second == 0)
+    product = xp.where(neither, nothing, xp.where(neither, one, first) ** power * xp.where(neither, one, second) ** rest)
+    total = xp.sum(product, axis=1)
+    close = min(abs(power), abs(rest)) < NEAR_POWER
+    alike = (first > 0) & (second > 0) & (close | (xp.abs(first - second) < 0.5 * second))
+    x, y = xp.where(alike, first, one), xp.where(alike, second, one)
+    near = -power * rest * y * power_excess(xp, x, y, power, -rest)
+    lacking = xp.where(alike, near, product - power * first - rest * second)
+    short = xp.sum(lacking, axis=1) + power * off_one(xp, first) + rest * off_one(xp, second)
+    full = xp.abs(short) < 0.5  # noqa: PLR2004 - beyond, nothing cancels
+    plain = xp.log(raised(xp, xp.where(full, xp.ones_like(total), total), eps))
+    return xp.where(full, xp.log1p(xp.where(full, short, xp.zeros_like(short))), plain)
 
 
 @loss(
@@ -35,7 +72,7 @@ def kl_div_prob(xp, pred: ClassProbability, target: ClassProbability, *, eps: No
     pitfall: where pred is 0 and target is not, the true divergence is infinite; here it is what eps makes of it.
     """
     p, t = xp.clip(pred, eps, 1), xp.clip(target, eps, 1)
-    return xp.sum(t * xp.log(t / p), axis=1)
+    return relative_entropy(xp, t, p)
 
 
 @loss(
@@ -53,9 +90,7 @@ def js_div(xp, pred: ClassProbability, target: ClassProbability) -> Array:
     pitfall: scipy's jensenshannon is the square root of it.
     pitfall: probabilities are wanted on both sides, unlike in kl_div.
     """
-    middle = 0.5 * (pred + target)
-    halves = 0.5 * (x_log_y(xp, pred, pred) + x_log_y(xp, target, target))
-    return xp.sum(halves - x_log_y(xp, middle, middle), axis=1)
+    return xp.sum(halves_excess(xp, pred, target), axis=1)
 
 
 @loss("distribution", source="Rényi 1961, Berkeley Symposium 4:547", aliases=("renyi_divergence",))
@@ -72,8 +107,8 @@ def renyi(xp, pred: ClassProbability, target: ClassProbability, *, alpha: Positi
     pitfall: it is not symmetric, except at alpha = 1/2.
     """
     if alpha == 1:
-        return xp.sum(x_log_y(xp, target, target) - x_log_y(xp, target, pred), axis=1)
-    return xp.log(xp.clip(overlap(xp, target, pred, alpha), eps, None)) / (alpha - 1)
+        return relative_entropy(xp, target, pred)
+    return log_overlap(xp, target, pred, alpha, eps) / (alpha - 1)
 
 
 @loss("distribution", source="Hellinger 1909, doi:10.1515/crll.1909.136.210", aliases=("hellinger_distance",))
@@ -85,13 +120,10 @@ def hellinger(xp, pred: ClassProbability, target: ClassProbability) -> Array:
     example: [[0.5, 0.5]], [[0.9, 0.1]] -> 0.32491969623290634
     use: comparing distributions by a bounded distance that keeps the triangle inequality.
     pitfall: some call its square by the same name.
-    pitfall: its slope is infinite where one probability is 0 and the other is not; where both are equal, or both 0, the
-        gradient is taken as 0.
+    pitfall: its slope is infinite where one probability is 0 and the other is not; at a perfect fit, where the slopes to both
+        sides differ, the gradient is taken as 0.
     """
-    neither = (pred == 0) & (target == 0)
-    p, t = (xp.where(neither, xp.ones_like(chance), chance) for chance in (pred, target))
-    gap = xp.sqrt(p) - xp.sqrt(t)
-    return square_root(xp, 0.5 * xp.sum(gap * gap, axis=1))
+    return square_root(xp, 0.5 * xp.sum(root_gap(xp, pred, target), axis=1))
 
 
 @loss(
@@ -107,7 +139,11 @@ def total_variation_dist(xp, pred: ClassProbability, target: ClassProbability) -
     use: comparing distributions in terms of probabilities.
     pitfall: total variation of images, which sums differences of neighbours, is something else.
     """
-    return 0.5 * xp.sum(xp.abs(pred - target), axis=1)
+    gap = xp.abs(pred - target)
+    # Where both are 0, or both 1, one side of the kink is outside: the derivative is that of the other.
+    gap = xp.where((pred == 0) & (target == 0), pred + target, gap)
+    gap = xp.where((pred == 1) & (target == 1), 2 - pred - target, gap)
+    return 0.5 * xp.sum(gap, axis=1)
 
 
 @loss("distribution", source="Bhattacharyya 1943, Bull. Calcutta Math. Soc. 35:99", aliases=("bhattacharyya_distance",))
@@ -120,7 +156,7 @@ def bhattacharyya(xp, pred: ClassProbability, target: ClassProbability, *, eps: 
     use: bounds on the error of telling two distributions apart.
     pitfall: it does not keep the triangle inequality; hellinger does.
     """
-    return -xp.log(xp.clip(overlap(xp, target, pred, 0.5), eps, None))
+    return 0.0 - log_overlap(xp, target, pred, 0.5, eps)
 
 
 @loss(
@@ -137,4 +173,8 @@ def chi2(xp, pred: ClassProbability, target: ClassProbability) -> Array:
     pitfall: it is infinite where pred is 0 and target is not.
     pitfall: the test statistic is this times the number of observations; Neyman's divides by the target instead.
     """
-    return xp.sum(share(xp, (target - pred) ** 2, pred), axis=1)
+    gap = target - pred
+    neither = (pred == 0) & (target == 0)
+    parts = gap * gap / xp.where(neither, xp.ones_like(pred), pred)
+    # Nothing on both sides: p itself is what it costs to move from there, and more of the target than nothing is infinite.
+    return xp.sum(xp.where(neither, pred, parts) + steep(xp, target, neither), axis=1)

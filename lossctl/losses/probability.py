@@ -127,4 +127,7 @@ def generalized_cross_entropy(
     pitfall: probabilities are wanted, not raw scores; the slope at p[y] = 0 is infinite.
     """
     chosen = at_label(xp, to_one(xp, pred), target, ignore_index)
-    return counted(xp, (1 - chosen**q) / q, target, ignore_index)
+    some = chosen > 0
+    one = xp.ones_like(chosen)
+    value = -xp.expm1(q * xp.log(xp.where(some, chosen, one))) / q
+    return counted(xp, xp.where(some, value, (1 - xp.where(some, one, chosen) ** q) / q), target, ignore_index)

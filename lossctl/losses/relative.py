@@ -16,6 +16,16 @@ def ratio(xp: Any, sums: Terms, **_: Any) -> Array:
     return share(xp, sums["error"], sums["size"])
 
 
+def log_error(xp: Any, pred: Array, target: Array) -> Array:
+    """ln(1 + pred) - ln(1 + target); of nearly equal numbers from their difference, which is exact."""
+    apart, size = pred - target, 1 + target
+    near = xp.abs(apart) < 0.5 * size
+    nothing, one = xp.zeros_like(apart), xp.ones_like(apart)
+    close = log_of_one_and(xp, xp.where(near, apart, nothing) / xp.where(near, size, one))
+    far = log_of_one_and(xp, xp.where(near, nothing, pred)) - log_of_one_and(xp, xp.where(near, nothing, target))
+    return xp.where(near, close, far)
+
+
 @loss(
     "regression",
     source="scikit-learn mean_squared_log_error; keras.losses.MeanSquaredLogarithmicError; XGBoost reg:squaredlogerror",
@@ -30,7 +40,7 @@ def msle(xp, pred: AboveMinusOne, target: AboveMinusOne) -> Array:
     pitfall: numbers of -1 and below are refused, as scikit-learn does; Keras silently raises all negative ones to 1e-7.
     pitfall: a model trained on it predicts close to the median, and too low for sums.
     """
-    error = log_of_one_and(xp, pred) - log_of_one_and(xp, target)
+    error = log_error(xp, pred, target)
     return error * error
 
 
@@ -49,7 +59,7 @@ def rmsle(xp, pred: AboveMinusOne, target: AboveMinusOne) -> Terms:
     use: reporting; it is the score of several forecasting competitions.
     pitfall: the mean of batch RMSLEs is not the RMSLE of the data; here squares are pooled and the root is taken once.
     """
-    error = log_of_one_and(xp, pred) - log_of_one_and(xp, target)
+    error = log_error(xp, pred, target)
     return {"square": error * error}
 
 

@@ -1,6 +1,7 @@
 """Losses of an error alone, between the square and the absolute value."""
 
 from lossctl.loss import loss
+from lossctl.losses.excess import log_excess
 from lossctl.numerics import at_most, log_of_one_and
 from lossctl.words import Array, AtLeastOne, Positive, Real
 
@@ -58,8 +59,7 @@ def fair(xp, pred: Real, target: Real, *, scale: Positive = 1.0) -> Array:
     use: robust regression with gradient boosting, where huber's jump in the second derivative disturbs.
     pitfall: even at |e| = 100 c the slope is 1 percent below its limit c; huber gets there at delta.
     """
-    ratio = xp.abs(pred - target) / scale
-    return scale * scale * (ratio - log_of_one_and(xp, ratio))
+    return scale * scale * log_excess(xp, xp.abs(pred - target) / scale)
 
 
 @loss(

@@ -130,8 +130,8 @@ def tukey(xp, pred: Real, target: Real, *, scale: Positive = 4.685) -> Array:
     pitfall: the default is meant for residuals of standard deviation 1; divide by a robust spread first, as 1.4826 MAD.
     pitfall: where every error is beyond scale the gradient is exactly 0.
     """
-    rest = 1 - at_most(xp, scaled_square(pred, target, scale), 1)
-    return scale * scale / 6 * (1 - rest * rest * rest)
+    square = at_most(xp, scaled_square(pred, target, scale), 1)
+    return scale * scale / 6 * square * (3 - square * (3 - square))
 
 
 @loss(

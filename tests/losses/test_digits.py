@@ -1,0 +1,172 @@
+"""Losses of nearly equal numbers keep their digits: against the same formulas in 60 digits, over many sizes and distances."""
+
+import mpmath as mp
+import numpy as np
+import pytest
+import torch
+
+from lossctl.backends import BACKENDS
+from lossctl.binding import scalars
+from lossctl.losses import LOSSES
+
+mp.mp.dps = 60
+XP = BACKENDS.get("torch")().xp
+RNG = np.random.default_rng(18)
+
+
+def terms(name, first, second, xp=np, **params):
+    loss = LOSSES.get(name)
+    with np.errstate(all="ignore"):
+        found = loss.terms(xp, first, second, **scalars(loss, params))
+    return found["value"] if isinstance(found, dict) else found
+
+
+def entropy(t, p):
+    return p if t == 0 else t * mp.log(t / p) - t + p
+
+
+def tweedie(p, t, power):
+    if power == 1:
+        return 2 * entropy(t, p)
+    if power == 2:
+        return 2 * (t / p - 1 - mp.log(t / p))
+    k = mp.mpf(power)
+    return 2 * (t ** (2 - k) / ((1 - k) * (2 - k)) - t * p ** (1 - k) / (1 - k) + p ** (2 - k) / (2 - k))
+
+
+def barron(e, alpha, scale):
+    a, z = mp.mpf(alpha), (e / scale) ** 2
+    return abs(a - 2) / a * ((z / abs(a - 2) + 1) ** (a / 2) - 1)
+
+
+# Of a prediction and a target above 0.
+POSITIVE = {
+    "poisson_deviance": ({}, lambda p, t: 2 * entropy(t, p)),
+    "gamma_deviance": ({}, lambda p, t: 2 * (mp.log(p / t) + t / p - 1)),
+    "msle": ({}, lambda p, t: (mp.log(1 + p) - mp.log(1 + t)) ** 2),
+    **{
+        f"tweedie_deviance {power}": ({"power": power}, lambda p, t, power=power: tweedie(p, t, power))
+        for power in (-1.0, 1.0, 1.0 + 1e-9, 1.001, 1.3, 1.5, 1.98, 2 - 1e-7, 2.0, 2 + 1e-12, 2.02, 3.0)
+    },
+}
+# Of an error.
+ERRORS = {
+    "log_cosh": ({}, lambda e: mp.log(mp.cosh(e))),
+    "fair": ({"scale": 1.25}, lambda e: mp.mpf(1.25) ** 2 * (abs(e) / mp.mpf(1.25) - mp.log(1 + abs(e) / mp.mpf(1.25)))),
+    "charbonnier": ({"eps": 0.5, "shifted": True}, lambda e: mp.sqrt(e * e + mp.mpf(0.25)) - mp.mpf(0.5)),
+    "pseudo_huber": ({"delta": 2.0}, lambda e: 4 * (mp.sqrt(1 + e * e / 4) - 1)),
+    "cauchy": ({}, lambda e: mp.log(1 + e * e / 2)),
+    "welsch": ({}, lambda e: -mp.expm1(-e * e / 2)),
+    "geman_mcclure": ({}, lambda e: 2 * e * e / (e * e + 4)),
+    "tukey": ({"scale": 3.0}, lambda e: mp.mpf(9) / 6 * (1 - (1 - min(e * e / 9, mp.mpf(1))) ** 3)),
+    **{
+        f"barron {alpha}": ({"alpha": alpha, "scale": 2.0}, lambda e, alpha=alpha: barron(e, alpha, 2))
+        for alpha in (1.0, 1e-9, -1e-12, 2 - 1e-9, 2 + 1e-12, 1.7, -3.0, 2.5)
+    },
+}
+
+
+def pairs(count=200):
+    """Numbers of any size, and others that are from 1e-15 to 1e3 of them away."""
+    first = 10 ** RNG.uniform(-12, 12, count)
+    apart = 10 ** RNG.uniform(-15, 3, count) * RNG.choice([-1, 1], count)
+    second = first * np.where(apart < -0.9, 10 ** -np.abs(apart).clip(1, 12), 1 + apart)
+    return first, second
+
+
+def off(found, wanted):
+    """The largest relative error, and whether anything is below 0."""
+    worst = mp.mpf(0)
+    for one, right in zip(np.asarray(found).reshape(-1), wanted, strict=True):
+        assert one >= 0
+        worst = max(worst, abs(mp.mpf(float(one)) - right) / right if right else abs(mp.mpf(float(one))))
+    return float(worst)
+
+
+@pytest.mark.parametrize("case", POSITIVE)
+def test_losses_of_two_positive_numbers(case):
+    params, formula = POSITIVE[case]
+    pred, target = pairs()
+    exact = [(mp.mpf(p), mp.mpf(t)) for p, t in zip(pred, target, strict=True)]
+    assert off(terms(case.split()[0], pred, target, **params), [formula(p, t) for p, t in exact]) < 1e-12
+    same = terms(case.split()[0], pred, pred, **params)
+    assert not same.any()
+
+
+@pytest.mark.parametrize("case", POSITIVE)
+def test_gradients_of_two_positive_numbers(case):
+    params, formula = POSITIVE[case]
+    pred, target = pairs(40)
+    leaves = [torch.from_numpy(array).requires_grad_() for array in (pred, target)]
+    found = torch.autograd.grad(terms(case.split()[0], *leaves, xp=XP, **params).sum(), leaves)
+    for number, (p, t) in enumerate(zip(map(mp.mpf, pred), map(mp.mpf, target), strict=True)):
+        with mp.workdps(120):
+            wanted = (mp.diff(lambda x, t=t: formula(x, t), p), mp.diff(lambda x, p=p: formula(p, x), t))
+        for one, right in zip(found, wanted, strict=True):
+            assert float(one[number]) == pytest.approx(float(right), rel=1e-10)
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_losses_of_an_error(case):
+    params, formula = ERRORS[case]
+    error = np.concatenate([10 ** RNG.uniform(-12, 2, 200), -(10 ** RNG.uniform(-12, 2, 50)), [0.0]])
+    found = terms(case.split()[0], error, np.zeros_like(error), **params)
+    assert off(found, [formula(mp.mpf(e)) for e in error]) < 1e-12
+
+
+def shares(distance, classes=4):
+    """Two distributions over classes, of whole numbers of 2^-40, so that both add up to 1 exactly."""
+    one = RNG.integers(2**30, 2**36, classes)
+    one[-1] = 2**40 - one[:-1].sum()
+    step = max(1, int(2**30 * distance)) * np.resize([1, -1], classes)
+    return np.ldexp(one.astype(float), -40), np.ldexp((one + step).astype(float), -40)
+
+
+def power_sum(t, p, a):
+    return mp.fsum(x**a * y ** (1 - a) for x, y in zip(t, p, strict=True))
+
+
+DIVERGENCES = {
+    "kl_div_prob": ({"eps": 0}, lambda p, t: mp.fsum(y * mp.log(y / x) for x, y in zip(p, t, strict=True))),
+    "js_div": (
+        {},
+        lambda p, t: mp.fsum(z * mp.log(2 * z / (x + y)) / 2 for x, y in zip(p, t, strict=True) for z in (x, y)),
+    ),
+    "hellinger": ({}, lambda p, t: mp.sqrt(mp.fsum((mp.sqrt(x) - mp.sqrt(y)) ** 2 for x, y in zip(p, t, strict=True)) / 2)),
+    "chi2": ({}, lambda p, t: mp.fsum((y - x) ** 2 / x for x, y in zip(p, t, strict=True))),
+    "bhattacharyya": ({}, lambda p, t: -mp.log(power_sum(t, p, mp.mpf(0.5)))),
+    "renyi 1": ({"alpha": 1.0}, lambda p, t: mp.fsum(y * mp.log(y / x) for x, y in zip(p, t, strict=True))),
+    **{
+        f"renyi {alpha}": ({"alpha": alpha}, lambda p, t, a=alpha: mp.log(power_sum(t, p, mp.mpf(a))) / (mp.mpf(a) - 1))
+        for alpha in (1e-6, 0.3, 0.5, 0.999, 1 - 1e-9, 1 + 1e-10, 1.01, 2.0, 5.0)
+    },
+}
+
+
+@pytest.mark.parametrize("case", DIVERGENCES)
+@pytest.mark.parametrize("distance", [0.9, 1e-2, 1e-4, 1e-6, 1e-9])
+def test_divergences_of_nearly_equal_distributions(case, distance):
+    params, formula = DIVERGENCES[case]
+    pred, target = shares(distance)
+    right = formula([mp.mpf(x) for x in pred], [mp.mpf(x) for x in target])
+    found = terms(case.split()[0], pred[None], target[None], **params)
+    assert off(found, [right]) < 1e-12
+    leaf = torch.from_numpy(pred[None]).requires_grad_()
+    (slope,) = torch.autograd.grad(terms(case.split()[0], leaf, torch.from_numpy(target[None]), xp=XP, **params).sum(), leaf)
+    with mp.workdps(150):
+        chances = [mp.mpf(x) for x in target]
+        for place in range(len(pred)):
+            moved = [mp.mpf(x) for x in pred]
+            wanted = mp.diff(lambda x, moved=moved: formula([*moved[:place], x, *moved[place + 1 :]], chances), moved[place])  # noqa: B023
+            assert float(slope[0, place]) == pytest.approx(float(wanted), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "name", ["kl_div_prob", "js_div", "hellinger", "chi2", "bhattacharyya", "renyi", "total_variation_dist"]
+)
+def test_rows_that_add_up_to_1_but_for_rounding_are_never_below_0(name):
+    rows = RNG.dirichlet(np.ones(7), 500)
+    near = rows * (1 + RNG.normal(size=rows.shape) * 1e-9)
+    near /= near.sum(axis=1, keepdims=True)
+    assert (terms(name, near, rows) >= 0).all()
+    assert not terms(name, rows, rows).any()
