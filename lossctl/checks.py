@@ -20,7 +20,7 @@ from lossctl.block import Selection
 from lossctl.blocks import Memory, whole
 from lossctl.draws import Drawn, draw, edge
 from lossctl.engine import evaluate, reduced
-from lossctl.errors import NoGradient, NoSuchReduction
+from lossctl.errors import MissingExtra, NoGradient, NoSuchReduction
 from lossctl.fold import fold
 from lossctl.pieces import unreduced
 from lossctl.spec import Options
@@ -232,17 +232,17 @@ NOT_OF_OTHERS: dict[Check, str] = {
 
 
 def run_check(check: Check, loss: Loss) -> tuple[str, str]:
-    """Run one check: `passed`, `failed` or `skipped`, and why. A loss that raises has failed."""
+    """Run one check: `passed`, `failed` or `skipped`, and why. A loss that raises has failed, but for a missing package."""
     if loss.origin != "lossctl" and check in NOT_OF_OTHERS:
         return "skipped", NOT_OF_OTHERS[check]
     try:
         problem = check(loss)
-    except NoGradient as reason:
-        return "skipped", reason.message
+    except (NoGradient, Skipped) as reason:
+        return "skipped", str(reason)
+    except MissingExtra as reason:
+        return "skipped", reason.paragraph().replace("--backend torch", "it", 1)
     except NoSuchReduction as reason:
         return "failed" if loss.origin == "lossctl" else "skipped", reason.message
-    except Skipped as reason:
-        return "skipped", str(reason)
     except Exception as error:  # noqa: BLE001 - a loss under test may raise anything
         return "failed", f"{type(error).__name__}: {error}"
     return ("failed", problem) if problem else ("passed", "")

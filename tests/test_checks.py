@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import golden
 import pytest
 
 from lossctl.checks import CHECKS, run_check
@@ -111,3 +112,16 @@ def test_every_check_has_a_loss_that_breaks_it():
 def test_a_loss_that_is_not_additive_must_say_whole():
     assert run_check(CHECKS["cuts"], coupled)[0] == "failed"
     assert run_check(CHECKS["cuts"], replace(coupled, whole=True))[0] == "skipped"
+
+
+@pytest.mark.parametrize("name", ["mse", "cross_entropy"])
+def test_without_torch_a_loss_breaks_no_promise(name, tmp_path):
+    prelude = "sys.modules['torch'] = None"
+    done = golden.run({"argv": f"verify {name} -f csv", "prelude": prelude}, tmp_path)
+    assert (done.code, done.stderr, "failed" in done.stdout) == (0, "", False)
+    skipped = [line.split(",", 3) for line in done.stdout.splitlines() if "'torch', which is not installed" in line]
+    assert [(check, result) for _, check, result, _ in skipped] == [
+        ("backends", "skipped"),
+        ("twin", "skipped"),
+        ("gradient", "skipped"),
+    ]

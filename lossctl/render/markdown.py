@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from lossctl.render.cells import numeric, texts
@@ -11,6 +12,12 @@ if TYPE_CHECKING:
 
     from lossctl.render.style import Style
     from lossctl.report import Report
+
+# Bars end cells. Of the other signs, those that would begin a mark here: a backslash before a letter, an underscore inside a
+# word, a bracket that no address follows and a lone `<` do not, and stay readable in the file.
+MARKS = re.compile(
+    r"[|`*~$]|\\(?=[!-/:-@\[-`{-~]|$)|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[])|<(?=[A-Za-z/!?])|&(?=#|[A-Za-z][A-Za-z0-9]*;)"
+)
 
 
 def render(report: Report, style: Style) -> str:
@@ -30,4 +37,5 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _escaped(cell: str) -> str:
-    return cell.replace("|", r"\|")
+    """A cell that is seen as it is: what Markdown would take for its own stands behind a backslash."""
+    return MARKS.sub(r"\\\g<0>", cell)

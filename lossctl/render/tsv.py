@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from lossctl.report import Report
 
 # TSV has no quotes: what would end a cell or a line is written as in C.
-ESCAPES = str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
+# A terminal would obey the other control characters, and a pipe often ends on one.
+CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+ESCAPES = CONTROLS | str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 def render(report: Report, _: Style) -> str:

@@ -7,6 +7,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from lossctl.errors import UnknownName
 from lossctl.render import RENDERERS, Style, choose, render
@@ -168,6 +169,40 @@ def test_markdown_escapes_pipes_and_sets_numbers_to_the_right():
         "| a\\|b\\tc\\nd |  | nan | 1000000000000 | no |",
         "| l1 |  | -1e-300 |  |  |",
     ]
+
+
+def seen(text):
+    """The cells of a row as a reader of Markdown sees them."""
+    reader = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    table = [
+        one for one in reader.parse(render(Report(("a", "b"), [{"a": text, "b": "end"}]), "markdown", PLAIN)) if one.children
+    ]
+    return [
+        "".join(part.content if part.type in {"text", "text_special"} else f"({part.type})" for part in one.children)
+        for one in table
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\\|b", "a|b", "\\\\|", "end\\", "`code`", "*bold*", "_u_", "__u__", "a_b", "~~no~~", "<b>h</b>", "&lt;", "&#124;",
+        "[a](http://b)", "![a](b)", "[1, 2]", "<http://a>", "x <= 0.5", "# h", "- i", "|", "\\",
+        "cross_entropy:weight=1,2", "a && b",
+    ],
+)  # fmt: skip
+def test_markdown_shows_a_cell_as_it_is(text):
+    assert seen(text) == ["a", "b", text, "end"]
+
+
+@given(st.text(alphabet="ab\\|`*_~$<>&;#[](){}!-/=1", max_size=12))
+def test_no_text_breaks_a_row_of_markdown(text):
+    assert seen(f"x{text}y") == ["a", "b", f"x{text}y", "end"]
+
+
+def test_tsv_holds_nothing_that_a_terminal_obeys():
+    text = render(Report(("a",), [{"a": "\x1b[31mred\x9b2J\x07"}]), "tsv", PLAIN)
+    assert text == "a\n\\x1b[31mred\\x9b2J\\x07\n"
 
 
 def test_no_rows_still_have_a_header():
