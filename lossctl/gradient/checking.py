@@ -17,7 +17,7 @@ import numpy as np
 
 from lossctl.backends import BACKENDS
 from lossctl.block import Block
-from lossctl.gradient.differences import STEEP, WRONG, Judged, Line, judge
+from lossctl.gradient.differences import STEEP, Judged, Line, judge, settle_edges
 from lossctl.gradient.passes import differentiate
 from lossctl.gradient.probing import probe
 from lossctl.gradient.sampling import cost_of, positions, sample_of, sampled, source_place
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Place = tuple[int, ...]
 # Sizes below this part of the largest of the sample count as that large; so do those below a part of a slope of 1.
 OF_SAMPLE, OF_VALUE = 1e-3, 1e-6
-# So near to the edge of a domain losses have conventions of torch's in place of a derivative.
+# So near to the edge of its domain bce has torch's convention in place of a derivative.
 EDGE = 1e-12
 # Losses of others with torch's convention for log-probabilities.
 TORCHS_CTC = ("CTCLoss", "ctc_loss")
@@ -172,9 +172,11 @@ def _judged(measured: Probe, cube: Cube, slot: Slot, columns: NumPyArray) -> Jud
             moved = {slot.input.name: cube.moved(rows, index, steps)}
             return measured.change(moved, None if cube.axis is None else rows)
 
-        judged = judge(Line(at, change, domain.low, domain.high, unit, reach), gradient, floor)
-        edge = _by_convention(at, bound, slot, domain) | np.isnan(judged.left) | np.isnan(judged.right)
-        judged.kinds[edge & np.isfinite(gradient) & (judged.kinds == WRONG)] = STEEP
+        line = Line(at, change, domain.low, domain.high, unit, reach)
+        judged = judge(line, gradient, floor)
+        settle_edges(line, judged, gradient)
+        convention = _by_convention(at, bound, slot, domain) & np.isfinite(gradient)
+        judged.kinds[convention & (judged.kinds >= STEEP)] = STEEP
         found.append(judged)
     return Judged.joined(found)
 
@@ -185,7 +187,8 @@ def _domain(bound: Bound, slot: Slot) -> Domain:
 
 
 def _by_convention(at: NumPyArray, bound: Bound, slot: Slot, domain: Domain) -> NumPyArray:
-    """Where torch has a convention in place of a derivative: at the edge of the domain, and for variances below `eps`."""
-    near = np.minimum(np.abs(at - domain.low), np.abs(domain.high - at)) <= EDGE
+    """Where torch has a convention in place of a derivative: bce's at 0 and 1, and for variances below `eps`."""
+    clamped = bound.loss.torch == "binary_cross_entropy"
+    near = clamped & (np.minimum(np.abs(at - domain.low), np.abs(domain.high - at)) <= EDGE)
     least: float = bound.params.get("eps", 0.0) if slot.input.word.rule == "variance" else -np.inf
     return np.asarray(near | (at < least))

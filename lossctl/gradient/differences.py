@@ -1,5 +1,8 @@
 """Slopes by differences of values, and what they say of a gradient: right, at a kink, too steep to say, or wrong.
 
+Where values exist to one side only, at the edge of a domain, the slope is that side's. One that grows without end as steps get
+smaller is infinite: a gradient of that infinity is right, and any other is wrong.
+
 Each side of a point is walked in steps h, h/2 and h/4, and both sides are extrapolated to h = 0 (Richardson 1911,
 doi:10.1098/rsta.1911.0009); the last two extrapolations differ by about the error. Where the slopes do not come out, or not as
 the gradient has them, smaller and larger steps are tried, and the step with the least error counts.
@@ -16,7 +19,7 @@ import numpy as np
 if TYPE_CHECKING:
     from lossctl.blocks import NumPyArray
 
-OK, KINK, STEEP, WRONG = range(4)
+OK, KINK, STEEP, WRONG, UNSETTLED = range(5)
 # What counts as equal, of the larger one or of the floor.
 RTOL = 1e-5
 LEVELS = (1.0, 0.5, 0.25)
@@ -28,6 +31,10 @@ TRIES = 3
 SURE, UNSURE = 1e-6, 1e-3
 # A jump of the slope is one beyond this part of it, and this many errors.
 JUMP, ERRORS = 1e-4, 10
+# Steps at the edge of a domain, as parts of the first, and how many slopes must grow without slowing down: by as much at the
+# last as at the first of them, or half of it. A slope that settles like a root of the step grows by a tenth.
+EDGE_FACTORS = tuple(10.0**-power for power in range(7))
+GROWING, LASTING = 4, 0.5
 # The part of the way to the edge of the domain that a step may take.
 INSIDE = 1e-2
 Change = Callable[["NumPyArray", "NumPyArray"], tuple["NumPyArray", "NumPyArray"]]
@@ -101,6 +108,56 @@ def judge(line: Line, gradient: NumPyArray, floor: NumPyArray) -> Judged:
             fits = (here.kinds == OK) & (_beyond(here, gradient[open_]) <= _slack(here, gradient[open_], floor[open_]))
             open_ = open_[~((share <= line.sure) & (fits | (number + 1 >= TRIES)))]
         return _decided(found, quality, gradient, floor)
+
+
+def settle_edges(line: Line, found: Judged, gradient: NumPyArray) -> None:
+    """Decide on elements that have values to one side only and are not right yet.
+
+    A slope that grows without end is infinite; one that settles slowly, like a root of the step, is extrapolated from the rate
+    at which it does (Aitken 1926). A gradient of 0 from which values rise infinitely fast, as at the least value of a root, is
+    neither right nor wrong: it stays unsettled, as does everything else whose slopes do not settle.
+    """
+    edge: NumPyArray = (line.at <= line.low) | (line.at >= line.high) | (np.isnan(found.left) != np.isnan(found.right))
+    open_ = np.nonzero(edge & (found.kinds != OK) & (found.kinds != KINK))[0]
+    if not open_.size:
+        return
+    at = line.at[open_]
+    down = (at >= line.high) | ((at > line.low) & np.isnan(found.right[open_]))
+    inside = np.where(down, -1.0, 1.0)
+    limit, error = _limits(line, open_, inside)
+    given = gradient[open_]
+    with np.errstate(all="ignore"):
+        off = np.where(given == limit, 0.0, np.abs(given - limit))
+        right = off <= error + RTOL * np.abs(np.where(np.isfinite(limit), limit, 0.0))
+    least = (given == 0) & (limit == np.copysign(np.inf, inside))
+    known = ~np.isnan(limit)
+    found.kinds[open_] = np.select(
+        [~known & (found.kinds[open_] == STEEP), ~known, right, least], [UNSETTLED, WRONG, OK, UNSETTLED], WRONG
+    )
+    rows = open_[known]
+    found.numeric[rows], found.relative[rows] = limit[known], np.where(right[known], 0.0, np.inf)
+
+
+def _limits(line: Line, rows: NumPyArray, inside: NumPyArray) -> tuple[NumPyArray, NumPyArray]:
+    """The slopes at the edge, and their errors: infinite where they grow without end, NaN where it cannot be told."""
+    at, reach = line.at[rows], np.broadcast_to(line.reach, line.at.shape)[rows]
+    slopes, noise = [], np.zeros(len(rows))
+    with np.errstate(all="ignore"):
+        for factor in EDGE_FACTORS:
+            walked = (at + inside * (line.unit**0.25 * np.maximum(1.0, np.abs(at)) * factor)) - at
+            change, size = line.change(rows, walked)
+            slopes.append(change / walked)
+            noise = line.unit * (size + reach) / np.abs(walked)
+        last = np.stack(slopes[-GROWING - 1 :])
+        steps = np.diff(last, axis=0)
+        sign, size = np.sign(steps[-1]), np.abs(steps)
+        same = (np.sign(steps) == sign).all(axis=0) & (size[-1] > ERRORS * noise)
+        grows = same & (size[-1] > LASTING * size[0]) & (np.sign(last[-1]) == sign)
+        grows |= np.isinf(last).all(axis=0)
+        slows = same & (size[1:] < LASTING * size[:-1]).all(axis=0)
+        rate = steps[-1] / steps[-2]
+        limit = np.where(slows, last[-1] + steps[-1] * rate / (1 - rate), np.nan)
+        return np.where(grows, np.sign(last[-1]) * np.inf, limit), np.where(slows, size[-1], 0.0) + ERRORS * noise
 
 
 def _decided(found: Judged, quality: NumPyArray, gradient: NumPyArray, floor: NumPyArray) -> Judged:

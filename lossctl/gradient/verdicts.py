@@ -11,7 +11,7 @@ import numpy as np
 from lossctl.engine import reduced
 from lossctl.gates import Check
 from lossctl.gradient.checking import OF_SAMPLE, compare
-from lossctl.gradient.differences import KINK, OK, RTOL, STEEP, WRONG, Line, judge
+from lossctl.gradient.differences import KINK, OK, RTOL, STEEP, UNSETTLED, WRONG, Line, judge
 from lossctl.gradient.slopes import slopes
 
 if TYPE_CHECKING:
@@ -68,6 +68,11 @@ class Part:
                 return self.spotted(int(np.argmax(np.where(chosen, self.compared.judged.relative, -1.0))))
         return None
 
+    def first(self, kind: int) -> Spotted | None:
+        """The first element of a kind."""
+        found = np.nonzero(self.compared.judged.kinds == kind)[0]
+        return self.spotted(int(found[0])) if found.size else None
+
     def kinks(self) -> list[Spotted]:
         """The first kinks."""
         return [self.spotted(int(number)) for number in np.nonzero(self.compared.judged.kinds == KINK)[0][:LISTED]]
@@ -85,12 +90,17 @@ class Verdict:
         """Whether nothing is wrong; None where no element could be decided."""
         if any(part.count(WRONG) or part.sums for part in self.parts):
             return False
-        return None if self.checked and self._count(STEEP) == self.checked else True
+        return None if self.checked and (self._count(STEEP) == self.checked or self._count(UNSETTLED)) else True
 
     @property
     def checked(self) -> int:
         """How many elements were moved."""
         return sum(len(part.compared.gradient) for part in self.parts)
+
+    @property
+    def unchecked(self) -> int:
+        """How many of them have no slope to compare the gradient with."""
+        return self._count(STEEP) + self._count(UNSETTLED)
 
     def _count(self, kind: int) -> int:
         return sum(part.count(kind) for part in self.parts)
@@ -113,7 +123,7 @@ class Verdict:
             "numeric": worst[1].numeric if worst else None,
             "kinks": kinks,
             "kinks_count": self._count(KINK),
-            "steep_count": self._count(STEEP),
+            "steep_count": self.unchecked,
         }
         return facts | ({"term": worst[0].term} if worst and len(self.parts) > 1 else {})
 
@@ -131,11 +141,19 @@ class Verdict:
         wrong = [part for part in self.parts if part.count(WRONG) or part.sums]
         if wrong:
             return "; ".join(_fault(part, self.name) for part in wrong)
-        if self.passed is None:
+        if self.passed is None and self.unchecked == self.checked:
             return f"undecided: none of the {self.checked} elements of {self.name} has a slope to compare the gradient with"
+        if self.passed is None:
+            one = next(spot for part in self.parts if (spot := part.first(UNSETTLED)) is not None)
+            where = f"{self._count(UNSETTLED)} of {self.checked} elements of {self.name}, the first at {one.at}"
+            return (
+                f"undecided: at the edge of the domain the slopes at {where}, do not settle; it takes {one.analytic:.3g} there"
+            )
         worst = self._worst()
         error = f", relative error at most {worst[1].error:.1e}" if worst else ""
-        return f"gate passed: the gradient by {self.name} agrees with central differences at {self.checked} elements{error}"
+        rest = f"; {self.unchecked} more have no slope to compare with" if self.unchecked else ""
+        count = self.checked - self.unchecked
+        return f"gate passed: the gradient by {self.name} agrees with central differences at {count} elements{error}{rest}"
 
     def notes(self) -> list[str]:
         """What people should know: where kinks are, and what is compared by other means."""
@@ -156,7 +174,7 @@ def _fault(part: Part, name: str) -> str:
     gives = "it is" if part.own else "its own backward gives"
     worst = part.worst()
     if part.count(WRONG) and worst is not None:
-        numeric = f"{worst.numeric:.6g}" if math.isfinite(worst.numeric) else f"{worst.left:.6g} and {worst.right:.6g}"
+        numeric = f"{worst.numeric:.6g}" if not math.isnan(worst.numeric) else f"{worst.left:.6g} and {worst.right:.6g}"
         where = f"the gradient of {part.term} by {name} is wrong at {worst.at}"
         return f"{where}: {gives} {worst.analytic:.6g}, central differences {numeric}"
     one = part.sums[0]
