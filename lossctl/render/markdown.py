@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from lossctl.report import Report
 
 # Bars end cells. Of the other signs, those that would begin a mark here: a backslash before a letter, an underscore inside a
-# word, a bracket that no address follows and a lone `<` do not, and stay readable in the file.
+# word, a star between spaces, a bracket that no address follows and a lone `<` do not, and stay readable in the file.
 MARKS = re.compile(
-    r"[|`*~$]|\\(?=[!-/:-@\[-`{-~]|$)|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[])|<(?=[A-Za-z/!?])|&(?=#|[A-Za-z][A-Za-z0-9]*;)"
+    r"[|`~$]|(?<!\s)\*|\*(?!\s)|\\(?=[!-/:-@\[-`{-~]|$)|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[])|<(?=[A-Za-z/!?])|&(?=#|[A-Za-z][A-Za-z0-9]*;)"
 )
 
 
