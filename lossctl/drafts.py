@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import stat
 from contextlib import contextmanager, suppress
@@ -116,7 +117,9 @@ class Draft:
         """Make the draft."""
         self.draft = self.target.with_name(f".lossctl-{os.urandom(6).hex()}.tmp")
         _drafts.add(self.draft)
-        with self.draft.open("x+b") as file:
+        # What others may not read they may not read before it is whole either.
+        mode = self.target.stat().st_mode & 0o666 if self.target.exists() else 0o666
+        with open(self.draft, "x+b", opener=lambda path, flags: os.open(path, flags, mode)) as file:
             yield file
 
     def commit(self) -> None:
@@ -222,6 +225,8 @@ class _Drafts:
         """Remove all of them from the disk, where this is the process that made them."""
         for path in list(self._paths) if os.getpid() == self._owner else ():
             with suppress(OSError):
+                if path.is_dir():
+                    shutil.rmtree(path)
                 path.unlink(missing_ok=True)
 
     def _ended(self, number: int, _: FrameType | None) -> None:
@@ -232,6 +237,19 @@ class _Drafts:
 
 
 _drafts = _Drafts()
+
+
+@contextmanager
+def draft_folder() -> Iterator[str]:
+    """Yield a temporary folder, which goes when the block ends, or the process."""
+    import tempfile  # noqa: PLC0415 - only for those who write a folder
+
+    with tempfile.TemporaryDirectory(prefix="lossctl-") as folder:
+        _drafts.add(Path(folder))
+        try:
+            yield folder
+        finally:
+            _drafts.discard(Path(folder))
 
 
 def remove_drafts() -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.calls import unheard
-from lossctl.drafts import atomic
+from lossctl.drafts import atomic, draft_folder
 from lossctl.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:
@@ -97,9 +97,7 @@ def write_board(folder: str, step: int, scalars: Mapping[str, float], histograms
 
     Raises: MissingExtra without tensorboard; InputError where it cannot be written.
     """
-    import tempfile
-
-    with _explained(folder), tempfile.TemporaryDirectory() as draft:
+    with _explained(folder), draft_folder() as draft:
         _write_events(draft, step, scalars, histograms)
         (made,) = Path(draft).iterdir()
         Path(folder).mkdir(parents=True, exist_ok=True)

@@ -19,8 +19,8 @@ SIGNALS = ["SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU"]
 KILLED = "import os, signal\ndef send(*_): os.kill(os.getpid(), signal.{name})\n"
 # Where the signal comes: as the draft is made, while it is written, as it is put in its place.
 PLACES = {
-    "made": "import lossctl.drafts as drafts\nreal = drafts.Path.open\n"
-    "def opened(self, *more):\n  file = real(self, *more)\n  send()\n  return file\ndrafts.Path.open = opened",
+    "made": "import lossctl.drafts as drafts\nreal = open\n"
+    "def opened(*words, **more):\n  file = real(*words, **more)\n  send()\n  return file\ndrafts.open = opened",
     "written": "import lossctl.render.output as output\ndef render(*_): send()\nreal = output.atomic\n"
     "import contextlib\n@contextlib.contextmanager\ndef atomic(path):\n  with real(path) as file:\n    file.write(b'half')\n"
     "    file.flush()\n    send()\n    yield file\noutput.atomic = atomic",
@@ -51,6 +51,16 @@ def test_a_gradient_that_is_computed_on_threads(name, tmp_path):
     outcome = golden.run({"argv": "grad mse a.npy 1 --broadcast --jobs 4 -o g.npy", "prelude": prelude}, tmp_path)
     assert (outcome.code, outcome.stdout) == (128 + getattr(signal, name), "")
     assert (hidden(tmp_path), (tmp_path / "g.npy").exists()) == ([], False)
+
+
+def test_what_tensorboard_is_given_leaves_nothing_behind(tmp_path):
+    prelude = KILLED.format(name="SIGTERM") + "import lossctl.tensorboard as board\nreal = board._write_events\n"
+    prelude += "def write(folder, *more):\n  real(folder, *more)\n  send()\nboard._write_events = write"
+    (tmp_path / "tmp").mkdir()
+    case = {"argv": "grad mse [1] [3] --tensorboard runs", "prelude": prelude, "env": {"TMPDIR": str(tmp_path / "tmp")}}
+    assert golden.run(case, tmp_path).code == 128 + signal.SIGTERM
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert not (tmp_path / "runs").exists()
 
 
 def test_who_was_made_deaf_stays_so(tmp_path):
@@ -136,6 +146,17 @@ def test_a_link_to_itself_is_refused_in_words(tmp_path):
         outcome = golden.run({"argv": f"compute mse [1] [3] -o {name}"}, tmp_path)
         said = f"lossctl: '{name}' could not be written: it is a link that leads back to itself. Name another file.\n"
         assert (outcome.code, outcome.stdout, outcome.stderr) == (3, "", said)
+
+
+def test_a_draft_is_no_more_open_than_the_file_will_be(tmp_path):
+    path = tmp_path / "r.json"
+    path.write_text("old")
+    path.chmod(0o600)
+    with atomic(str(path)) as file:
+        (draft,) = hidden(tmp_path)
+        assert stat.S_IMODE((tmp_path / draft).stat().st_mode) == 0o600
+        file.write(b"new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_links_are_written_through(tmp_path):
