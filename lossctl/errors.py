@@ -5,14 +5,15 @@ An error is one paragraph: what, where and why (the message), then the command t
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 # Longer lists of known names are cut in messages: a paragraph, not a page.
 LISTED = 32
+# Of shorter names no letter is a slip.
+SHORT = 3
 
 
 class LossctlError(Exception):
@@ -152,12 +153,52 @@ class MissingExtra(LossctlError):
         super().__init__(f"{purpose} needs the package '{module}', which is not installed.", hint=f"Run: pip install {install}")
 
 
-def near(name: str, known: Iterable[str], noun: str) -> str:
-    """Return the hint for an unknown name: the nearest known one, then the list."""
+def near(name: str, known: Iterable[str], noun: str, also: Iterable[str] = ()) -> str:
+    """Return the hint for an unknown name: the nearest known one, if one is within reach, and the list without `also`."""
     names = sorted(set(known))
-    close = get_close_matches(name, names, n=1, cutoff=0.6)
-    meant = f"Did you mean '{close[0]}'? " if close else ""
+    close = _nearest(name, [*names, *sorted(set(also))])
+    meant = f"Did you mean '{close}'? " if close else ""
     if len(names) > 2 * LISTED:
         return f"{meant}There are {len(names)} {noun}: lossctl list names them."
     more = f", and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return f"{meant}Known {noun}: {', '.join(names[:LISTED])}{more}." if names else f"{meant}There are no {noun}."
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """The known name that is a slip of the finger away; of short ones every letter counts, since `nse` is not `mse`."""
+    reached = [(slips, one) for one in known if (slips := _slips(_compared(name), _compared(one))) is not None]
+    return min(reached, key=lambda found: found[0])[1] if reached else ""
+
+
+def _compared(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum() or letter in ".@%")
+
+
+def _single(name: str) -> str:
+    """A name without letters that are doubled."""
+    return "".join(letter for letter, before in zip(name, f" {name}", strict=False) if letter != before)
+
+
+def _slips(one: str, other: str) -> int | None:
+    """How many letters are wrong, missing, too many, or in the wrong order of two; None where that is more than a slip.
+
+    Of up to four letters only their order may be wrong, or one be doubled; of more, one of five may be wrong, two of nine,
+    three of twelve.
+    """
+    if one != other and _single(one) == _single(other):
+        return 1
+    longest = max(len(one), len(other))
+    allowed = sum(longest >= size for size in (5, 9, 12))
+    if longest < SHORT or abs(len(one) - len(other)) > max(allowed, 1):
+        return 0 if one == other else None
+    if sorted(one) != sorted(other) and not allowed:
+        return None
+    rows = [list(range(len(other) + 1))]
+    for i, left in enumerate(one, 1):
+        rows.append([i])
+        for j, right in enumerate(other, 1):
+            cost = min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + (left != right))
+            swapped = i > 1 and j > 1 and left == other[j - 2] and one[i - 2] == right
+            rows[i].append(min(cost, rows[i - 2][j - 2] + 1) if swapped else cost)
+    found = rows[-1][-1]
+    return found if found <= max(allowed, 1) else None

@@ -7,18 +7,26 @@ several losses, the one taken is said, with the others.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cache
 
+from lossctl.absent import absent, letters, refused
 from lossctl.errors import UnknownName, near
-from lossctl.frameworks import FRAMEWORKS, PREFIXES
+from lossctl.frameworks import ALSO, FRAMEWORKS, PREFIXES, REFUSED, RULES, Rules
+from lossctl.losses import kept
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a typed name stands for, as one would type it here, and what there is to say about it."""
+    """What a typed name stands for, as one would type it here, and what there is to say about it.
+
+    `framework` is whose number it must be, where it stands under one; `rules` say where it is.
+    """
 
     loss: str
     note: str = ""
+    framework: str = ""
+    rules: Rules = field(default_factory=Rules)
 
 
 # Names of which the field makes several losses: what is taken, and what else was perhaps meant.
@@ -35,8 +43,8 @@ AMBIGUOUS = {
     "hinge": ("hinge", "max(0, 1 - y x); also hinge_embedding, categorical_hinge, crammer_singer_hinge, multi_margin"),
     "multiclass_hinge": ("crammer_singer_hinge", "the largest violation; multi_margin adds all and divides by the classes"),
     "kl": ("kl_div", "torch's, of log-probabilities; the divergence itself is --reduction batchmean"),
-    "cosine": ("cosine_distance", "1 - cos; Keras' is -cos: cosine_similarity; with labels: cosine_embedding"),
-    "cosine_loss": ("cosine_distance", "1 - cos; Keras' is -cos: cosine_similarity; with labels: cosine_embedding"),
+    "cosine": ("cosine_distance", "1 - cos; Keras' is -cos: negative_cosine; with labels: cosine_embedding"),
+    "cosine_loss": ("cosine_distance", "1 - cos; Keras' is -cos: negative_cosine; with labels: cosine_embedding"),
     "l2": ("mse", "the mean of squares; half of it, as optax has it: l2_half"),
     "l2_loss": ("mse", "the mean of squares; half of it, as optax has it: l2_half"),
     "dice": ("dice", "as segmentation_models_pytorch: pooled over the batch, no smoothing; MONAI and Keras differ in both"),
@@ -50,17 +58,44 @@ AMBIGUOUS = {
 }
 
 
-def meaning(name: str) -> Meaning:
-    """Say what a name means; a name that is in no table here means itself."""
-    prefix, dot, last = name.rpartition(".")
-    for framework, prefixes in PREFIXES.items():
-        if dot and prefix.lower() in prefixes:
-            return _of(framework, last) or Meaning(name)
+def meaning(name: str) -> Meaning | None:
+    """Say what a name means that stands under a framework, or of which the field makes several losses; None for any other.
+
+    Raises: UnknownName for a prefix that is no framework, or a name that the framework does not have or has as another number.
+    """
+    prefix, dot, last = name.strip().rpartition(".")
+    if dot and not _is_code(name):
+        return _under(prefix, last, name)
     bare = re.sub(r"[\s-]+", "_", name.strip().lower())
     if bare in AMBIGUOUS:
         loss, note = AMBIGUOUS[bare]
         return Meaning(loss, f"{loss} is {note}" if bare == loss else f"'{name}' is taken as {loss}: {note}")
-    return Meaning(name)
+    return None
+
+
+def _is_code(name: str) -> bool:
+    """Whether a name is `module:attribute`; the objectives of boosted trees have a colon, too."""
+    return ":" in name and _of("xgboost", name.rpartition(".")[2]) is None
+
+
+def _under(prefix: str, last: str, name: str) -> Meaning:
+    """What a name means under a framework: that framework's number, or nothing at all."""
+    framework = next((one for one, spellings in PREFIXES.items() if prefix.lower() in spellings), "")
+    if framework and prefix.lower().endswith("metrics") and (found := _of(f"{framework}.metrics", last)):
+        return found
+    if framework and (found := _of(framework, last)):
+        return found
+    if what := absent(last):
+        raise refused(name, what)
+    if not framework:
+        message = f"'{prefix}' is no framework that lossctl knows, so that '{name}' may be any number."
+        hint = (
+            f"Leave it out, or write one of: {', '.join(PREFIXES)}. A module of your own is written package.module:Attribute."
+        )
+        raise UnknownName(message, hint=hint)
+    message = f"'{name}' is no loss of {framework} that lossctl knows, and a name under a framework is never taken for another."
+    theirs = {**FRAMEWORKS[framework], **ALSO.get(framework, {})}
+    raise UnknownName(message, hint=f"{near(last, theirs, 'names of ' + framework)} Without the prefix a name means ours.")
 
 
 # Losses that cannot be computed, and why.
@@ -71,14 +106,44 @@ IMPOSSIBLE = {
 
 
 def foreign(name: str) -> Meaning | None:
-    """What a name means that is not ours, if some framework has it."""
+    """What a name means that is not ours, if some framework has it.
+
+    Raises: UnknownName where it is another number there than any here.
+    """
     found = ((framework, _of(framework, name)) for framework in FRAMEWORKS)
-    return next((Meaning(one.loss, f"'{name}' is {framework}'s name for {one.loss}") for framework, one in found if one), None)
+    for framework, one in found:
+        if one:
+            said = f"'{name}' is {framework}'s name for {one.loss}"
+            return replace(one, note=f"{said}; {one.note}" if one.note else said)
+    return None
 
 
 def _of(framework: str, name: str) -> Meaning | None:
-    theirs = {key.lower(): value for key, value in FRAMEWORKS[framework].items()}
-    return Meaning(theirs[name.lower()]) if name.lower() in theirs else None
+    """What a framework means by a name, in any case and with or without `Loss`.
+
+    Raises: UnknownName where it is another number there than any here.
+    """
+    theirs, spelt = _letters(framework), letters(name)
+    bare = spelt if spelt in kept() else spelt.removesuffix("loss")
+    longer = "" if f"{spelt}loss" in kept() else f"{spelt}loss"
+    found = theirs.get(spelt) or theirs.get(bare) or theirs.get(longer)
+    if found is None:
+        return None
+    named, loss = found
+    if named in REFUSED.get(framework, {}):
+        why, instead = REFUSED[framework][named]
+        message = f"{named} of {framework} is no number that lossctl has: {why}."
+        raise UnknownName(message, hint=instead)
+    rules = RULES.get(framework, {}).get(named, Rules())
+    return Meaning(loss, rules.note, framework, rules)
+
+
+@cache
+def _letters(framework: str) -> dict[str, tuple[str, str]]:
+    """The names of a framework by what is compared of them: its own spelling, and what we call it."""
+    barred = dict.fromkeys(REFUSED.get(framework, {}), "")
+    every = {**barred, **ALSO.get(framework, {}), **FRAMEWORKS.get(framework, {})}
+    return {letters(name): (name, ours) for name, ours in every.items()}
 
 
 def table(framework: str) -> dict[str, str]:
@@ -89,4 +154,4 @@ def table(framework: str) -> dict[str, str]:
     if framework.lower() not in FRAMEWORKS:
         message = f"There is no framework '{framework}' here."
         raise UnknownName(message, hint=near(framework.lower(), FRAMEWORKS, "frameworks"))
-    return dict(FRAMEWORKS[framework.lower()])
+    return {**ALSO.get(framework.lower(), {}), **FRAMEWORKS[framework.lower()]}

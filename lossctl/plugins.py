@@ -38,6 +38,7 @@ class Plugins(Generic[T]):
     by_path: bool = False
     listed: Callable[[], Iterable[str]] | None = None
     plural: str = ""
+    also: Callable[[], Iterable[str]] | None = None
 
     def get(self, name: str) -> T:
         """Return what `name` stands for.
@@ -53,7 +54,8 @@ class Plugins(Generic[T]):
             if self.spelling(entry.name) == self.spelling(name):
                 return resolve(entry.value, f"{name} ({entry.value})")  # type: ignore[no-any-return]
         message = f"There is no {self.noun} '{name}'."
-        raise UnknownName(message, hint=near(self.spelling(name), self.names(), self.plural or f"{self.noun}s"))
+        also = self.rows() if self.also is None else self.also()
+        raise UnknownName(message, hint=near(self.spelling(name), self.names(), self.plural or f"{self.noun}s", also))
 
     def names(self) -> list[str]:
         """All known names: our own, those that are worth listing, then those of installed packages."""

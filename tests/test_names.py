@@ -8,7 +8,7 @@ from lossctl.binding import scalars
 from lossctl.cli import program
 from lossctl.commands.listing import look_up, understand
 from lossctl.errors import UnknownName
-from lossctl.frameworks import FRAMEWORKS, PREFIXES
+from lossctl.frameworks import ALSO, FRAMEWORKS, PREFIXES, REFUSED, RULES
 from lossctl.losses import LOSSES, catalogue
 from lossctl.names import AMBIGUOUS
 from lossctl.spec import parse_losses
@@ -41,6 +41,15 @@ def test_a_name_of_another_framework_leads_to_a_loss(framework, theirs, ours):
         ("sklearn.metrics.root_mean_squared_error", "rmse"),
         ("reg:squarederror", "mse"),
         ("SparseCategoricalCrossentropy", "cross_entropy"),
+        ("keras.losses.sparse_categorical_crossentropy", "categorical_crossentropy_prob"),
+        ("keras.losses.mean_absolute_percentage_error", "mape"),
+        ("keras.losses.kl_divergence", "kl_div_prob"),
+        ("keras.metrics.binary_crossentropy", "binary_crossentropy_prob"),
+        ("keras.losses.cosine_similarity", "negative_cosine"),
+        ("keras.losses.binary_focal_crossentropy", "binary_focal_crossentropy_prob"),
+        ("nse", "r2"),
+        ("sklearn.metrics.d2_pinball_score", "d2_pinball"),
+        ("xgb.reg:squarederror", "mse"),
         ("poisson", "poisson_nll"),
         ("Cross-Entropy", "cross_entropy"),
         ("MAE", "l1"),
@@ -50,6 +59,51 @@ def test_a_name_of_another_framework_leads_to_a_loss(framework, theirs, ours):
 )
 def test_a_typed_name(typed, ours):
     assert look_up(typed).name == ours
+
+
+@pytest.mark.parametrize(
+    ("framework", "theirs"),
+    [(framework, theirs) for framework, table in REFUSED.items() if framework in PREFIXES for theirs in table],
+)
+def test_a_name_that_is_another_number_in_its_framework_is_refused_with_what_to_write(framework, theirs):
+    with pytest.raises(UnknownName, match=f"{theirs} of {framework} is no number that lossctl has: ") as caught:
+        understand(f"{PREFIXES[framework][0]}.{theirs}")
+    assert any(name in caught.value.hint for name in catalogue())
+    assert theirs not in FRAMEWORKS[framework]
+
+
+def test_rules_are_those_of_names():
+    for framework, table in RULES.items():
+        for name, rules in table.items():
+            ours = parse_losses(FRAMEWORKS[framework][name])[0].name
+            own = {parameter.name for parameter in catalogue()[ours].signature.parameters}
+            assert {*rules.params.values(), *rules.needs} <= own
+    assert set(ALSO) - {"keras.metrics"} <= set(FRAMEWORKS)
+
+
+def test_functions_of_torch_are_those_of_the_catalogue():
+    for loss in catalogue().values():
+        if loss.torch:
+            assert look_up(f"torch.nn.functional.{loss.torch}") is loss
+            assert look_up(f"F.{loss.torch}") is loss
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("anything.at.all.mse", "'anything.at.all' is no framework that lossctl knows"),
+        ("mse.x", "'mse' is no framework"),
+        ("sklearn.huber", "no loss of sklearn that lossctl knows"),
+        ("optax.cross_entropy", "no loss of optax"),
+        ("keras.metrics.CosineSimilarity", "as a metric it is the cosine itself"),
+        ("torchmetrics.functional.kl_divergence", "it takes probabilities"),
+        ("torchmetrics.KLDivergence", "it takes probabilities"),
+    ],
+)
+def test_a_prefix_is_never_dropped(typed, said):
+    with pytest.raises(UnknownName, match=said) as caught:
+        understand(typed)
+    assert caught.value.code == 2
 
 
 @pytest.mark.parametrize("name", AMBIGUOUS)

@@ -177,8 +177,8 @@ def test_a_loss_below_zero_is_measured_from_its_least(kind):
     assert "instead of" in text
     vectors = np.random.default_rng(9).normal(size=(N, 4))
     noisy = vectors + np.random.default_rng(10).normal(size=vectors.shape) * 0.05
-    assert message("cosine_similarity", *planted(kind, noisy, vectors))
-    assert not message("cosine_similarity", noisy, vectors)
+    assert message("negative_cosine", *planted(kind, noisy, vectors))
+    assert not message("negative_cosine", noisy, vectors)
 
 
 def test_several_losses_of_one_pair_say_it_once(tmp_path, monkeypatch):

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossctl.binding import scalars
-from lossctl.commands.listing import look_up, understand
-from lossctl.errors import BadParameter, NoSuchReduction, UnknownName, UsageError, near
+from lossctl.commands.listing import look_up, meant
+from lossctl.errors import BadParameter, NoSuchReduction, ShapeMismatch, UnknownName, UsageError, near
+from lossctl.frameworks import Rules
 from lossctl.losses import LOSSES, catalogue
-from lossctl.spec import Given, LossSpec
+from lossctl.spec import Given, LossSpec, parse_losses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from lossctl.loss import Loss
-    from lossctl.spec import Spec, Term
+    from lossctl.spec import Options, Spec, Term
 
 
 # Scores of classes have samples and classes as axes.
@@ -28,7 +29,8 @@ CLASSES = 2
 class Asked:
     """One loss to compute: `given` names an input for each argument.
 
-    `term`, `weight` and `offset` place it in a weighted sum; `typed` is the name that was typed for it.
+    `term`, `weight` and `offset` place it in a weighted sum; `typed` is the name that was typed for it, and `framework` that
+    under which it stood, whose number it is under these `rules`.
     """
 
     loss: Loss
@@ -40,6 +42,9 @@ class Asked:
     typed: str = ""
     note: str = ""
     of: str = ""
+    framework: str = ""
+    rules: Rules = field(default_factory=Rules)
+    class_dim: int | None = None
 
     @property
     def label(self) -> str:
@@ -104,9 +109,12 @@ def _ask(one: LossSpec, spec: Spec) -> Asked:
     if ":" in one.name and not spec.options.allow_code:
         message = f"'{one.name}' would run code that the spec names."
         raise UsageError(message, hint="If you trust it, use --allow-code.")
-    meant, note = understand(one.name)
-    typed, of, note = one.name, one.of, "" if one.of else note
-    one = LossSpec(meant.name, {**meant.params, **one.params})
+    found = meant(one.name)
+    ours, rules = parse_losses(found.loss)[0], found.rules
+    note = "" if one.of else _note(one.name, found.note, rules, spec)
+    typed, of = one.name, one.of
+    one = LossSpec(ours.name, {**ours.params, **{rules.params.get(name, name): value for name, value in one.params.items()}})
+    _check_rules(one, typed, rules, spec.options)
     loss = look_up(_from_folder(one.name, spec.folder), one.params)
     numbers = {parameter.name for parameter in loss.signature.parameters}
     tensors = {tensor.name for tensor in loss.signature.tensors}
@@ -118,7 +126,30 @@ def _ask(one: LossSpec, spec: Spec) -> Asked:
     if spec.options.ignore_index is not None and "ignore_index" in numbers:
         given.setdefault("ignore_index", spec.options.ignore_index)
     arrays = {name: as_given(name, one.params[name]) for name in tensors & set(one.params)}
-    return Asked(loss, scalars(loss, given), arrays, typed=typed, note=note, of=of)
+    params = scalars(loss, given)
+    made = Asked(loss, params, arrays, typed=typed, note=note, of=of)
+    return replace(made, framework=found.framework, rules=rules, class_dim=spec.options.class_dim)
+
+
+def _note(name: str, note: str, rules: Rules, spec: Spec) -> str:
+    """What is said of a name, with its name in front where it is a framework's; and of weights, where there are any."""
+    told = [note, rules.weights] if spec.options.weights else [note]
+    words = "; ".join(word for word in told if word)
+    return words if not words or name in words or words.startswith(name) else f"{name}: {words}"
+
+
+def _check_rules(one: LossSpec, typed: str, rules: Rules, options: Options) -> None:
+    """Refuse what a framework's name leaves open, or reduces otherwise.
+
+    Raises: BadParameter, NoSuchReduction.
+    """
+    missing = next((name for name in rules.needs if name not in one.params), "")
+    if missing:
+        message = f"{typed} has no default of {missing}, so that its number is open."
+        raise BadParameter(message, hint=f"Write: {typed}:{missing}=0.5")
+    if rules.reductions and options.reduction not in rules.reductions:
+        message = f"{typed} adds over classes, which --reduction {options.reduction} of {one.name} does not."
+        raise NoSuchReduction(message, hint=f"Write: --reduction {rules.reductions[0]}")
 
 
 def _from_folder(name: str, folder: str) -> str:
@@ -129,11 +160,26 @@ def _from_folder(name: str, folder: str) -> str:
 def by_shape(one: Asked, given: Mapping[str, tuple[int, ...]]) -> Asked:
     """Focal loss of one score a class is another loss than of one score a label: the shapes say which was meant."""
     target, pred = given.get("target", ()), given.get("pred", ())
-    if one.loss.name != "focal" or one.typed == "sigmoid_focal_loss" or len(pred) != len(target) + 1 or len(pred) < CLASSES:
+    _check_shape(one, pred)
+    theirs = one.framework or one.typed == "sigmoid_focal_loss"
+    if one.loss.name != "focal" or theirs or len(pred) != len(target) + 1 or len(pred) < CLASSES:
         return one
     loss = LOSSES.get("focal_multiclass")
     note = "'focal' is taken as focal_multiclass, since pred has one score a class"
     return replace(one, loss=loss, params=scalars(loss, {"gamma": one.params["gamma"]}), note=note)
+
+
+def _check_shape(one: Asked, pred: tuple[int, ...]) -> None:
+    """Refuse shapes of which a framework makes another number.
+
+    Raises: ShapeMismatch.
+    """
+    if one.rules.one_column and math.prod(pred[1:]) != 1:
+        message = f"{one.typed}: pred has shape {pred}, and {one.rules.one_column}."
+        raise ShapeMismatch(message, hint=f"Give one column, or write {one.loss.name} for the number of all columns together.")
+    if one.rules.classes_last and len(pred) > CLASSES and one.class_dim is None:
+        message = f"{one.typed}: pred has shape {pred}, and {one.framework} has classes on the last axis."
+        raise ShapeMismatch(message, hint="Say where they are: --class-dim -1.")
 
 
 def as_given(name: str, value: Any) -> Given:

@@ -6,10 +6,11 @@ import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from lossctl.absent import absent, refused
 from lossctl.errors import BadParameter, UnknownName, near
 from lossctl.loss import Loss
 from lossctl.losses import LOSSES, catalogue, rows, spelling
-from lossctl.names import IMPOSSIBLE, foreign, meaning, table
+from lossctl.names import IMPOSSIBLE, Meaning, foreign, meaning, table
 from lossctl.report import Report
 from lossctl.signature import ANY
 from lossctl.spec import parse_losses
@@ -73,7 +74,7 @@ def info(name: str) -> Report:
         return _warning(name)
     if re.fullmatch(r"[Dd]\d+", name) and spelling(name) not in LOSSES.rows():
         return _finding(name)
-    barred = _impossible(name)
+    barred = _impossible(_meant(name).loss)
     if barred:
         row = {"what": barred, "text": f"cannot be computed from files: {IMPOSSIBLE[barred]}"}
         return Report(
@@ -107,19 +108,39 @@ def understand(name: str) -> tuple[LossSpec, str]:
 
     Raises: UnknownName for a loss that exists but cannot be computed from files.
     """
-    found = meaning(name)
-    if found.loss == name and LOSSES.spelling(name) not in LOSSES.rows():
-        found = foreign(name) or found
+    found = meant(name)
+    return parse_losses(found.loss)[0], found.note
+
+
+def meant(name: str) -> Meaning:
+    """Return all that a typed name means.
+
+    Raises: UnknownName as `understand`, and for a score, for which no loss stands.
+    """
+    found = _meant(name)
     barred = _impossible(found.loss)
     if barred:
         message = f"{barred} cannot be computed from files: {IMPOSSIBLE[barred]}"
         raise UnknownName(message)
-    return parse_losses(found.loss)[0], found.note
+    return found
+
+
+def _meant(name: str) -> Meaning:
+    found = meaning(name)
+    if found or spelling(name) in rows():
+        return found or Meaning(name)
+    # A score is no loss, whatever a framework calls a loss of its own; a loss of an installed package is what it says.
+    what = absent(name)
+    found = None if what and what.score else foreign(name)
+    installed = ":" not in name and any(spelling(entry.name) == spelling(name) for entry in LOSSES.entries())
+    if what and not found and not installed and not _impossible(name):
+        raise refused(name, what)
+    return found or Meaning(name)
 
 
 def _impossible(name: str) -> str:
-    """The loss that a name means and that cannot be computed, if it does."""
-    spelt = LOSSES.spelling(meaning(name).loss)
+    """The loss of this name that cannot be computed, if it cannot."""
+    spelt = LOSSES.spelling(name)
     return next((one for one in IMPOSSIBLE if ":" not in name and spelt.startswith(LOSSES.spelling(one))), "")
 
 

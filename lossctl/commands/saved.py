@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from lossctl.spec import Gate
 
+# What losses were called in results that older versions wrote: their names are those of scores now.
+FORMERLY = {"psnr": "psnr_loss", "cosine_similarity": "negative_cosine"}
 OURS = "lossctl/"
 RESULTS = f"{OURS}result/"
 SCHEMA = f"{RESULTS}1"
@@ -99,7 +101,18 @@ def load(path: str, *, whole: bool = False) -> Saved:
     if wrong := fault(document if whole else {**UNSAID, **document}, "result-1"):
         message = f"'{path}' is no result of lossctl: {wrong}."
         raise UnreadableFile(message, hint=hint)
-    return Saved(path, document)
+    return Saved(path, _as_now_called(document))
+
+
+def _as_now_called(document: dict[str, Any]) -> dict[str, Any]:
+    """A result whose losses go by the names that they have now, in what it says and in what it was asked for."""
+    request = document.get("request")
+    lists = [document.get("results"), request.get("losses") if isinstance(request, dict) else None]
+    for entry in [entry for found in lists if isinstance(found, list) for entry in found if isinstance(entry, dict)]:
+        word = "loss" if "loss" in entry else "name"
+        if isinstance(entry.get(word), str):
+            entry[word] = FORMERLY.get(entry[word], entry[word])
+    return document
 
 
 def _check_kind(path: str, document: Any, hint: str) -> None:

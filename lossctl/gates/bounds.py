@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from lossctl.absent import hint_for
 from lossctl.errors import BadParameter, near
 from lossctl.gates.check import WORDS, Check
 
@@ -21,7 +22,7 @@ def check_bounds(gates: Iterable[Gate], values: Mapping[str, float], system: str
 
     Raises: BadParameter for a key that no result has, or a bound that is no number.
     """
-    return [_check(_bounded(gate), _find(gate.key, values), system) for gate in gates if gate.kind in ABSOLUTE]
+    return [_check(_bounded(gate), _find(gate, values), system) for gate in gates if gate.kind in ABSOLUTE]
 
 
 def _bounded(gate: Gate) -> Gate:
@@ -34,13 +35,14 @@ def _bounded(gate: Gate) -> Gate:
     return gate
 
 
-def _find(key: str, values: Mapping[str, float]) -> float:
+def _find(gate: Gate, values: Mapping[str, float]) -> float:
+    key = gate.key
     if not values:
         message = f"A gate bounds one number, and with --reduction none '{key}' has one for each element."
         raise BadParameter(message, hint="Leave out the gate, or use another reduction.")
     if key not in values:
         message = f"There is no result '{key}' that a gate could bound."
-        raise BadParameter(message, hint=near(key, values, "results"))
+        raise BadParameter(message, hint=hint_for(key, gate.kind, repr(gate.bound), values) or near(key, values, "results"))
     return values[key]
 
 

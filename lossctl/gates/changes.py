@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from lossctl.absent import hint_for
 from lossctl.errors import BadParameter, UsageError, near
 from lossctl.gates.check import WORDS, Check
 
@@ -46,9 +47,8 @@ def _meant(gate: Gate, gates: Sequence[Gate], changes: Sequence[Change]) -> list
     """The changes that a gate is decided for; a `require` only says how, where there is a margin."""
     if gate.key and not any(_names(gate, change) for change in changes):
         message = f"There is no result '{gate.key}' in both results, whose change a gate could bound."
-        raise BadParameter(
-            message, hint=near(gate.key, (name for one in changes for name in (one.key, *one.aliases)), "results")
-        )
+        known = [name for one in changes for name in (one.key, *one.aliases)]
+        raise BadParameter(message, hint=hint_for(gate.key) or near(gate.key, known, "results"))
     if gate.kind in MARGINS:
         return [change for change in changes if _names(gate, change)]
     margins = [other for other in gates if other.kind in MARGINS]

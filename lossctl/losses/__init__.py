@@ -1,17 +1,21 @@
 """The catalogue: every `Loss` value found in this package's modules.
 
-Adding a loss is one edit in one of them. Names may be typed in any case, with or without hyphens, `nn.` or `Loss`.
+Adding a loss is one edit in one of them. Names may be typed in any case, with or without hyphens or `Loss`.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-import re
 from functools import cache
+from typing import TYPE_CHECKING
 
+from lossctl.absent import KEPT, letters
 from lossctl.loss import Loss
 from lossctl.plugins import Plugins
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @cache
@@ -24,14 +28,17 @@ def catalogue() -> dict[str, Loss]:
     return found
 
 
-# Names in which "loss" says something: without it they are another number.
-FULL = frozenset({"r2loss"})
+@cache
+def kept() -> frozenset[str]:
+    """Names in which "loss" says something: without it they are a score, another number."""
+    ours = (loss for loss in catalogue().values() if loss.higher_is_better)
+    return KEPT | {f"{letters(name)}loss" for loss in ours for name in (loss.name, *loss.aliases)}
 
 
 def spelling(name: str) -> str:
-    """Reduce a name to what is compared: `nn.CrossEntropyLoss`, `cross-entropy` and `cross_entropy` are one."""
-    letters = re.sub(r"[^a-z0-9]", "", name.rpartition(".")[2].lower())
-    return letters if letters in FULL else letters.removesuffix("loss") or letters
+    """Reduce a name to what is compared: `CrossEntropyLoss`, `cross-entropy` and `cross_entropy` are one."""
+    short = letters(name)
+    return short if not short.endswith("loss") or short in kept() else short.removesuffix("loss") or short
 
 
 @cache
@@ -42,6 +49,11 @@ def rows() -> dict[str, Loss]:
     return by_twin | by_alias | {spelling(name): loss for name, loss in catalogue().items()}
 
 
+def names() -> Iterable[str]:
+    """Every name that a loss has, as it is written."""
+    return (name for loss in catalogue().values() for name in (loss.name, *loss.aliases))
+
+
 LOSSES: Plugins[Loss] = Plugins(
-    "loss", "lossctl.losses", rows, spelling=spelling, by_path=True, listed=catalogue, plural="losses"
+    "loss", "lossctl.losses", rows, spelling=spelling, by_path=True, listed=catalogue, plural="losses", also=names
 )

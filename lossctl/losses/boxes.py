@@ -55,9 +55,9 @@ def distance_cost(xp: Any, pred: Array, target: Array, iou: Array, eps: float) -
 
 @loss(
     "detection",
-    source="Yu 2016, arXiv:1608.01471, in its linear form; torchvision.ops.box_iou",
+    source="Yu 2016, arXiv:1608.01471, in its linear form; one minus torchvision.ops.box_iou, pair by pair",
     guard=refuse_inverted,
-    aliases=("box_iou", "iou_boxes", "iou_box_loss"),
+    aliases=("iou_box_loss", "box_iou_loss"),
 )
 def iou_box(xp, pred: Box, target: Box, *, eps: NonNegative = 1e-7) -> Array:
     """One minus intersection over union of two boxes.
@@ -76,7 +76,7 @@ def iou_box(xp, pred: Box, target: Box, *, eps: NonNegative = 1e-7) -> Array:
     "detection",
     source="Rezatofighi 2019, arXiv:1902.09630; torchvision.ops.generalized_box_iou_loss",
     guard=refuse_inverted,
-    aliases=("generalized_iou", "generalized_box_iou", "generalized_box_iou_loss"),
+    aliases=("generalized_box_iou_loss", "generalized_iou_loss"),
 )
 def giou(xp, pred: Box, target: Box, *, eps: NonNegative = 1e-7) -> Array:
     """One minus generalized intersection over union: boxes that do not touch are pulled together, too.
@@ -98,7 +98,7 @@ def giou(xp, pred: Box, target: Box, *, eps: NonNegative = 1e-7) -> Array:
     "detection",
     source="Zheng 2020, arXiv:1911.08287; torchvision.ops.distance_box_iou_loss",
     guard=refuse_inverted,
-    aliases=("distance_iou", "distance_box_iou", "distance_box_iou_loss"),
+    aliases=("distance_box_iou_loss", "distance_iou_loss"),
 )
 def diou(xp, pred: Box, target: Box, *, eps: NonNegative = 1e-7) -> Array:
     """One minus overlap, and the distance of the centres: faster than giou where one box lies in the other.
@@ -117,7 +117,7 @@ def diou(xp, pred: Box, target: Box, *, eps: NonNegative = 1e-7) -> Array:
     "detection",
     source="Zheng 2020, arXiv:1911.08287; torchvision.ops.complete_box_iou_loss",
     guard=refuse_inverted,
-    aliases=("complete_iou", "complete_box_iou", "complete_box_iou_loss"),
+    aliases=("complete_box_iou_loss", "complete_iou_loss"),
 )
 def ciou(xp, pred: Box, target: Box, *, eps: NonNegative = 1e-7) -> Array:
     """One minus overlap, the distance of the centres, and the difference of the aspect ratios.

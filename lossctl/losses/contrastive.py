@@ -49,8 +49,12 @@ def contrastive(
     return (0.5 if half else 1.0) * (same * square + (1 - same) * short * short)
 
 
-@loss("embedding", source="Keras CosineSimilarity; Salton 1975, doi:10.1145/361219.361220", aliases=("negative_cosine",))
-def cosine_similarity(xp, pred: Embedding, target: Embedding, *, eps: NonNegative = 1e-12) -> Array:
+@loss(
+    "embedding",
+    source="keras.losses.CosineSimilarity; Salton 1975, doi:10.1145/361219.361220",
+    aliases=("negative_cosine_similarity",),
+)
+def negative_cosine(xp, pred: Embedding, target: Embedding, *, eps: NonNegative = 1e-12) -> Array:
     """Minus the cosine of two vectors, from -1 for one direction to 1 for opposite ones.
 
     formula: -<pred, target> / (||pred|| ||target||) along the last axis
@@ -58,7 +62,7 @@ def cosine_similarity(xp, pred: Embedding, target: Embedding, *, eps: NonNegativ
     eps: the least squared length of a vector, so that of a zero vector the cosine is 0.
     use: vectors of which only the direction counts.
     pitfall: it is negative where vectors agree, as in Keras: a loss that falls below 0 is no error.
-    pitfall: functions of this name in torch, optax and scikit-learn give the cosine itself, to be maximised.
+    pitfall: Keras calls it CosineSimilarity, a name under which torch, optax and scikit-learn give the cosine itself, a score.
     """
     return -cosine(xp, pred, target, eps)
 

@@ -48,7 +48,7 @@ def hamming(xp, pred: AnyLabel, target: AnyLabel) -> Array:
     "classification",
     source="Russakovsky 2015, arXiv:1409.0575; one minus sklearn.metrics.top_k_accuracy_score",
     flat="cross_entropy",
-    aliases=("topk_error", "top_k", "top_k_accuracy_error"),
+    aliases=("topk_error", "top_k_accuracy_error"),
 )
 def top_k_error(xp, pred: ClassScores, target: Label, *, k: Count = 2) -> Array:
     """The share of samples whose right class is not among the k best-scored.

@@ -69,7 +69,7 @@ def r2_terms(xp: Any, pred: Array, target: Array) -> Terms:
     finish=by_column,
     **ALIKE,
     higher_is_better=True,
-    aliases=("r2_score", "r_squared", "coefficient_of_determination"),
+    aliases=("r2_score", "r_squared", "coefficient_of_determination", "nse", "nash_sutcliffe", "nash_sutcliffe_efficiency"),
 )
 def r2(xp, pred: Real, target: Real) -> Terms:
     """The share of the target's variance that the prediction explains: a score, 1 at best.

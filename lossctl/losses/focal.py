@@ -4,9 +4,22 @@ from typing import Any
 
 from lossctl.loss import Terms, loss
 from lossctl.losses.classification import per_class
-from lossctl.losses.labels import at_label, counted, log_chance
-from lossctl.numerics import power, sigmoid, softplus
-from lossctl.words import Array, ClassLogits, ClassWeight, Integer, Label, Logits, NonNegative, Probability, Scalar
+from lossctl.losses.labels import at_label, counted, log_chance, one_hot, to_one
+from lossctl.numerics import log_of_one_and, power, sigmoid, softplus
+from lossctl.words import (
+    Array,
+    ClassLogits,
+    ClassProbability,
+    ClassTarget,
+    ClassWeight,
+    Fraction,
+    Integer,
+    Label,
+    Logits,
+    NonNegative,
+    Probability,
+    Scalar,
+)
 
 
 def missed(xp: Any, pred: Array, target: Array) -> Array:
@@ -80,6 +93,73 @@ def focal_multiclass(
     if alpha is not None:
         value = value * at_label(xp, xp.broadcast_to(per_class(xp, alpha, pred), pred.shape), target, ignore_index)
     return counted(xp, value, target, ignore_index)
+
+
+@loss(
+    "classification",
+    source="Lin 2017, arXiv:1708.02002; keras.losses.BinaryFocalCrossentropy(from_logits=False)",
+)
+def binary_focal_crossentropy_prob(
+    xp,
+    pred: Probability,
+    target: Probability,
+    *,
+    alpha: Scalar = -1.0,
+    gamma: NonNegative = 2.0,
+    label_smoothing: Fraction = 0.0,
+    eps: NonNegative = 1e-7,
+) -> Array:
+    """Focal loss of probabilities as Keras has it: clipped to [eps, 1 - eps], and balanced only where alpha is given.
+
+    formula: a_t (1 - p_t)^gamma BCE(q), p_t = t q + (1 - t)(1 - q), q = clip(pred, eps, 1 - eps), a_t = alpha t + (1 - alpha)
+        (1 - t), t = target (1 - label_smoothing) + label_smoothing/2
+    example: [[0.9, 0.2], [0.4, 0.7]], [[1, 0], [0, 1]] -> 0.03095304799154778
+    example: [[0.9, 0.2], [0.4, 0.7]], [[1, 0], [0, 1]], alpha=0.25 -> 0.019070492229777813
+    alpha: the weight of positives, negatives have 1 - alpha; below 0 it is off. Keras' 0.25 counts only with
+        apply_class_balancing=True.
+    gamma: how fast samples lose weight as they become right; 0 leaves cross-entropy.
+    label_smoothing: the share of each target that is moved to 1/2.
+    eps: how near to 0 and 1 probabilities may come.
+    use: reproducing values of Keras; of raw scores take focal.
+    pitfall: probabilities are wanted; with from_logits=True Keras' loss is that of their logarithms of odds, as in focal.
+    pitfall: beyond the clip the gradient is 0, so a network that is sure and wrong learns nothing; train on raw scores.
+    """
+    chance = xp.clip(pred, eps, 1 - eps)
+    smooth = target * (1 - label_smoothing) + 0.5 * label_smoothing
+    cross = -(smooth * xp.log(chance) + (1 - smooth) * log_of_one_and(xp, -chance))
+    return balanced(power(xp, smooth * (1 - chance) + (1 - smooth) * chance, gamma) * cross, smooth, alpha)
+
+
+@loss(
+    "classification",
+    source="Lin 2017, arXiv:1708.02002; keras.losses.CategoricalFocalCrossentropy(from_logits=False)",
+)
+def categorical_focal_crossentropy_prob(
+    xp,
+    pred: ClassProbability,
+    target: ClassTarget,
+    *,
+    alpha: Scalar = 0.25,
+    gamma: NonNegative = 2.0,
+    label_smoothing: Fraction = 0.0,
+    eps: NonNegative = 1e-7,
+) -> Array:
+    """Focal loss of class probabilities as Keras computes it: rows are divided by their sum, then clipped to [eps, 1 - eps].
+
+    formula: -alpha sum_c t[c] (1 - q[c])^gamma ln q[c], q = clip(pred / sum(pred), eps, 1 - eps), t = target (1 -
+        label_smoothing) + label_smoothing/C
+    example: [[0.9, 0.2], [0.4, 0.7]], [[1, 0], [0, 1]] -> 0.008300046241464383
+    alpha: a factor of the whole loss, as in Keras, whose default it is; it balances nothing.
+    gamma: how fast samples lose weight as they become right; 0 leaves alpha times cross-entropy.
+    label_smoothing: the share of each target that is spread evenly over the classes.
+    eps: how near to 0 and 1 probabilities may come.
+    use: reproducing values of Keras; of raw scores take focal_multiclass.
+    pitfall: focal_multiclass has no alpha by default, so that it is four times this for the same probabilities.
+    pitfall: rows that do not add up to 1 pass unseen, since they are made to.
+    """
+    smooth = one_hot(xp, target, pred) * (1 - label_smoothing) + label_smoothing / pred.shape[1]
+    chance = xp.clip(to_one(xp, pred), eps, 1 - eps)
+    return -alpha * xp.sum(smooth * power(xp, 1 - chance, gamma) * xp.log(chance), axis=1)
 
 
 @loss(

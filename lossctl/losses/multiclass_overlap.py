@@ -110,7 +110,7 @@ def dice_multiclass(
     source="segmentation_models_pytorch JaccardLoss, multiclass mode, from_logits=False",
     finish=mean_jaccard,
     reductions=("mean",),
-    aliases=("multiclass_jaccard", "mean_iou", "miou", "iou_multiclass"),
+    aliases=("multiclass_jaccard", "mean_iou_loss", "miou_loss", "iou_multiclass_loss"),
 )
 def jaccard_multiclass(
     xp,

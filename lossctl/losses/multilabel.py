@@ -168,7 +168,6 @@ def label_ranking(xp, pred: LabelScores, target: MultiHot) -> Array:
     "classification",
     source="Tsoumakas 2010, doi:10.1007/978-0-387-09823-4_34; sklearn.metrics.coverage_error",
     flat="zlpr",
-    aliases=("coverage",),
 )
 def coverage_error(xp, pred: LabelScores, target: MultiHot) -> Array:
     """How many of the best-ranked labels one must take until all that hold are among them.

@@ -6,7 +6,7 @@ from typing import Any
 
 from lossctl.loss import Terms, loss
 from lossctl.numerics import power
-from lossctl.words import Array, Binary, Flag, NonNegative, Positive, Probability
+from lossctl.words import Array, Binary, EmptyMask, Flag, NonNegative, Positive, Probability
 
 # What is common to prediction and mask, all of the prediction, all of the mask.
 Region = tuple[Array, Array, Array]
@@ -17,19 +17,27 @@ def share(xp: Any, above: Array, below: Array, *, smooth: float, eps: float) -> 
     return (above + smooth) / xp.clip(below + smooth, eps, None)
 
 
-def cost(xp: Any, overlap: Array, present: Array, *, eps: float, log_loss: bool = False) -> Array:
-    """One minus an overlap, or minus its logarithm; 0 where there is nothing to overlap with."""
+def cost(xp: Any, overlap: Array, present: Array, *, eps: float, log_loss: bool = False, empty: str = "zero") -> Array:
+    """One minus an overlap, or minus its logarithm; 0 where there is nothing to overlap with, unless that is counted."""
     value = -xp.log(xp.clip(overlap, eps, None)) if log_loss else 1 - overlap
-    return xp.where(present > 0, value, xp.zeros_like(value))
+    return value if empty == "counted" else xp.where(present > 0, value, xp.zeros_like(value))
 
 
 def tversky_cost(
-    xp: Any, region: Region, *, alpha: float, beta: float, smooth: float, eps: float, log_loss: bool = False
+    xp: Any,
+    region: Region,
+    *,
+    alpha: float,
+    beta: float,
+    smooth: float,
+    eps: float,
+    log_loss: bool = False,
+    empty: str = "zero",
 ) -> Array:
     """The cost of one region, or of one a class: alpha weighs what is too much, beta what is missed."""
     both, pred, target = region
     overlap = share(xp, both, both + alpha * (pred - both) + beta * (target - both), smooth=smooth, eps=eps)
-    return cost(xp, overlap, target, eps=eps, log_loss=log_loss)
+    return cost(xp, overlap, target, eps=eps, log_loss=log_loss, empty=empty)
 
 
 def pooled(sums: Terms) -> Region:
@@ -63,7 +71,7 @@ def one_minus_mcc(xp: Any, sums: Terms, *, eps: float) -> Array:
     source="Rahman & Wang 2016, doi:10.1007/978-3-319-50835-1_22; segmentation_models_pytorch JaccardLoss, from_logits=False",
     finish=one_minus_jaccard,
     reductions=("mean",),
-    aliases=("jaccard_loss", "soft_jaccard", "iou", "soft_iou", "intersection_over_union"),
+    aliases=("jaccard_loss", "soft_jaccard", "iou_loss", "soft_iou_loss"),
 )
 def jaccard(
     xp,
@@ -94,7 +102,7 @@ def jaccard(
     source="Salehi 2017, arXiv:1706.05721; segmentation_models_pytorch TverskyLoss, from_logits=False",
     finish=one_minus_tversky,
     reductions=("mean",),
-    aliases=("tversky_loss", "tversky_index"),
+    aliases=("tversky_loss",),
 )
 def tversky(
     xp,
@@ -106,6 +114,7 @@ def tversky(
     smooth: NonNegative = 0.0,
     eps: NonNegative = 1e-7,
     log_loss: Flag = False,
+    empty: EmptyMask = "zero",
 ) -> Terms:
     """Overlap in which what is predicted too much and what is missed have weights of their own.
 
@@ -117,8 +126,9 @@ def tversky(
     smooth: added above and below; softens small regions.
     eps: the least denominator, and with log_loss the least overlap.
     log_loss: minus the logarithm of the overlap instead of one minus it.
+    empty: what an empty mask counts: zero, or counted as the formula has it, 1 without smooth, as in Keras.
     use: small lesions or rare objects, where a miss costs more than a false alarm.
-    pitfall: some papers swap alpha and beta; here alpha weighs false positives.
+    pitfall: some papers swap alpha and beta; here alpha weighs false positives. Keras' alpha weighs what is missed.
     pitfall: 0.5 and 0.5 are dice, 1 and 1 are jaccard.
     pitfall: an empty mask counts 0, however much is predicted.
     """
@@ -165,7 +175,7 @@ def focal_tversky(
     source="Abhishek & Hamarneh 2021, arXiv:2010.13454; segmentation_models_pytorch MCCLoss",
     finish=one_minus_mcc,
     reductions=("mean",),
-    aliases=("mcc", "matthews", "matthews_correlation", "phi_coefficient"),
+    aliases=("matthews_loss",),
 )
 def mcc_loss(xp, pred: Probability, target: Binary, *, eps: NonNegative = 1e-5) -> Terms:
     """One minus Matthews' correlation of prediction and mask: background counts too.

@@ -57,8 +57,8 @@ def categorical_crossentropy_prob(
     label_smoothing: the share of each target that is spread evenly over the classes.
     eps: how near to 0 and 1 probabilities may come.
     use: reproducing values of Keras.
-    pitfall: rows that do not add up to 1 pass unseen, since they are made to; scores that are no probabilities too.
-    pitfall: Keras divides no row by its sum in SparseCategoricalCrossentropy; where rows add up to 1 both are the same.
+    pitfall: rows that do not add up to 1 pass unseen, since they are made to, as in Keras, for one-hot and whole labels alike.
+    pitfall: Keras' CategoricalGeneralizedCrossEntropy divides no row by its sum; generalized_cross_entropy does not either.
     """
     smooth = one_hot(xp, target, pred) * (1 - label_smoothing) + label_smoothing / pred.shape[1]
     return -xp.sum(smooth * xp.log(xp.clip(to_one(xp, pred), eps, 1 - eps)), axis=1)
@@ -119,14 +119,15 @@ def generalized_cross_entropy(
 ) -> Terms:
     """Between cross-entropy (q to 0) and absolute error (q = 1): it bears labels that are wrong.
 
-    formula: (1 - p[y]^q) / q, with rows of pred divided by their sum, as in Keras
-    example: [[0.9, 0.2], [0.4, 0.7]], [0, 1] -> 0.2977419310492435
+    formula: (1 - p[y]^q) / q
+    example: [[0.9, 0.2], [0.4, 0.7]], [0, 1] -> 0.21465667541541067
     q: larger bears more wrong labels and learns more slowly; the paper takes 0.7.
     ignore_index: the label of samples that count for nothing.
     use: training on labels of which some are wrong.
     pitfall: probabilities are wanted, not raw scores; the slope at p[y] = 0 is infinite.
+    pitfall: rows are used as they are, as in Keras: they should add up to 1.
     """
-    chosen = at_label(xp, to_one(xp, pred), target, ignore_index)
+    chosen = at_label(xp, pred, target, ignore_index)
     some = chosen > 0
     one = xp.ones_like(chosen)
     value = -xp.expm1(q * xp.log(xp.where(some, chosen, one))) / q

@@ -4,8 +4,8 @@ from typing import Any
 
 from lossctl.loss import Terms, loss
 from lossctl.losses.regression import root
-from lossctl.numerics import at_least, log_of_one_and, share
-from lossctl.words import AboveMinusOne, Array, Flag, NonNegative, Real
+from lossctl.numerics import at_least, followed, log_of_one_and, share
+from lossctl.words import AboveMinusOne, Array, Flag, NonNegative, Real, Scalar
 
 # scikit-learn's.
 SMALLEST = 2.220446049250313e-16
@@ -31,15 +31,19 @@ def log_error(xp: Any, pred: Array, target: Array) -> Array:
     source="scikit-learn mean_squared_log_error; keras.losses.MeanSquaredLogarithmicError; XGBoost reg:squaredlogerror",
     aliases=("mean_squared_logarithmic_error", "mean_squared_log_error", "squared_log_error"),
 )
-def msle(xp, pred: AboveMinusOne, target: AboveMinusOne) -> Array:
+def msle(xp, pred: AboveMinusOne, target: AboveMinusOne, *, floor: Scalar = -1.0) -> Array:
     """Squared error of logarithms: it is the ratio that counts, and predicting too low costs more than too high.
 
     formula: (ln(1 + pred) - ln(1 + target))^2
     example: [1, 2, 3, 4], [1.5, 2, 1, 8] -> 0.21893480546201877
+    floor: numbers below it are raised to it first: -1 raises none, Keras takes 1e-7.
     use: counts, prices and other targets that grow over orders of magnitude.
-    pitfall: numbers of -1 and below are refused, as scikit-learn does; Keras silently raises all negative ones to 1e-7.
+    pitfall: numbers of -1 and below are refused, as scikit-learn does; Keras silently raises all negative ones
+        to 1e-7, which is floor=1e-7 here.
     pitfall: a model trained on it predicts close to the median, and too low for sums.
     """
+    if floor > -1 or followed(floor):
+        pred, target = at_least(xp, pred, floor), at_least(xp, target, floor)
     error = log_error(xp, pred, target)
     return error * error
 

@@ -7,13 +7,13 @@ from typing import Any
 from lossctl.loss import Terms, loss
 from lossctl.losses.overlap import cost, share
 from lossctl.numerics import softplus
-from lossctl.words import Array, Binary, Flag, Fraction, Logits, NonNegative, Probability
+from lossctl.words import Array, Binary, EmptyMask, Flag, Fraction, Logits, NonNegative, Probability
 
 
-def one_minus_dice(xp: Any, sums: Terms, *, smooth: float, eps: float, log_loss: bool = False) -> Array:
+def one_minus_dice(xp: Any, sums: Terms, *, smooth: float, eps: float, log_loss: bool = False, empty: str = "zero") -> Array:
     """1 - (both + smooth) / (either / 2 + smooth), or minus its logarithm; 0 where the target is empty."""
     overlap = share(xp, sums["both"], sums["either"] / 2, smooth=smooth, eps=eps)
-    return cost(xp, overlap, sums["present"], eps=eps, log_loss=log_loss)
+    return cost(xp, overlap, sums["present"], eps=eps, log_loss=log_loss, empty=empty)
 
 
 @loss(
@@ -31,6 +31,7 @@ def dice(
     smooth: NonNegative = 0.0,
     eps: NonNegative = 1e-7,
     log_loss: Flag = False,
+    empty: EmptyMask = "zero",
 ) -> Terms:
     """One minus the overlap of prediction and mask, pooled over everything that is given.
 
@@ -41,6 +42,7 @@ def dice(
     smooth: added above and below; softens small regions.
     eps: the least denominator, and with log_loss the least overlap.
     log_loss: minus the logarithm of the overlap instead of one minus it; a miss costs more.
+    empty: what an empty mask counts: zero, or counted as the formula has it, 1 without smooth, as in Keras.
     use: segmentation with a small foreground, often beside cross-entropy.
     pitfall: pred is probabilities; raw scores are refused.
     pitfall: the dice of a batch is not the mean dice of its images; --per-sample shows the images.

@@ -22,6 +22,16 @@ EXTRA = {
     "cross_entropy": "keras.losses.SparseCategoricalCrossentropy(from_logits=True)",
     "soft_target_ce": "keras.losses.CategoricalCrossentropy(from_logits=True)",
     "label_smoothing_ce": "keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)",
+    "focal": "keras.losses.BinaryFocalCrossentropy(from_logits=True, apply_class_balancing=True)",
+    "focal_multiclass": "keras.losses.CategoricalFocalCrossentropy(from_logits=True, alpha=1)",
+}
+# Losses of probabilities that segmentation_models_pytorch has of raw scores by default.
+OF_PROBABILITIES = {"dice": "DiceLoss", "jaccard": "JaccardLoss", "tversky": "TverskyLoss"}
+# Objectives that differ from a loss by a factor, or by what predictions do not change: training is the same.
+SAME_MINIMUM = {
+    "gamma_deviance": {"lightgbm": "gamma", "xgboost": "reg:gamma"},
+    "tweedie_deviance": {"lightgbm": "tweedie", "xgboost": "reg:tweedie"},
+    "msle": {"xgboost": "reg:squaredlogerror"},
 }
 # Parameters that Keras's class of the same loss takes under the same name.
 KERAS_TAKES = frozenset({"delta", "alpha", "beta", "gamma"})
@@ -32,7 +42,7 @@ TORCH_MODULES = {
     "smp": "smp.losses.{}({})",
     "timm": "timm.loss.{}({})",
 }
-MODES = {"dice": "mode='binary'", "tversky": "mode='binary'", "jaccard": "mode='binary'", "lovasz_hinge": "mode='binary'"}
+MODES = {"lovasz_hinge": "mode='binary'"}
 BATCHMEAN = frozenset({"kl_div"})
 # What each framework of boosted trees calls it.
 TREES = ("lightgbm", "xgboost")
@@ -51,6 +61,9 @@ def torch_line(loss: Loss, derived: Sequence[Derived]) -> str:
     """The line in PyTorch, or in a library built on it; empty where none of these has the loss."""
     if loss.name in expressions():
         return _expression(loss, derived)
+    if loss.name in OF_PROBABILITIES:
+        words = [*_keywords(derived), "mode='binary'", "from_logits=False"]
+        return TORCH_MODULES["smp"].format(OF_PROBABILITIES[loss.name], ", ".join(words))
     for framework, form in TORCH_MODULES.items():
         name = _named(FRAMEWORKS[framework], loss.name)
         if name and framework == "torchvision":
@@ -80,7 +93,7 @@ def keras_line(loss: Loss, derived: Sequence[Derived]) -> str:
 def objectives(loss: Loss) -> dict[str, str]:
     """What libraries of boosted trees call the same objective."""
     found = {framework: _named(FRAMEWORKS[framework], loss.name) for framework in TREES}
-    return {framework: name for framework, name in found.items() if name}
+    return {framework: name for framework, name in found.items() if name} or SAME_MINIMUM.get(loss.name, {})
 
 
 def _named(table: Mapping[str, str], loss: str) -> str:

@@ -151,8 +151,8 @@ def test_the_gradient_of_pairs_at_one_place_is_zero():
 
 
 def test_cosines():
-    np.testing.assert_allclose(none("cosine_similarity", [[0, 0], [3, 4]], [[1, 2], [6, 8]]), [0, -1])
-    np.testing.assert_allclose(1 + none("cosine_similarity", FIRST, SECOND), none("cosine_distance", FIRST, SECOND))
+    np.testing.assert_allclose(none("negative_cosine", [[0, 0], [3, 4]], [[1, 2], [6, 8]]), [0, -1])
+    np.testing.assert_allclose(1 + none("negative_cosine", FIRST, SECOND), none("cosine_distance", FIRST, SECOND))
 
 
 def test_measures_of_distributions_at_their_ends():
@@ -171,7 +171,7 @@ def test_a_divergence_that_is_infinite_says_so():
 
 def test_cosine_similarity_is_that_of_keras():
     # Keras calculates in float32.
-    assert value("cosine_similarity", [[0.9, 0.2], [0.4, 0.7]], np.eye(2)) == pytest.approx(-0.92221510, abs=1e-7)
+    assert value("negative_cosine", [[0.9, 0.2], [0.4, 0.7]], np.eye(2)) == pytest.approx(-0.92221510, abs=1e-7)
 
 
 def test_the_root_is_taken_over_all_columns():

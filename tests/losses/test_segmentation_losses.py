@@ -113,8 +113,8 @@ def test_dice_and_smoothed_cross_entropy_as_printed():
 
 
 def test_psnr_as_printed():
-    assert value("psnr", [1, 2], [1.5, 2], max_val=2) == pytest.approx(-15.0515, abs=5e-5)
-    assert value("psnr", [1, 2], [1, 2]) == pytest.approx(-120)
+    assert value("psnr_loss", [1, 2], [1.5, 2], max_val=2) == pytest.approx(-15.0515, abs=5e-5)
+    assert value("psnr_loss", [1, 2], [1, 2]) == pytest.approx(-120)
 
 
 @pytest.mark.parametrize("name", BINARY)
@@ -225,14 +225,14 @@ def test_gradient_of_a_focal_tversky_at_a_perfect_fit_is_finite():
 @pytest.mark.parametrize(
     ("alias", "name"),
     [
-        ("IoU", "jaccard"),
+        ("IoULoss", "jaccard"),
         ("SoftDice", "dice"),
         ("generalized_box_iou_loss", "giou"),
-        ("complete_box_iou", "ciou"),
-        ("miou", "jaccard_multiclass"),
-        ("mcc", "mcc_loss"),
+        ("complete_box_iou_loss", "ciou"),
+        ("miou_loss", "jaccard_multiclass"),
+        ("MCCLoss", "mcc_loss"),
         ("lovasz", "lovasz_hinge"),
-        ("psnr_loss", "psnr"),
+        ("PSNR-loss", "psnr_loss"),
     ],
 )
 def test_other_names(alias, name):

@@ -113,9 +113,9 @@ def test_costs_go_before_balance():
             "keras.losses.SparseCategoricalCrossentropy(from_logits=True)",
         ),
         ("giou", {}, {}, "giou PRED TARGET", "torchvision.ops.generalized_box_iou_loss(pred, target, reduction='mean')", ""),
-        ("ctc", {}, {}, "ctc PRED TARGET INPUT_LENGTHS TARGET_LENGTHS", "nn.CTCLoss()", "keras.losses.CTC()"),
-        ("dice", {}, {}, "dice PRED TARGET", "smp.losses.DiceLoss(mode='binary')", "keras.losses.Dice()"),
-        ("zlpr", {}, {}, "zlpr PRED TARGET", "", ""),
+        ("ctc", {}, {}, "ctc PRED TARGET INPUT_LENGTHS TARGET_LENGTHS", "nn.CTCLoss()", ""),
+        ("dice", {}, {}, "dice PRED TARGET", "smp.losses.DiceLoss(mode='binary', from_logits=False)", "keras.losses.Dice()"),
+        ("zlpr", {}, {}, "zlpr PRED TARGET", "timm.loss.ZlprLoss()", ""),
     ],
 )
 def test_lines(loss, facts, answers, line, torch, keras):  # noqa: PLR0913, PLR0917 - three lines of three things

@@ -1,0 +1,211 @@
+"""A score's name never stands for a loss, and common names of what is not here are known as that, with what serves instead."""
+
+import json
+
+import pytest
+
+from lossctl.absent import TABLE, absent
+from lossctl.cli import program
+from lossctl.commands.listing import info, look_up, understand
+from lossctl.errors import BadParameter, UnknownName, near
+from lossctl.gates import check_bounds
+from lossctl.losses import LOSSES, catalogue, spelling
+from lossctl.spec import Gate, parse_losses
+
+# Every score that was once taken for one minus itself, in the spellings of code, with the loss that serves.
+SCORES = {
+    "f1": "dice",
+    "F1": "dice",
+    "f1-score": "dice",
+    "f1_macro": "dice",
+    "F1Score": "dice",
+    "BinaryF1Score": "dice",
+    "dice_score": "dice",
+    "DiceCoef": "dice",
+    "sorensen_dice_coefficient": "dice",
+    "sklearn.metrics.f1_score": "dice",
+    "torchmetrics.F1Score": "dice",
+    "torchmetrics.functional.classification.multiclass_f1_score": "dice",
+    "iou": "jaccard",
+    "IoU-score": "jaccard",
+    "soft_iou": "jaccard",
+    "intersection_over_union": "jaccard",
+    "jaccard_score": "jaccard",
+    "sklearn.jaccard_score": "jaccard",
+    "JaccardIndex": "jaccard",
+    "torchmetrics.JaccardIndex": "jaccard",
+    "keras.metrics.BinaryIoU": "jaccard",
+    "miou": "jaccard_multiclass",
+    "MeanIoU": "jaccard_multiclass",
+    "keras.metrics.MeanIoU": "jaccard_multiclass",
+    "mcc": "mcc_loss",
+    "matthews": "mcc_loss",
+    "MatthewsCorrCoef": "mcc_loss",
+    "sklearn.metrics.matthews_corrcoef": "mcc_loss",
+    "phi_coefficient": "mcc_loss",
+    "tversky_index": "tversky",
+    "psnr": "psnr_loss",
+    "PeakSignalNoiseRatio": "psnr_loss",
+    "peak_signal_to_noise_ratio": "psnr_loss",
+    "skimage.metrics.peak_signal_noise_ratio": "psnr_loss",
+    "box_iou": "iou_box",
+    "torchvision.box_iou": "iou_box",
+    "torchvision.ops.generalized_box_iou": "giou",
+    "distance_box_iou": "diou",
+    "torchvision.ops.complete_box_iou": "ciou",
+    "cosine_similarity": "cosine_distance",
+    "CosineSimilarity": "cosine_distance",
+    "nn.CosineSimilarity": "cosine_distance",
+    "F.cosine_similarity": "cosine_distance",
+    "optax.cosine_similarity": "cosine_distance",
+    "sklearn.metrics.pairwise.cosine_similarity": "cosine_distance",
+    "torchmetrics.CosineSimilarity": "cosine_distance",
+    "accuracy": "zero_one",
+    "acc": "zero_one",
+    "sklearn.metrics.accuracy_score": "zero_one",
+    "keras.metrics.SparseCategoricalAccuracy": "zero_one",
+    "top_k_accuracy_score": "top_k_error",
+    "keras.metrics.SparseTopKCategoricalAccuracy": "top_k_error",
+    "top_10_accuracy": "top_k_error",
+    "top_k": "top_k_error",
+}
+
+
+@pytest.mark.parametrize(("typed", "loss"), SCORES.items())
+def test_a_score_is_refused_with_the_loss_and_the_gate_that_says_the_same(typed, loss):
+    for asked in (understand, look_up, info):
+        with pytest.raises(
+            UnknownName, match="score that lossctl does not have yet, and no loss is taken in its place"
+        ) as caught:
+            asked(typed)
+        assert caught.value.code == 2
+    hint = caught.value.hint
+    assert f"lossctl compute {loss}" in hint
+    assert " becomes --max " in hint
+
+
+@pytest.mark.parametrize("typed", SCORES)
+def test_no_loss_is_found_under_a_score(typed):
+    assert spelling(typed.rpartition(".")[2]) not in LOSSES.rows()
+
+
+@pytest.mark.parametrize(
+    ("typed", "loss"),
+    [
+        ("f1_loss", "dice"),
+        ("IoU_loss", "jaccard"),
+        ("mcc_loss", "mcc_loss"),
+        ("psnr-loss", "psnr_loss"),
+        ("iou_box_loss", "iou_box"),
+        ("dice", "dice"),
+        ("r2", "r2"),
+        ("r2_loss", "r2_loss"),
+        ("R2Score", "r2"),
+        ("explained_variance", "explained_variance"),
+        ("d2_pinball_score", "d2_pinball"),
+        ("perplexity", "perplexity"),
+        ("brier_score", "brier"),
+        ("interval_score", "interval_score"),
+        ("nse", "r2"),
+        ("nash-sutcliffe", "r2"),
+    ],
+)
+def test_what_stays(typed, loss):
+    assert look_up(typed).name == loss
+
+
+@pytest.mark.parametrize(
+    "typed", ["explained_variance_loss", "d2_absolute_loss", "accuracy_loss", "nse_loss", "cosine_similarity_loss"]
+)
+def test_no_suffix_crosses_from_a_loss_to_a_score(typed):
+    with pytest.raises(UnknownName):
+        look_up(typed)
+
+
+MISSING = (
+    "auc roc_auc AUROC ap map mAP@50 r rho tau bias coverage spearman pearsonr kendall precision recall recall@5 bleu ROUGE-L "
+    "ndcg@10 mrr ece ssim crps dpo kappa wer lpips"
+)
+
+
+@pytest.mark.parametrize("typed", MISSING.split())
+def test_common_names_of_what_is_missing_are_known(typed):
+    with pytest.raises(UnknownName, match=r"(score|loss) that lossctl does not have yet") as caught:
+        look_up(typed)
+    assert "Did you mean" not in caught.value.hint
+
+
+def test_the_table_leads_to_losses_that_are_here():
+    for one in TABLE:
+        assert not one.loss or look_up(parse_losses(one.loss)[0].name)
+        assert bool(one.turn) <= one.score
+        for name in (one.name, *one.also):
+            assert absent(name) is one, name
+
+
+@pytest.mark.parametrize(
+    ("key", "loss", "kind", "bound", "wanted"),
+    [
+        ("f1", "dice", "min", 0.7, "--max dice=0.3"),
+        ("f1_score", "dice", "max", 0.95, "--min dice=0.05"),
+        ("mcc", "mcc_loss", "min", -0.2, "--max mcc_loss=1.2"),
+        ("psnr", "psnr_loss", "min", 30.0, "--max psnr_loss=-30"),
+        ("iou", "jaccard", "expect", 0.25, "--expect jaccard=0.75"),
+    ],
+)
+def test_a_gate_on_a_score_says_the_gate_on_the_loss(key, loss, kind, bound, wanted):
+    with pytest.raises(BadParameter) as caught:
+        check_bounds([Gate(key, kind, bound)], {loss: 0.5})
+    assert f"write {wanted}." in caught.value.hint.replace(".0.", ".")
+
+
+@pytest.mark.parametrize("command", ["compute f1", "compute dice", "check"])
+def test_a_gate_on_a_score_never_passes(command, tmp_path):
+    saved, inputs = str(tmp_path / "saved.json"), ["[1,0,0,0,0]", "[0,1,1,1,1]"]
+    program()(["compute", "dice", *inputs, "-o", saved], prog_name="lossctl", standalone_mode=False)
+    words = ["check", saved] if command == "check" else [*command.split(), *inputs]
+    with pytest.raises((UnknownName, BadParameter)) as caught:
+        raise program()([*words, "--min", "f1=0.7"], prog_name="lossctl", standalone_mode=False).error
+    assert "--max dice=0.3" in caught.value.paragraph()
+
+
+def test_an_older_result_is_read_under_the_names_of_now(tmp_path):
+    saved = tmp_path / "saved.json"
+    program()(["compute", "psnr_loss", "[1,2]", "[1.5,2]", "-o", str(saved)], prog_name="lossctl", standalone_mode=False)
+    old = json.loads(saved.read_text())
+    old["results"][0]["loss"] = old["request"]["losses"][0]["name"] = "psnr"
+    saved.write_text(json.dumps(old))
+    printed = program()(["check", str(saved), "--max", "psnr_loss=-9"], prog_name="lossctl", standalone_mode=False)
+    assert printed.error is None
+    printed = program()(["check", str(saved), "--min", "psnr=9"], prog_name="lossctl", standalone_mode=False)
+    assert "--max psnr_loss=-9" in printed.error.paragraph()
+
+
+@pytest.mark.parametrize("typed", ["auc", "acc", "spearman", "mpe", "smse", "abc", "xyz", "kl2", "rec", "pred"])
+def test_a_hint_is_within_reach(typed):
+    names = set(catalogue())
+    hint = near(typed, names, "losses", LOSSES.rows())
+    assert "Did you mean" not in hint
+
+
+@pytest.mark.parametrize(
+    ("typed", "known", "meant"),
+    [
+        ("mes", ["mse", "mae"], "mse"),
+        ("hubr", ["huber", "mse"], "huber"),
+        ("cros_entropy", ["cross_entropy", "bce"], "cross_entropy"),
+        ("corss-entropi", ["cross_entropy"], "cross_entropy"),
+        ("y_tru", ["y_true", "y"], "y_true"),
+        ("ped.npy", ["pred.npy", "target.npy"], "pred.npy"),
+        ("dleta", ["delta", "weight"], "delta"),
+        ("Target", ["target"], "target"),
+    ],
+)
+def test_a_slip_is_hinted_at(typed, known, meant):
+    assert near(typed, known, "things").startswith(f"Did you mean '{meant}'? ")
+
+
+def test_a_slip_in_an_alias_is_hinted_at():
+    with pytest.raises(UnknownName, match=r"There is no loss 'mean_sqared_error'") as caught:
+        look_up("mean_sqared_error")
+    assert caught.value.hint.startswith("Did you mean 'mean_squared_error'? ")
