@@ -8,6 +8,8 @@ from typing import Annotated
 from lossctl.spreading import GATES, HOW, INPUT, RESULT, TALK, Count, Word, Words, spread
 from lossctl.spreading import option as _option
 
+HEADER = "Whether the first row of tables holds names, where it could be either."
+
 __all__ = ["Gated", "Gating", "Passing", "Reading", "Talk", "spread"]
 
 
@@ -81,6 +83,7 @@ class Reading(Passing):
     in_format: Annotated[
         str, _option("--in-format", metavar="FORMAT", panel=INPUT, doc="Read files as this format, whatever their suffix.")
     ] = ""
+    header: Annotated[str, _option("--header", metavar="yes|no", panel=INPUT, doc=HEADER)] = ""
     class_dim: Annotated[
         Count, _option("--class-dim", metavar="K", panel=INPUT, doc="The axis of the classes, if it is not 1.")
     ] = None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 WHEN = ("always", PASSED)
 COLORS = ("auto", "always", "never")
+HEADERS = ("", "yes", "no")
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,10 @@ def check_outputs(options: Talk, others: Iterable[str] = ()) -> None:
     if (when := getattr(options, "output_if", WHEN[0])) not in WHEN:
         message = f"--output-if takes {', '.join(WHEN)}, not '{when}'."
         raise UsageError(message, hint=f"Its default is {WHEN[0]}.")
+    header = getattr(options, "header", "")
+    if header not in HEADERS:
+        message = f"--header takes {HEADERS[1]} or {HEADERS[2]}, not '{header}'."
+        raise UsageError(message, hint="Leave it out where the first row tells by itself.")
     if options.sig is not None and options.decimals is not None:
         raise UsageError("--sig and --decimals both say how to round.", hint="Keep one of them.")
     _format(options)

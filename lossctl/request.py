@@ -25,7 +25,7 @@ CHOICES = {
     "dtype": ("f64", "f32", "native"),
 }
 # A variable that the shell found unset must not turn into a run without the option.
-FILLED = ("on", "by", "weights", "mask", "in_format", "against", "summary", "cluster", "part", "partial", "device")
+FILLED = ("on", "by", "weights", "mask", "in_format", "against", "summary", "cluster", "part", "partial", "device", "header")
 JUDGED = ("against", "alpha")
 # One table of samples has one order.
 ORDERS = ("per_sample", "worst", "best")

@@ -90,6 +90,7 @@ class Options:
     cluster: str = ""
     part: tuple[int, int] = (1, 1)
     in_format: str = ""
+    header: str = ""
     on: str = ""
     by: str = ""
     weights: Given | None = None
@@ -118,6 +119,7 @@ REPLAYED = frozenset(
         "backend",
         "part",
         "in_format",
+        "header",
         "on",
         "by",
         "weights",

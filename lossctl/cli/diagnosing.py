@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lossctl.cli.app import app
-from lossctl.options import Passing
+from lossctl.options import HEADER, Passing
 from lossctl.printing import Printed, check_outputs, printed, say
 from lossctl.spreading import GATES, HOW, INPUT, spread
 from lossctl.spreading import option as _option
@@ -30,6 +30,7 @@ class Diagnosing(Passing):
     in_format: Annotated[
         str, _option("--in-format", metavar="FORMAT", panel=INPUT, doc="Read the file as this format, whatever its suffix.")
     ] = ""
+    header: Annotated[str, _option("--header", metavar="yes|no", panel=INPUT, doc=HEADER)] = ""
     floor: Annotated[
         float | None,
         _option("--floor", metavar="X", panel=HOW, doc="The loss that could be reached: tells a plateau from the end."),

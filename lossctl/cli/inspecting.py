@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lossctl.cli.app import app
-from lossctl.options import Talk
+from lossctl.options import HEADER, Talk
 from lossctl.printing import Printed, check_outputs, printed, say
 from lossctl.spreading import INPUT, spread
 from lossctl.spreading import option as _option
@@ -22,6 +22,7 @@ class Inspecting(Talk):
     in_format: Annotated[
         str, _option("--in-format", metavar="FORMAT", panel=INPUT, doc="Read files as this format, whatever their suffix.")
     ] = ""
+    header: Annotated[str, _option("--header", metavar="yes|no", panel=INPUT, doc=HEADER)] = ""
 
 
 @app.command()
@@ -40,4 +41,4 @@ def inspect(
     from lossctl.commands.inspect import run
 
     check_outputs(options)
-    return printed(run(sources, options.in_format, say(options)), options)
+    return printed(run(sources, options.in_format, say(options), options.header), options)

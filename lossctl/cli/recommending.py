@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lossctl.cli.app import app
-from lossctl.options import Talk
+from lossctl.options import HEADER, Talk
 from lossctl.printing import Printed, check_outputs, printed, say
 from lossctl.spreading import HOW, INPUT, RESULT, spread
 from lossctl.streams import terminal, unicode
@@ -47,6 +47,7 @@ class Recommending(Talk):
     in_format: Annotated[
         str, _wish("--in-format", panel=INPUT, metavar="FORMAT", doc="Read files as this format, whatever their suffix.")
     ] = ""
+    header: Annotated[str, _wish("--header", metavar="yes|no", panel=INPUT, doc=HEADER)] = ""
     tree: Annotated[bool, _wish("--tree", panel=RESULT, doc="Draw the decision tree; --format mermaid exports it.")] = False
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lossctl.cli.app import app
-from lossctl.options import Talk
+from lossctl.options import HEADER, Talk
 from lossctl.printing import Printed, check_outputs, printed, say
 from lossctl.spreading import HOW, INPUT, RESULT, spread
 from lossctl.spreading import option as _option
@@ -41,6 +41,7 @@ class Training(Talk):
     in_format: Annotated[
         str, _option("--in-format", metavar="FORMAT", panel=INPUT, doc="Read files as this format, whatever their suffix.")
     ] = ""
+    header: Annotated[str, _option("--header", metavar="yes|no", panel=INPUT, doc=HEADER)] = ""
     score: Annotated[
         str, _option("--score", metavar="NAME", panel=RESULT, doc="The leading score: r2, rmse, accuracy, auc or f1.")
     ] = ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lossctl.block import Selection
 from lossctl.commands.asked import resolve
 from lossctl.commands.identify_answer import Answer, nothing, odds, report
-from lossctl.commands.opening import Opened, inputs_of
+from lossctl.commands.opening import Opened, inputs_of, uses
 from lossctl.errors import BadParameter, LossctlError, UsageError
 from lossctl.files import Files
 from lossctl.identification.job import Subject, identify
@@ -58,7 +58,8 @@ class Wanted:
 def run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: bool) -> tuple[Report, LossctlError | None]:
     """Try everything, and report what agrees; where nothing does, the nearest, and the error to exit with."""
     reported = wanted.reported
-    opened = Opened(Files(folder="", in_format=spec.options.in_format, say=say), spec.options, {})
+    files = Files(folder="", in_format=spec.options.in_format, say=say, header=spec.options.header)
+    opened = Opened(files, spec.options, {})
     asked, subjects = _subjects(spec, opened)
     weights = opened.open(spec.options.weights, "weights") if spec.options.weights else None
     mask = opened.open(spec.options.mask, "mask") if spec.options.mask else None
@@ -91,8 +92,12 @@ def _subjects(spec: Spec, opened: Opened) -> tuple[list[Asked], list[Subject]]:
             raise BadParameter(message, hint="Leave it out.")
     wanted = tuple(LossSpec(one.name, {k: v for k, v in typed.items() if k in known[one.name]}) for one in losses)
     asked = resolve(replace(spec, losses=wanted, options=replace(spec.options, ignore_index=None)))
+    # A loss calls an input by its own name, and what is left out of a block is the same for all.
+    opened.files.uses = uses(asked[:1], spec.options)
     if spec.options.on:
         opened.join(asked)
+    _opened(asked, opened, frozenset(typed))
+    opened.settle(asked)
     return asked, _opened(asked, opened, frozenset(typed))
 
 

@@ -99,12 +99,12 @@ class Seen:
         return {**where, **({"why": listed.why} if listed.why else self.facts.values)}
 
 
-def run(sources: Sequence[str], in_format: str, say: Callable[[str], None]) -> Report:
+def run(sources: Sequence[str], in_format: str, say: Callable[[str], None], header: str = "") -> Report:
     """Look at every array and column of the sources; where a prediction and a target are among them, at both together too.
 
     Raises: MissingFile, UnreadableFile, UnknownKey.
     """
-    files = Files(in_format=in_format, say=say)
+    files = Files(in_format=in_format, say=say, header=header)
     found = [one for text in dict.fromkeys(sources) for one in files.listed(text)]
     if getattr(say, "wordy", False):
         from lossctl.files.reading import say_how

@@ -46,6 +46,39 @@ class Opened:
             self.readers[key] = self.files.open(given, role)
         return self.readers[key]
 
+    def refresh(self) -> None:
+        """Open anew what was opened of tables that are read otherwise by now."""
+        turned = set(self.files.turned)
+        for given, role in self.readers if turned else ():
+            if not given.inline and turned & set(self.files.paths(given)):
+                self.readers[given, role] = self.files.open(given, role)
+        self.files.turned.clear()
+
+    def settle(self, asked: Sequence[Asked], more: Sequence[tuple[Sequence[str], int]] = (), *, differ: bool = False) -> bool:
+        """Read first rows that may be names or a sample so that all inputs are equally long, and say how they are read.
+
+        `more` are the files and lengths of what is no reader. Two readings that both fit are compared by what `asked` gives,
+        unless it is known that they `differ`. Returns whether anything was in doubt.
+        Raises: InputError where both readings fit, neither is likelier, and the values differ.
+        """
+        turned = bool(self.files.turned)
+        if turned and self.options.on:
+            self.files.turned.clear()
+            self.join(asked)
+        self.refresh()
+        if not self.files.doubtful():
+            return turned
+        if not self.options.on:
+            from lossctl.commands.headers import settle
+
+            other = {
+                argument.name for one in asked for argument in one.loss.signature.arrays if not _by_sample(one, argument.name)
+            }
+            values = None if differ else lambda: [_valued(one, self) for one in asked]
+            settle(self, lambda role: role not in other, values, more)
+        self.files.say_headings()
+        return True
+
     def say_how(self, say: Callable[[str], None]) -> None:
         """Say with -v how each input was read."""
         if getattr(say, "wordy", False):
@@ -64,6 +97,12 @@ class Opened:
 
 def _key(given: Given, role: str) -> tuple[Given, str]:
     return replace(given, value=repr(given.value)) if given.inline else given, role
+
+
+def uses(asked: Sequence[Asked], options: Options) -> list[tuple[str, Given]]:
+    """Every input of a command, under its role."""
+    named = [(name, given) for one in asked for name, given in one.given.items()]
+    return named + [(name, given) for name in ("weights", "mask") if (given := getattr(options, name))]
 
 
 def _by_sample(one: Asked, name: str) -> bool:
@@ -126,16 +165,23 @@ def prepare_all(specs: Sequence[Spec], say: Callable[[str], None]) -> list[Prepa
     A member of a set of losses that does not fit the inputs of one request is left out of all.
     """
     options, first = specs[0].options, specs[0]
-    files = Files(first.folder, options.in_format, say, options.max_memory, first.saved, options.allow_remote)
+    files = Files(first.folder, options.in_format, say, options.max_memory, first.saved, options.allow_remote, options.header)
     opened = Opened(files, options, {})
     asked = [resolve(spec) for spec in specs]
+    every = [one for each in asked for one in each]
+    files.uses = uses(every, options)
+    files.columns = [("--by", options.by), ("--on", options.on)]
     if options.on:
-        opened.join([one for each in asked for one in each])
+        opened.join(every)
+    for name, given in files.uses:
+        opened.open(given, name)
+    groups = _groups(opened, asked[0])
+    if opened.settle(every, _labels(opened, asked[0], groups)):
+        groups = _groups(opened, asked[0])
     pairs = [_fitted(opened, each, say) for each in asked]
     common = set.intersection(*({one.label for one in each} for each, _ in pairs))
     weights = opened.open(options.weights, "weights") if options.weights else None
     mask = opened.open(options.mask, "mask") if options.mask else None
-    groups = _groups(opened, asked[0])
     found = []
     for each, readers in pairs:
         kept = [number for number, one in enumerate(each) if one.label in common]
@@ -158,6 +204,14 @@ def _fitted(opened: Opened, asked: Sequence[Asked], say: Callable[[str], None]) 
 
 def _groups(opened: Opened, asked: Sequence[Asked]) -> Groups | None:
     return _groups_by(opened.options.by, opened, asked) if opened.options.by else None
+
+
+def _labels(opened: Opened, asked: Sequence[Asked], groups: Groups | None) -> list[tuple[Sequence[str], int]]:
+    """The files that name groups, and how many labels they hold."""
+    if groups is None:
+        return []
+    inputs = [given for name, given in asked[0].given.items() if _is_input(asked[0], name)]
+    return [(opened.files.label_paths(opened.options.by, inputs), len(groups.codes))]
 
 
 def _groups_by(column: str, opened: Opened, asked: Sequence[Asked]) -> Groups:
@@ -215,8 +269,18 @@ def _both_readings(one: Asked, readers: Mapping[str, Reader], options: Options) 
     return f"Broadcasting them would take {prod(common)} pairs and give {pairs:.6g}; matching them row by row gives {rows:.6g}."
 
 
+def _valued(one: Asked, opened: Opened) -> float | None:
+    """What a loss gives with the inputs as they are opened now; None where they do not fit it."""
+    try:
+        readers = {name: opened.open(given, name) for name, given in one.given.items()}
+        meant = by_shape(one, {name: reader.shape for name, reader in readers.items()})
+        return _value(meant, readers, opened.options)
+    except LossctlError:
+        return None
+
+
 def _value(one: Asked, readers: Mapping[str, Reader], options: Options) -> float:
-    plain = replace(options, reduction="mean", per_sample=False, worst=0, best=0, stats=False)
+    plain = replace(options, reduction="mean", per_sample=False, worst=0, best=0, stats=False, cluster="", part=(1, 1))
     bound = bind(one.loss, readers, one.params, plain)
     return float(evaluate([bound], BACKENDS.get("numpy")(), plain, Selection())[0].value)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from lossctl.commands.opening import Opened
 from lossctl.commands.recommend_answer import report, summary
 from lossctl.errors import UsageError
 from lossctl.files import Files
@@ -14,7 +15,7 @@ from lossctl.recommendation.asking import ask, asked_in_terminal
 from lossctl.recommendation.given import given_answers
 from lossctl.recommendation.loading import questions
 from lossctl.recommendation.tree import walk
-from lossctl.spec import Given
+from lossctl.spec import Given, Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,7 +61,7 @@ def run(sources: Sequence[str], options: Recommending, say: Callable[[str], None
         message = f"recommend takes a target, or a prediction and a target, and {len(sources)} inputs were given."
         raise UsageError(message, hint="Write: lossctl recommend pred.npy target.npy")
     given = _typed(options)
-    pred, target = _opened(sources, options.in_format, say)
+    pred, target = _opened(sources, options, say)
     asks = ask if asked_in_terminal() and not options.quiet else None
     advice = advise(given, target=target, pred=pred, sources=sources if len(sources) == MOST else (), ask=asks)
     for line in summary(advice, sources):
@@ -72,11 +73,16 @@ def _typed(options: Recommending) -> dict[str, Any]:
     return given_answers({name: getattr(options, name) for name in questions()})
 
 
-def _opened(sources: Sequence[str], in_format: str, say: Callable[[str], None]) -> tuple[Reader | None, Reader | None]:
+def _opened(sources: Sequence[str], options: Recommending, say: Callable[[str], None]) -> tuple[Reader | None, Reader | None]:
     """The prediction and the target, each where it is given."""
-    files = Files(folder="", in_format=in_format, say=say)
+    files = Files(folder="", in_format=options.in_format, say=say, header=options.header)
     roles = ("pred", "target")[-len(sources) :] if sources else ()
-    found = {role: files.open(Given(text=text), role) for role, text in zip(roles, sources, strict=True)}
+    files.uses = [(role, Given(text=text)) for role, text in zip(roles, sources, strict=True)]
+    opened = Opened(files, Options(), {})
+    for role, given in files.uses:
+        opened.open(given, role)
+    opened.settle(())
+    found = {role: opened.open(given, role) for role, given in files.uses}
     if getattr(say, "wordy", False):
         from lossctl.files.reading import say_how
 

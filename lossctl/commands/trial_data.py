@@ -10,7 +10,7 @@ import numpy as np
 
 from lossctl.blocks import whole
 from lossctl.commands.opening import Opened, inputs_of
-from lossctl.errors import NotFinite, NothingLeft, ShapeMismatch, UnknownKey, UnreadableFile
+from lossctl.errors import LossctlError, NotFinite, NothingLeft, ShapeMismatch, UnknownKey, UnreadableFile
 from lossctl.files import Files
 from lossctl.files.source import locate
 from lossctl.spec import Given, Options
@@ -54,9 +54,19 @@ def read(features: str, target: str, options: Options, say: Callable[[str], None
 
     Raises: what opening raises; ShapeMismatch for different numbers of rows; NotFinite.
     """
-    opened = Opened(Files(in_format=options.in_format, say=say), options, {})
+    files = Files(in_format=options.in_format, say=say, header=options.header)
+    files.uses = [("features", Given(text=features)), ("target", Given(text=target))]
+    opened = Opened(files, options, {})
+    for role, text in (("features", features), ("target", target)):
+        try:
+            opened.open(Given(text=text), role)
+        except LossctlError:
+            # The one that may be read in another way says so below.
+            continue
+    opened.settle((), differ=True)
     reader = _features(opened, features, say)
     given, aim = _numbers(reader), _target(opened, target, features)
+    files.say_headings()
     if len(given) != len(aim):
         message = f"features ({features}) have {len(given)} rows and the target ({target}) has {len(aim)}."
         raise ShapeMismatch(message, hint="Give one row a sample, in the same order.")

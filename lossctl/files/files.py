@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lossctl.blocks import Memory, Reader
 from lossctl.errors import LossctlError, MissingFile, ShapeMismatch, TooLarge, UnknownKey, UsageError, near
@@ -14,17 +14,19 @@ from lossctl.files.address import is_address
 from lossctl.files.container import Container, Found, how_read, ordered
 from lossctl.files.folders import expanded
 from lossctl.files.formats import opener
-from lossctl.files.keys import Picked, named, pick
-from lossctl.files.source import STDIN, Source, exists, locate
-from lossctl.files.stored import Stored, explained, spooled, stored
+from lossctl.files.keys import EVERY, Picked, named, pick
+from lossctl.files.source import GLOB, STDIN, Source, exists, locate
+from lossctl.files.stored import Stored, explained, spooled, stored, titled
 from lossctl.files.values import numbers, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lossctl.files.codes import Labels
+    from lossctl.files.heading import Heading
     from lossctl.files.listing import Contents
     from lossctl.files.seen import Seen
+    from lossctl.files.table import Table
     from lossctl.spec import Given
 
 
@@ -44,6 +46,10 @@ class Files:
     Paths are relative to `folder`; `in_format` overrides suffix and content; `say` is told which column was taken where
     none was named. Where the result `saved` names what is read, and nobody typed it, standard input and pipes are not waited
     for, and an address is read only with `allow_remote`.
+
+    `header` is yes, no, or nothing where first rows tell by themselves. `uses` are the inputs of all roles, and `columns` the
+    options that name columns beside them, of which `*` takes none. Files in `turned` are read the other way than they were when
+    readers of them may have been opened.
     """
 
     folder: str = ""
@@ -52,7 +58,12 @@ class Files:
     max_memory: int = 0
     saved: str = ""
     allow_remote: bool = False
+    header: str = ""
+    uses: Sequence[tuple[str, Given]] = ()
+    columns: Sequence[tuple[str, str]] = ()
+    turned: set[str] = field(default_factory=set)
     _containers: dict[str, Container] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
 
     def open(self, given: Given, role: str) -> Reader:
         """Return the array that was given for `role` (`pred`, `target`, `weight`, …).
@@ -64,16 +75,21 @@ class Files:
     def _open(self, source: Source, role: str, spare: str = "") -> Reader:
         if source.literal is not None:
             return Memory(numbers(source.literal, f"The inline {role}"), source.text)
-        containers = [self._container(path) for path in source.paths]
-        readers = [self._reader(one, source, role, spare) for one in containers]
-        if len(readers) == 1:
-            return readers[0]
+        for path in source.paths:
+            self._with_name(path, source.key)
+        if len(source.paths) == 1:
+            return self._reader(self._container(source.paths[0]), source, role, spare)
+        from lossctl.files.heading import alike
         from lossctl.files.stacked import stacked
 
-        return stacked(readers, source)
+        for path in alike({path: table.layout.heading for path in source.paths if (table := self._table(path))}):
+            self.turn(path, "as in the files beside it")
+        return stacked([self._reader(self._container(path), source, role, spare) for path in source.paths], source)
 
     def _reader(self, container: Container, source: Source, role: str, spare: str) -> Found:
-        picked = pick(container, source.key, role, self.say, spare)
+        taken = self._taken(container, role) if source.key == EVERY else {}
+        taken |= {at: "--on" for at, name in enumerate(container.names or ()) if spare and name == spare}
+        picked = pick(container, source.key, role, self.say, taken)
         positions = picked.positions
         part = container.block(positions) if picked.block else container.part(positions[0])
         key = picked.key if container.names is not None else None
@@ -83,8 +99,77 @@ class Files:
     def _container(self, path: str) -> Container:
         if path not in self._containers:
             content = self._stored(path)
-            self._containers[path] = opener(content, self.in_format)(content)
+            container = opener(content, self.in_format)(content)
+            headed = getattr(container, "headed", None) if self.header else None
+            self._containers[path] = container if headed is None else headed(header=self.header == "yes")
         return self._containers[path]
+
+    def _table(self, path: str) -> Table | None:
+        """The text table at a path, which alone may have a header."""
+        container = self._container(path)
+        return cast("Table", container) if hasattr(container, "headed") else None
+
+    def _with_name(self, path: str, name: str | None) -> Container:
+        """The file at a path; read with its first row as names, where `name` stands there and nothing speaks against it."""
+        table = self._table(path)
+        if name and table is not None and name not in table.names:
+            layout = table.layout
+            if not layout.heading.header and layout.heading.doubt != "sure" and name in map(str.strip, layout.first):
+                self.turn(path, f"since '{name}' is asked for")
+        return self._container(path)
+
+    def doubtful(self) -> dict[str, Heading]:
+        """Return the headings of the opened tables whose first rows may be read either way."""
+        found = ((path, getattr(getattr(one, "layout", None), "heading", None)) for path, one in self._containers.items())
+        return {path: heading for path, heading in found if heading is not None and heading.doubt != "sure"}
+
+    def turn(self, path: str, why: str) -> None:
+        """Read a table with a header where it was read without, or the other way round. What was opened of it is void."""
+        from lossctl.files.heading import Heading
+
+        table = self._table(path)
+        if table is not None:
+            other = table.headed(header=not table.layout.heading.header)
+            other.layout = replace(other.layout, heading=Heading(other.layout.heading.header, table.layout.heading.doubt, why))
+            self._containers[path] = other
+            self.turned.add(path)
+
+    def paths(self, given: Given) -> tuple[str, ...]:
+        """Return the files of an input; none of what is written in place."""
+        return self._source(given).paths
+
+    def say_headings(self) -> None:
+        """Say of each table whose first row may be read either way how it was, once."""
+        for path, one in self.doubtful().items():
+            if one.why and path not in self._told:
+                from lossctl.files.heading import sentence
+
+                self._told.add(path)
+                table = self._table(path)
+                self.say(sentence(titled(path), table.layout.first if table else (), one))
+
+    def _place(self, path: str) -> str:
+        """A path however it was typed: `./a.csv` is `a.csv`."""
+        return path if is_address(path) else str(Path(self.folder, path))
+
+    def _taken(self, container: Container, role: str) -> dict[int, str]:
+        """The columns of a file that other roles of the command use, each with what it is."""
+        found: dict[int, str] = {}
+        for other, given in self.uses:
+            if other == role or given.inline:
+                continue
+            try:
+                source = self._source(given)
+                if self._place(container.stored.name) in map(self._place, source.paths) and not GLOB & set(source.key or ""):
+                    found |= dict.fromkeys(pick(container, source.key, other, ignore).positions, f"the {other}")
+            except LossctlError:
+                # It says so itself when it is opened.
+                continue
+        for flag, column in self.columns:
+            if not column:
+                continue
+            found |= {at: flag for at, name in enumerate(container.names or ()) if name == column}
+        return found
 
     def _stored(self, path: str) -> Stored:
         if path != STDIN:
@@ -143,10 +228,17 @@ class Files:
             reader = Memory(numbers(source.literal, "The inline array"), source.text)
             return [Contents([Listed(source.text, None, None, reader)])]
         found = []
-        for container in map(self._container, source.paths):
-            again = partial(opener(container.stored, self.in_format), container.stored)
-            found.append(contents(container, source.key, again))
+        for path in source.paths:
+            container = self._with_name(path, source.key)
+            found.append(contents(container, source.key, partial(self._again, container), self.say))
+        self.say_headings()
         return found
+
+    def _again(self, container: Container) -> Container:
+        """Open a file anew, and read its first row in the same way."""
+        found = opener(container.stored, self.in_format)(container.stored)
+        heading = getattr(getattr(container, "layout", None), "heading", None)
+        return found if heading is None else cast("Table", found).headed(header=heading.header)
 
     def _source(self, given: Given) -> Source:
         return Source(shown(given.value), literal=given.value) if given.inline else self._located(given.text)
@@ -191,7 +283,7 @@ class Files:
         """
         ids: list[str] = []
         for path in source.paths:
-            for part in self._column(self._container(path), on).parts():
+            for part in self._column(self._with_name(path, on), on).parts():
                 ids += part
                 if len(ids) * ID > self.max_memory > 0:
                     message = (
@@ -226,8 +318,17 @@ class Files:
 
         return numbered(piece for one in self._labels(text, beside)[1] for piece in one.pieces())
 
+    def label_paths(self, text: str, inputs: Sequence[Given]) -> tuple[str, ...]:
+        """Return the files that groups come from: those of the first input that has such a column, or their own."""
+        for beside in inputs:
+            try:
+                return self._labels(text, beside)[0].paths
+            except UnknownKey:
+                continue
+        return ()
+
     def _labels(self, text: str, beside: Given) -> tuple[Source, list[Labels]]:
-        found = [] if beside.inline else [self._container(path) for path in self._located(beside.text).paths]
+        found = [] if beside.inline else [self._with_name(path, text) for path in self._located(beside.text).paths]
         if found and all(text in (one.names or ()) for one in found):
             return self._source(beside), [self._column(one, text) for one in found]
         try:
@@ -243,7 +344,7 @@ class Files:
             from lossctl.files.tree import texts
 
             return source, [Labels(literal=texts(source.literal, source.text))]
-        return source, [self._own_labels(self._container(path), source) for path in source.paths]
+        return source, [self._own_labels(self._with_name(path, source.key), source) for path in source.paths]
 
     def _joined(self, labels: list[str], source: Source, first: Given, on: str) -> list[str]:
         """Labels of a source in the order of the first input's ids."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lossctl.errors import LISTED, UnknownKey, near
@@ -15,7 +16,7 @@ from lossctl.files.source import GLOB
 from lossctl.files.stored import titled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lossctl.files.container import Container
 
@@ -29,6 +30,8 @@ CAMEL = re.compile(r".*[a-z0-9](?:Id|ID|Uuid|UUID)", re.DOTALL)
 # What pandas calls an index without a name: in text, as it reads that again, and in Parquet.
 UNNAMED = re.compile(r"(?:unnamed: ?\d+|__index_level_\d+__)?", re.IGNORECASE)
 
+# The key that means all columns of numbers.
+EVERY = "*"
 # What differs in the names of columns that belong together: `logit_a`, `logit_b`.
 STEM = re.compile(r"[^_.-]*\Z")
 
@@ -52,8 +55,16 @@ def is_unnamed(name: str) -> bool:
     return bool(UNNAMED.fullmatch(name.strip()))
 
 
-def pick(container: Container, key: str | None, role: str, say: Callable[[str], None], spare: str = "") -> Picked:
-    """Find the positions that `key` names, or those that `role` needs where there is no key; never the column `spare`.
+def pick(
+    container: Container,
+    key: str | None,
+    role: str,
+    say: Callable[[str], None],
+    taken: Mapping[int, str] = MappingProxyType({}),
+) -> Picked:
+    """Find the positions that `key` names, or those that `role` needs where there is no key.
+
+    `taken` are positions that are used for something else, each with what it is: a name or `#3` alone takes them.
 
     Raises: UnknownKey with the list of what there is.
     """
@@ -63,9 +74,11 @@ def pick(container: Container, key: str | None, role: str, say: Callable[[str], 
             return Picked((0,))
         message = f"{titled(path)} has no '{key}': {container.noun} holds one array and takes no key."
         raise UnknownKey(message, hint=f"Write {path} alone.")
+    if key == EVERY and EVERY not in names:
+        return _every(container, names, say, taken)
     if key is not None:
         return named(container, names, key)
-    return _unnamed(container, names, role, say, spare)
+    return _unnamed(container, names, role, say, taken)
 
 
 def named(container: Container, names: Sequence[str], key: str) -> Picked:
@@ -93,6 +106,8 @@ def named(container: Container, names: Sequence[str], key: str) -> Picked:
         message = f"{titled(container.stored.name)}: '{key}' is no single {container.noun}; it holds {_listed(inner)}."
         raise UnknownKey(message, hint=f"Name one: {container.stored.name}:{inner[0]}.")
     hint = near(key, (f"{name}" for name in names), f"{container.noun}s")
+    if key in getattr(getattr(container, "layout", None), "first", ()):
+        hint = f"It stands in the first row, which was taken for a sample: --header yes takes it for names. {hint}"
     if key.isdecimal():
         hint = f"For a position write {container.stored.name}:#{key}. {hint}"
     message = f"{titled(container.stored.name)} has no {container.noun} '{key}'."
@@ -100,12 +115,41 @@ def named(container: Container, names: Sequence[str], key: str) -> Picked:
 
 
 def _matching(container: Container, names: Sequence[str], pattern: str) -> list[int]:
-    return container.numeric() if pattern == "*" else [i for i, name in enumerate(names) if fnmatchcase(name, pattern)]
+    return container.numeric() if pattern == EVERY else [i for i, name in enumerate(names) if fnmatchcase(name, pattern)]
 
 
-def _unnamed(container: Container, names: Sequence[str], role: str, say: Callable[[str], None], spare: str) -> Picked:
-    numeric = [i for i in container.numeric() if names[i] != spare or not spare]
-    if len(numeric) == 1 and (len(names) == 1 or not _of_another_role(names[numeric[0]], role)):
+def _every(container: Container, names: Sequence[str], say: Callable[[str], None], taken: Mapping[int, str]) -> Picked:
+    """What `*` means: the columns of numbers that can be one block. What is left out is said.
+
+    Raises: UnknownKey where nothing is left.
+    """
+    numeric = set(container.numeric())
+    left = {at: "text" for at in range(len(names)) if at not in numeric}
+    left |= {at: "an index" if is_unnamed(names[at]) else "an id" for at in numeric if names_id(names[at])}
+    left |= dict.fromkeys(getattr(container, "counting", tuple)(), "row numbers")
+    left |= taken
+    kept = [at for at in range(len(names)) if at not in left]
+    path = container.stored.name
+    said = ", ".join(f"'{names[at]}' ({left[at]})" for at in sorted(left)[:LISTED])
+    more = f", and {len(left) - LISTED} more" if len(left) > LISTED else ""
+    if not kept:
+        message = f"{titled(path)} has no {container.noun} that '{EVERY}' could take: {said}{more}."
+        raise UnknownKey(message, hint=f"Name what is meant, by a name or a pattern: '{path}:?*' takes what has a name.")
+    if left:
+        say(f"{path}:{EVERY} leaves out {said}{more}")
+    return Picked(tuple(kept), block=True, key=EVERY)
+
+
+def _unnamed(
+    container: Container, names: Sequence[str], role: str, say: Callable[[str], None], taken: Mapping[int, str]
+) -> Picked:
+    numeric = [i for i in container.numeric() if i not in taken]
+    columns = len(names)
+    if columns > 1 and (others := [i for i in numeric if not is_unnamed(names[i])]):
+        # An index that pandas wrote along is no candidate.
+        columns -= len(numeric) - len(others)
+        numeric = others
+    if len(numeric) == 1 and (columns == 1 or not _of_another_role(names[numeric[0]], role)):
         return Picked((numeric[0],), key=names[numeric[0]])
     known = WELL_KNOWN.get(role, frozenset({role.lower()}))
     fitting = [i for i in numeric if names[i].lower() in known]

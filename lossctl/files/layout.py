@@ -14,18 +14,22 @@ from typing import TYPE_CHECKING
 
 from lossctl.errors import UnreadableFile
 from lossctl.files.cells import number
+from lossctl.files.heading import Heading, heading
 from lossctl.files.stored import BUFFER
 from lossctl.files.values import reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from lossctl.files.stored import Stored
 
 # The rows that decide which columns hold numbers; the same for small and large tables, so that both decide alike.
 SAMPLE = 100
+# And those that are looked through for the words of the first one, in a table of text alone.
+MANY = 10_000
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 WHITESPACE = ""
+NAMED = Heading(header=True)
 WIDE = ("\t", ",", ";", WHITESPACE)
 # Refused in data, so it can mark their end.
 END = "\0"
@@ -52,7 +56,7 @@ UNKNOWN = Style(WIDE)
 class Layout:
     """A table's delimiter and columns. The data begin after `skip` lines; `numeric` columns have no text in the first rows.
 
-    `header` says that the first row holds the names, which are `#1`, `#2`, … where it does not.
+    `heading` says whether the `first` row holds the names, which are `#1`, `#2`, … where it does not.
     """
 
     delimiter: str
@@ -60,7 +64,8 @@ class Layout:
     names: tuple[str, ...]
     skip: int
     numeric: tuple[int, ...]
-    header: bool = True
+    first: tuple[str, ...] = ()
+    heading: Heading = NAMED
 
 
 def read_layout(stored: Stored, style: Style) -> Layout:
@@ -69,17 +74,48 @@ def read_layout(stored: Stored, style: Style) -> Layout:
     Raises: UnreadableFile if the table is empty, no text, or its rows differ in length.
     """
     delimiter = _delimiter(stored, style)
-    head = list(islice(records(stored, delimiter, comments=style.comments), SAMPLE + 1))
+    head = _head(stored, delimiter, comments=style.comments)
     if not head:
         message = f"{stored.name} is empty: it has no rows."
         raise UnreadableFile(message, hint="A table has one row a sample, with or without a header.")
+    first, below = head[0][1], [cells for _, cells in head[1:]]
+    found = heading(
+        first,
+        below,
+        lambda: _words(islice(records(stored, delimiter, comments=style.comments), 1, MANY)),
+        quoted=_in_quotes(stored, len(first), comments=style.comments),
+    )
+    return _laid(stored, delimiter, head, found, comments=style.comments)
+
+
+def read_otherwise(stored: Stored, layout: Layout, *, header: bool) -> Layout:
+    """Return the layout of the same table with, or without, a header, whatever its first row looks like."""
+    head = _head(stored, layout.delimiter, comments=layout.comments)
+    return _laid(stored, layout.delimiter, head, Heading(header=header), comments=layout.comments)
+
+
+def _words(found: Iterable[Row]) -> set[str]:
+    return {cell.strip() for _, cells in found for cell in cells}
+
+
+def _head(stored: Stored, delimiter: str, *, comments: bool) -> list[Row]:
+    return list(islice(records(stored, delimiter, comments=comments), SAMPLE + 1))
+
+
+def _laid(stored: Stored, delimiter: str, head: list[Row], found: Heading, *, comments: bool) -> Layout:
     first = head[0][1]
-    header = any(number(cell) is None for cell in first)
-    names = tuple(cell.strip() for cell in first) if header else tuple(f"#{i + 1}" for i in range(len(first)))
-    data = head[1:] if header else head[:SAMPLE]
+    names = tuple(cell.strip() for cell in first) if found.header else tuple(f"#{i + 1}" for i in range(len(first)))
+    data = head[1:] if found.header else head[:SAMPLE]
     numeric = tuple(i for i in range(len(names)) if all(number(cells[i]) is not None for _, cells in data))
     skip = data[0][0] - 1 if data else sum(1 for _ in Lines(stored))
-    return Layout(delimiter, style.comments, names, skip, numeric, header)
+    return Layout(delimiter, comments, names, skip, numeric, tuple(first), found)
+
+
+def _in_quotes(stored: Stored, width: int, *, comments: bool) -> bool:
+    """Whether all cells of the first row are in quotes, and none of the second."""
+    lines = islice((line for line in Lines(stored, comments=comments) if line.strip()), 2)
+    first, second = next(lines, ""), next(lines, "")
+    return first.count('"') == 2 * width and bool(second) and '"' not in second
 
 
 def rows(stored: Stored, layout: Layout) -> Iterator[Row]:

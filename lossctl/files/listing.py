@@ -59,14 +59,14 @@ class Contents:
             yield from zip_longest(*(_texts(self.container, position) for position in positions))
 
 
-def contents(container: Container, key: str | None, again: Callable[[], Container]) -> Contents:
+def contents(container: Container, key: str | None, again: Callable[[], Container], say: Callable[[str], None]) -> Contents:
     """List what a file holds; `again` opens it anew, for a column that turns out to be text spoils those read beside it.
 
     Raises: UnknownKey for a key that is not there; UnreadableFile if the file is a single array and that is none of numbers
     or text.
     """
     names = container.names
-    positions = list(range(len(names))) if names is not None and key is None else pick(container, key, "", ignore).positions
+    positions = list(range(len(names))) if names is not None and key is None else pick(container, key, "", say).positions
     if names is None:
         parts, faults = _parts(container, [0], again)
     else:

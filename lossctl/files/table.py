@@ -6,15 +6,17 @@ pass, when the first of them is looked at.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from itertools import islice
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lossctl.blocks import place
-from lossctl.files.layout import CSV, TSV, TXT, UNKNOWN, Layout, Row, Style, read_layout, rows
+from lossctl.files.heading import DECIMAL, FEW, Heading
+from lossctl.files.layout import CSV, SAMPLE, TSV, TXT, UNKNOWN, Layout, Row, Style, read_layout, read_otherwise, rows
 from lossctl.files.spool import Converted, Group, slowly
 
 if TYPE_CHECKING:
@@ -54,11 +56,27 @@ class Table:
 
     def how(self) -> dict[str, Any]:
         """Whether the first row was taken for names, and what stands between cells; white space is ''."""
-        return {"header": self.layout.header, "delimiter": self.layout.delimiter}
+        return {"header": self.layout.heading.header, "delimiter": self.layout.delimiter}
+
+    def headed(self, *, header: bool) -> Table:
+        """Return the same table with, or without, a header, whatever its first row looks like."""
+        if header != self.layout.heading.header:
+            return Table(self.stored, read_otherwise(self.stored, self.layout, header=header), self.noun)
+        self.layout = replace(self.layout, heading=Heading(header=header))
+        return self
 
     def numeric(self) -> list[int]:
         """Return the columns without text in the first rows."""
         return list(self.layout.numeric)
+
+    def counting(self) -> tuple[int, ...]:
+        """Return the first column, where it counts rows from 0 or 1, in the first rows, and all others hold decimals."""
+        first, *others = self.layout.numeric or (0,)
+        cells = [[cell.strip() for cell in row] for _, row in islice(self.rows(), SAMPLE)]
+        start = 0 if cells and cells[0][0] == "0" else 1
+        counts = all(row[0] == str(number) for number, row in enumerate(cells, start))
+        decimals = bool(others) and all(DECIMAL.fullmatch(row[at]) for row in cells for at in others)
+        return (0,) if first == 0 and len(cells) >= FEW and counts and decimals else ()
 
     def part(self, position: int) -> Part:
         """Return one column, shape (n,).

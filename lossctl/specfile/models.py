@@ -143,6 +143,11 @@ class OptionItems(Strict):
     strict: bool = False
     dtype: Literal["f64", "f32", "native"] = "f64"
     backend: Literal["auto", "numpy", "torch"] = "numpy"
+    header: Annotated[
+        Literal["", "yes", "no"],
+        BeforeValidator(lambda value: ("no", "yes")[value] if isinstance(value, bool) else value),
+        said("Whether the first row of tables holds names, where it could be either."),
+    ] = ""
     on: Annotated[str, said("The id column that joins two tables.")] = ""
     by: Annotated[str, said("The grouping column, or a file that holds it.")] = ""
     weights: Annotated[Input | None, said("One weight for each sample.")] = None
