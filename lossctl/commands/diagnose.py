@@ -33,7 +33,8 @@ def run(path: str, options: Diagnosing, say: Callable[[str], None], *, plain: bo
     """
     failing = _failing(options.fail_on)
     names = {"step": options.step, "loss": options.loss, "val": options.val, "lr": options.lr, "grad_norm": options.grad_norm}
-    history = read(path, Wanted(names, options.in_format, options.floor))
+    wordy = getattr(say, "wordy", False)
+    history = read(path, Wanted(names, options.in_format, options.floor, options.header, wordy))
     for note in history.notes:
         say(note)
     findings = diagnose(history)

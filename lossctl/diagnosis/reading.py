@@ -22,6 +22,9 @@ from lossctl.diagnosis.settling import numbered, settle
 from lossctl.errors import MissingFile, ShapeMismatch, UnreadableFile, UsageError
 from lossctl.files.cells import not_a_number, numbers
 from lossctl.files.formats import opener
+from lossctl.files.heading import SURE, sentence
+from lossctl.files.keys import is_unnamed
+from lossctl.files.reading import how_in_words
 from lossctl.files.source import STDIN, locate
 from lossctl.files.stored import spooled, stored, titled
 from lossctl.files.table import Table
@@ -43,11 +46,17 @@ ROWS = "row numbers"
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which columns are wanted by name, as which format the file is read, and which loss can be reached, where it is known."""
+    """Which columns are wanted by name, as which format the file is read, and which loss can be reached, where it is known.
+
+    `header` is yes, no, or nothing where the first row of a table tells by itself whether it holds names. `wordy` adds to the
+    notes how the file was read.
+    """
 
     names: Mapping[str, str] = field(default_factory=dict)
     in_format: str = ""
     floor: float | None = None
+    header: str = ""
+    wordy: bool = False
 
 
 def read(text: str, wanted: Wanted) -> History:
@@ -59,7 +68,10 @@ def read(text: str, wanted: Wanted) -> History:
     names = {**wanted.names, "loss": key or wanted.names.get("loss", "")}
     if path != STDIN and (Path(path).is_dir() or EVENTS in Path(path).name):
         return _from_events(path, names, wanted.floor)
-    return _from_table(_container(_opened(path), wanted.in_format), names, wanted.floor)
+    container = _headed(_container(_opened(path), wanted.in_format), wanted.header, names)
+    found = _from_table(container, names, wanted.floor)
+    said = _said(container, wordy=wanted.wordy)
+    return replace(found, notes=(*said, *found.notes)) if said else found
 
 
 def _place(text: str) -> tuple[str, str]:
@@ -84,6 +96,24 @@ def _container(content: Stored, in_format: str) -> Container:
     if suffix in LINES or (not suffix and has_lines(content)):
         return tree(content, records(content), "JSON lines")
     return opener(content, in_format)(content)
+
+
+def _headed(container: Container, header: str, names: Mapping[str, str]) -> Container:
+    """The file with its first row read as was asked for, or as a column that is asked for by name wants it."""
+    if not isinstance(container, Table):
+        return container
+    doubt, first = container.layout.heading.doubt, map(str.strip, container.layout.first)
+    asked = doubt != SURE and not set(names.values()).isdisjoint(first)
+    return container.headed(header=header != "no") if header or asked else container
+
+
+def _said(container: Container, *, wordy: bool) -> tuple[str, ...]:
+    """What has to be said of how a file was read."""
+    if not isinstance(container, Table):
+        return ()
+    name, heading = titled(container.stored.name), container.layout.heading
+    said = [sentence(name, container.layout.first, heading)] if heading.why else []
+    return (*said, f"{name}: {how_in_words(container.how())}") if wordy else tuple(said)
 
 
 def _from_events(path: str, names: Mapping[str, str], floor: float | None) -> History:
@@ -112,6 +142,8 @@ def _chosen(names: Sequence[str], wanted: Mapping[str, str], where: str) -> dict
 def _from_table(container: Container, wanted: Mapping[str, str], floor: float | None) -> History:
     known = ("loss",) if container.names is None else container.names
     lists = [at for at in range(len(known)) if _is_list(container, at)]
+    # An index that pandas wrote along numbers rows, and leaves a lone column the loss.
+    lists = [at for at in lists if not is_unnamed(known[at])] or lists
     names = [known[at] for at in lists]
     if not names:
         raise missing((), titled(container.stored.name))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import LISTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from lossctl.blocks import Reader
 
@@ -24,8 +24,12 @@ def say_how(readers: Iterable[tuple[str, Reader]], say: Callable[[str], None]) -
 
 def in_words(reader: Reader) -> str:
     """Return `shape (3,), float64, the first row as names, delimiter ','`, as far as the format leaves that open."""
-    how = reader.how()
-    said = [f"shape {reader.shape}, {reader.dtype.name}"]
+    return ", ".join(filter(None, (f"shape {reader.shape}, {reader.dtype.name}", how_in_words(reader.how()))))
+
+
+def how_in_words(how: Mapping[str, Any]) -> str:
+    """Return what `Reader.how` gives in words."""
+    said = []
     if "files" in how:
         said.append(f"{how['files']} files")
     if "header" in how:

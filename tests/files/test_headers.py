@@ -150,7 +150,7 @@ REFUSED = {
         {"f.csv": VOTES},
         "mse f.csv:#1 f.csv:#2",
         # As names: (1 + 0)/2; as a sample: (1 + 1 + 0)/3.
-        "equally long both ways. As names the loss is 0.5, as a sample 0.666667. Say which it is: --header yes, or --header no.",
+        "equally long both ways. As names the loss is 0.5, as a sample 0.666667. Say which it is: --header yes, or",
     ),
     "of two files": ({"a.csv": VOTES, "b.csv": "0,1\n1,1\n1,1\n"}, "l1 a.csv:* b.csv:*", "Say which it is: --header yes"),
     "with labels that may have one too": ({"a.csv": VOTES, "b.csv": "0\n1\n1\n"}, "zero_one a.csv:#2 b.csv", "--header yes"),
@@ -212,7 +212,7 @@ SAID = {
     "groups of one each": (
         {"t.npy": [1, 2, 3], "g.txt": "cid\nbob\nann\n"},
         "mse t.npy t.npy --by g.txt",
-        "g.txt: the first row (cid) is taken for a sample, since all inputs are equally long so; --header yes takes it for names",
+        "g.txt: the first row (cid) is taken for a sample, since all inputs are equally long so; --header yes takes",
     ),
 }
 

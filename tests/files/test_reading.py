@@ -55,6 +55,13 @@ def test_every_command_that_reads_tables_says_it_with_v(capsys, line):
     assert not any(wanted in text for text in told(capsys, *line.split(), "-v", "-q").said)
 
 
+def test_diagnose_says_it_with_v(here, capsys):
+    (here / "h.tsv").write_text("step\tloss\n" + "".join(f"{i}\t{1 / (i + 1)}\n" for i in range(40)))
+    wanted = "lossctl: h.tsv: the first row as names, delimiter '\\t'"
+    assert wanted in told(capsys, "diagnose", "h.tsv", "-v").said
+    assert wanted not in told(capsys, "diagnose", "h.tsv").said
+
+
 def test_v_names_white_space_blocks_and_shards(capsys):
     said = told(capsys, "compute", "mse", "n.txt:*", "[[1,2],[3,4]]", "-v").said
     assert "lossctl: pred (n.txt:*): shape (2, 2), float64, no header, delimiter white space, columns '#1', '#2'" in said
