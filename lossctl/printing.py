@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from lossctl.options import Talk
     from lossctl.report import Report
 
-WHEN = ("always", PASSED)
-COLORS = ("auto", "always", "never")
-HEADERS = ("", "yes", "no")
+# What options take that every command knows, or several do; the default first.
+WORDS = {"color": ("auto", "always", "never"), "output_if": ("always", PASSED), "header": ("", "yes", "no")}
 
 
 @dataclass(frozen=True)
@@ -63,16 +62,11 @@ def check_outputs(options: Talk, others: Iterable[str] = ()) -> None:
 
     `others` are suffixes that the command itself writes.
     """
-    if options.color not in COLORS:
-        message = f"--color takes {', '.join(COLORS)}, not '{options.color}'."
-        raise UsageError(message, hint=f"Its default is {COLORS[0]}.")
-    if (when := getattr(options, "output_if", WHEN[0])) not in WHEN:
-        message = f"--output-if takes {', '.join(WHEN)}, not '{when}'."
-        raise UsageError(message, hint=f"Its default is {WHEN[0]}.")
-    header = getattr(options, "header", "")
-    if header not in HEADERS:
-        message = f"--header takes {HEADERS[1]} or {HEADERS[2]}, not '{header}'."
-        raise UsageError(message, hint="Leave it out where the first row tells by itself.")
+    for name, known in WORDS.items():
+        value = getattr(options, name, known[0])
+        if value not in known:
+            message = f"--{name.replace('_', '-')} takes {', '.join(filter(None, known))}, not '{value}'."
+            raise UsageError(message, hint=f"Its default is {known[0]}." if known[0] else "Leave it out, or write one of them.")
     if options.sig is not None and options.decimals is not None:
         raise UsageError("--sig and --decimals both say how to round.", hint="Keep one of them.")
     _format(options)

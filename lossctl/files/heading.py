@@ -203,6 +203,8 @@ def _of_text(first: list[str], below: Sequence[Sequence[str]], more: Callable[[]
     """A table of text alone."""
     words = {cell for cell in first if _kind(cell) == TEXT}
     known = {cell.strip() for row in below for cell in row}
+    if all(_kind(cell) == NOTHING for cell in known):
+        return Heading(header=True)
     if words & known or words & more():
         return Heading(header=False, doubt=WEAK, why="since its words occur below it too")
     return Heading(header=True, doubt=WEAK, why="since its words occur nowhere below it")

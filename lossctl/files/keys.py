@@ -106,7 +106,7 @@ def named(container: Container, names: Sequence[str], key: str) -> Picked:
         message = f"{titled(container.stored.name)}: '{key}' is no single {container.noun}; it holds {_listed(inner)}."
         raise UnknownKey(message, hint=f"Name one: {container.stored.name}:{inner[0]}.")
     hint = near(key, (f"{name}" for name in names), f"{container.noun}s")
-    if key in getattr(getattr(container, "layout", None), "first", ()):
+    if not key.isdecimal() and key in getattr(getattr(container, "layout", None), "first", ()):
         hint = f"It stands in the first row, which was taken for a sample: --header yes takes it for names. {hint}"
     if key.isdecimal():
         hint = f"For a position write {container.stored.name}:#{key}. {hint}"

@@ -162,7 +162,7 @@ REFUSED = {
     ),
     "other lengths": ({"p.csv": "0\n1.5\n2.5\n", "t.npy": [1, 2, 3, 4]}, "mse p.csv t.npy", "4"),
     "no column named without a header": ({"f.csv": "p,y\n1,2\n"}, "mse f.csv:p f.csv:y --header no", "has no column 'p'"),
-    "another word": (FLOATS, "mse p.csv t.csv --header maybe", "2: lossctl: --header takes yes or no, not 'maybe'."),
+    "another word": (FLOATS, "mse p.csv t.csv --header maybe", "2: lossctl: --header takes yes, no, not 'maybe'."),
     "no word": (FLOATS, "mse p.csv t.csv --header=", "2: lossctl: --header is empty."),
     "a header alone": ({"p.csv": "p,y\n"}, "mse p.csv:p p.csv:y", "4: "),
     "nothing": ({"p.csv": "\n\n"}, "mse p.csv [1]", "3: "),
