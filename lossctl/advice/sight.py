@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.blocks import BLOCK, whole
+from lossctl.blocks import BLOCK, Same, whole
 from lossctl.values import finite_rows
 
 if TYPE_CHECKING:
@@ -112,7 +112,11 @@ def look_at(bound: Bound, value: Any, options: Options, typed: Mapping[str, str]
 
 
 def _first(slot: Slot, count: int) -> NumPyArray:
-    array = whole(slot.reader) if slot.axis is None else slot.reader.read(0, count, slot.axis)
+    reader = slot.reader
+    while isinstance(reader, Same):
+        # What stands in the file, not what is calculated with.
+        reader = reader.inner
+    array = whole(reader) if slot.axis is None else reader.read(0, count, slot.axis)
     return array.astype(np.float64) if array.dtype.kind in "fb" else array
 
 
