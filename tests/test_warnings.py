@@ -130,3 +130,23 @@ def test_a_term_that_dominates_a_sum(tmp_path):
     )
     printed = program()(["compute", str(spec), "-f", "json"], prog_name="lossctl", standalone_mode=False)
     assert codes(json.loads(printed.text)) == ["L041"]
+
+
+@pytest.mark.parametrize(("last", "warned"), [(1.0, True), (0.0, False), (np.nan, True)])
+def test_constant_predictions_are_judged_by_all_of_them(tmp_path, last, warned):
+    # More than one block of 2^18 numbers, the first of which holds nothing but ones.
+    pred = np.ones(600_000)
+    pred[-1] = last
+    np.save(tmp_path / "p.npy", pred)
+    np.save(tmp_path / "t.npy", np.arange(600_000) % 7.5)
+    found = run(("mse", str(tmp_path / "p.npy"), str(tmp_path / "t.npy")), "--nan", "skip")[0]
+    assert ("L032" in codes(found)) == warned
+
+
+def test_what_was_seen_in_the_first_samples_is_said_of_them(tmp_path):
+    target = np.ones(600_000)
+    target[5], target[400_000] = 0, 0
+    np.save(tmp_path / "p.npy", np.linspace(0.5, 2, 600_000))
+    np.save(tmp_path / "t.npy", target)
+    (warning,) = run(("mape", str(tmp_path / "p.npy"), str(tmp_path / "t.npy")))[0]["warnings"]
+    assert warning["message"].startswith("in the first 262,144 of 600,000 samples: 1 of 262144 targets are 0")

@@ -42,7 +42,8 @@ def advise(bound: Bound, value: Any, options: Options, typed: Mapping[str, str])
     sight = look_at(bound, value, options, typed)
     chosen = (found for code, found in TRAPS.items() if code not in options.ignore)
     with np.errstate(all="ignore"):
-        return [Warned(found.code, message) for found in chosen if (message := found.look(sight))]
+        messages = ((found, found.look(sight)) for found in chosen)
+        return [Warned(found.code, f"{'' if found.whole else sight.part}{message}") for found, message in messages if message]
 
 
 def check_shares(shares: Mapping[str, float | None], options: Options) -> list[Warned]:

@@ -85,7 +85,7 @@ def not_a_distribution(sight: Sight) -> str:
     )
 
 
-@trap("L015", "one-hot targets with class weights")
+@trap("L015", "one-hot targets with class weights", whole=True)
 def one_hot_weights(sight: Sight) -> str:
     """With class indices the weighted mean divides by the sum of the weights; with one-hot or probability targets it
     divides by the number of samples. torch does so, and the two numbers differ.
@@ -96,7 +96,7 @@ def one_hot_weights(sight: Sight) -> str:
     return "target holds probabilities, so the weighted mean divides by the samples; class indices divide by their weights"
 
 
-@trap("L016", "one weight that cancels")
+@trap("L016", "one weight that cancels", whole=True)
 def weight_cancels(sight: Sight) -> str:
     """The weighted mean of one sample is its loss times its weight divided by its weight: the class weights change
     nothing.
@@ -106,7 +106,7 @@ def weight_cancels(sight: Sight) -> str:
     return "with one sample the class weight cancels out of the mean: use --reduction sum to see it" if alone else ""
 
 
-@trap("L017", "one class alone")
+@trap("L017", "one class alone", whole=True)
 def one_class(sight: Sight) -> str:
     """The softmax of a single score is always 1, so that cross-entropy is always 0. For two classes with one score use
     bce_with_logits.
@@ -116,7 +116,7 @@ def one_class(sight: Sight) -> str:
     return f"with one class the loss is always 0. Perhaps: {sight.command('bce_with_logits', '--squeeze')}"
 
 
-@trap("L018", "pos_weight by sample")
+@trap("L018", "pos_weight by sample", whole=True)
 def weight_by_sample(sight: Sight) -> str:
     """pos_weight broadcasts along the last axis. For scores of shape (N,) a pos_weight of N entries weighs samples, not
     labels.
@@ -127,7 +127,7 @@ def weight_by_sample(sight: Sight) -> str:
     return f"pos_weight has {weight.size} entries for {weight.size} samples of one label: it weighs each sample, not each label"
 
 
-@trap("L019", "a class axis that could be another")
+@trap("L019", "a class axis that could be another", whole=True)
 def ambiguous_axis(sight: Sight) -> str:
     """The classes are axis 1, and the axis after it has the same length: scores with the classes last would be read
     without an error, and wrong.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lossctl.binding import Bound, Slot
-    from lossctl.blocks import NumPyArray
+    from lossctl.blocks import NumPyArray, Reader
     from lossctl.spec import Options
 
 # Fewer numbers than this lie in [0, 1] by chance too often.
@@ -39,13 +39,22 @@ class Warned:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Sight:
-    """One loss as it was computed. `typed` holds what was typed for each input, for the commands in messages."""
+    """One loss as it was computed. `typed` holds what was typed for each input, for the commands in messages.
+
+    `arrays` hold the first `count` samples, as far as these are finite.
+    """
 
     bound: Bound
     value: Any
     options: Options
     typed: Mapping[str, str]
     arrays: Mapping[str, NumPyArray]
+    count: int
+
+    @property
+    def part(self) -> str:
+        """What a message begins with that speaks of the first samples alone."""
+        return f"in the first {self.count:,} of {self.bound.n:,} samples: " if self.count < self.bound.n else ""
 
     @property
     def loss(self) -> str:
@@ -82,19 +91,23 @@ class Sight:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trap:
-    """A mistake that data can show: its code, what it is, what to do, and the look that finds it."""
+    """A mistake that data can show: its code, what it is, what to do, and the look that finds it.
+
+    `whole` says that the message holds for all samples, or says itself for which.
+    """
 
     code: str
     title: str
     doc: str
     look: Callable[[Sight], str]
+    whole: bool = False
 
 
-def trap(code: str, title: str) -> Callable[[Callable[[Sight], str]], Trap]:
+def trap(code: str, title: str, *, whole: bool = False) -> Callable[[Callable[[Sight], str]], Trap]:
     """Make a `Trap` of a function that returns the message, or nothing; its docstring is what `info CODE` prints."""
 
     def make(look: Callable[[Sight], str]) -> Trap:
-        return Trap(code, title, " ".join((look.__doc__ or "").split()), look)
+        return Trap(code, title, " ".join((look.__doc__ or "").split()), look, whole)
 
     return make
 
@@ -108,14 +121,18 @@ def look_at(bound: Bound, value: Any, options: Options, typed: Mapping[str, str]
         if slot.axis is not None:
             rows &= finite_rows(read[slot.input.name], slot.axis)
     kept = {s.input.name: np.compress(rows, read[s.input.name], axis=s.axis) for s in bound.slots if s.axis is not None}
-    return Sight(bound, value, options, typed, {**read, **kept})
+    return Sight(bound, value, options, typed, {**read, **kept}, count)
+
+
+def as_given(reader: Reader) -> Reader:
+    """What stands in the file, not what is calculated with."""
+    while isinstance(reader, Same):
+        reader = reader.inner
+    return reader
 
 
 def _first(slot: Slot, count: int) -> NumPyArray:
-    reader = slot.reader
-    while isinstance(reader, Same):
-        # What stands in the file, not what is calculated with.
-        reader = reader.inner
+    reader = as_given(slot.reader)
     array = whole(reader) if slot.axis is None else reader.read(0, count, slot.axis)
     return array.astype(np.float64) if array.dtype.kind in "fb" else array
 
