@@ -37,6 +37,8 @@ MISTAKES = [
     ("L014", ("ce", ROWS, [[1, 1, 0]] * 3), ("ce", ROWS, ROWS)),
     ("L015", ("ce:weight=1,2,3", ROWS, ROWS), ("ce:weight=1,2,3", ROWS, [0, 1, 2])),
     ("L016", ("ce:weight=1,2,3", ROWS[:1], [0]), ("ce:weight=1,2,3", ROWS, [0, 1, 2])),
+    ("L016", ("nll:weight=1,2,3", np.log(ROWS[:1]).tolist(), [0]), ("multi_margin:weight=1,2,3", ROWS[:1], [0])),
+    ("L016", ("ce:weight=1,2,3", ROWS[:1], [2]), ("ce:label_smoothing=0.1,weight=1,2,3", ROWS[:1], [2])),
     ("L017", ("ce", [[1], [2]], [0, 0]), ("ce", ROWS, [0, 1, 2])),
     ("L018", ("bce_with_logits:pos_weight=1,2", [1, -1], [1, 0]), ("bce_with_logits:pos_weight=2", [1, -1], [1, 0])),
     ("L019", ("ce", [ROWS], [[0, 1, 2]]), ("ce", [ROWS[:2]], [[0, 1, 0]])),
@@ -56,6 +58,16 @@ MISTAKES = [
         ("contrastive", FAR, [[5, 5], [0, 1], [5, 0]], [1, 0, 1]),
         ("contrastive", FAR, [[5, 5], [0, 1], [5, 0]], [0, 1, 0]),
     ),
+    *(
+        ("L066", (name, [1, 0.5, 1], [0, 0, 0]), (name, [0, 0, 0], [0, 0, 0]))
+        for name in ("dice", "jaccard", "tversky", "focal_tversky", "squared_dice")
+    ),
+    ("L066", ("dice", [0, 0, 1], [0, 0, 0]), ("dice", [1, 0, 0], [0, 0, 1])),
+    *(
+        ("L066", (f"{name}_multiclass", ROWS[:2], [0, 1]), (f"{name}_multiclass", ROWS, [0, 1, 2]))
+        for name in ("dice", "jaccard", "tversky", "focal_tversky")
+    ),
+    ("L066", ("dice_multiclass", ROWS[:2], [0, 1]), ("dice_multiclass:classes=present", ROWS[:2], [0, 1])),
     ("L063", ("bce", [0.5, 0.5], [1, 1.25], "--domain", "ignore"), ("bce", [0.5, 0.5], [1, 1], "--domain", "ignore")),
     ("L043", ("mse", NOISY, SCORES[::-1]), ("mse", NOISY, SCORES)),
     ("L042", ("mse", SCORES, SCORES), ("mse", SCORES, PROBS)),

@@ -5,7 +5,7 @@ A look costs one block, whatever the size of the data, and changes no value.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from lossctl.binding import Bound, Slot
     from lossctl.blocks import NumPyArray, Reader
+    from lossctl.engine import Outcome
     from lossctl.spec import Options
 
 # Fewer numbers than this lie in [0, 1] by chance too often.
@@ -41,7 +42,7 @@ class Warned:
 class Sight:
     """One loss as it was computed. `typed` holds what was typed for each input, for the commands in messages.
 
-    `arrays` hold the first `count` samples, as far as these are finite.
+    `arrays` hold the first `count` samples, as far as these are finite; `sums` are those of all terms, over all data.
     """
 
     bound: Bound
@@ -50,6 +51,7 @@ class Sight:
     typed: Mapping[str, str]
     arrays: Mapping[str, NumPyArray]
     count: int
+    sums: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def part(self) -> str:
@@ -112,7 +114,7 @@ def trap(code: str, title: str, *, whole: bool = False) -> Callable[[Callable[[S
     return make
 
 
-def look_at(bound: Bound, value: Any, options: Options, typed: Mapping[str, str]) -> Sight:
+def look_at(bound: Bound, outcome: Outcome, options: Options, typed: Mapping[str, str]) -> Sight:
     """Read the first block of every array, without the samples that hold NaN or infinity."""
     count = bound.n if bound.loss.whole else min(bound.n, max(1, BLOCK // max(1, bound.elements)))
     read = {slot.input.name: _first(slot, count) for slot in bound.slots}
@@ -121,7 +123,7 @@ def look_at(bound: Bound, value: Any, options: Options, typed: Mapping[str, str]
         if slot.axis is not None:
             rows &= finite_rows(read[slot.input.name], slot.axis)
     kept = {s.input.name: np.compress(rows, read[s.input.name], axis=s.axis) for s in bound.slots if s.axis is not None}
-    return Sight(bound, value, options, typed, {**read, **kept}, count)
+    return Sight(bound, outcome.value, options, typed, {**read, **kept}, count, outcome.sums)
 
 
 def as_given(reader: Reader) -> Reader:
