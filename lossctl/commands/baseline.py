@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lossctl.commands.saved import higher_is_better, renamed
 from lossctl.gates import RELATIVE, TESTED, Change
+from lossctl.report import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -153,8 +154,8 @@ def _compared(entry: Mapping[str, Any], alpha: float, *, alone: bool) -> Change:
     behind = f"@{group}" if group else ""
     return Change(
         f"{loss}{behind}",
-        _float(entry["value"]),
-        _float(entry["base"]),
+        number_of(entry, "value"),
+        number_of(entry, "base"),
         low=_known(entry["low"]),
         high=_known(entry["high"]),
         low90=_known(entry["low_one_sided"]),
@@ -169,10 +170,6 @@ def _compared(entry: Mapping[str, Any], alpha: float, *, alone: bool) -> Change:
         main=not group,
         why=entry.get("why", f"'{loss}' was not tested"),
     )
-
-
-def _float(value: float | None) -> float:
-    return math.nan if value is None else value
 
 
 def _known(value: float | None) -> float | None:

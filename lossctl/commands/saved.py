@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from lossctl.commands.asked import brief
 from lossctl.commands.listing import understand
 from lossctl.errors import LossctlError, MissingFile, UnreadableFile
 from lossctl.losses import LOSSES, catalogue
+from lossctl.report import number_of
 from lossctl.schemas.validation import fault
 from lossctl.spec import Given
 from lossctl.touched import read_whole
@@ -55,7 +55,7 @@ class Saved:
         """Every number that a gate may bound."""
         found = [entry for result in self.document.get("results", ()) for entry in _entries(result, self._names(result))]
         if "total" in self.document:
-            found.append(Entry("total", _number(self.document["total"]), main=True))
+            found.append(Entry("total", number_of(self.document["total"]), main=True))
         return found + [entry for one in self.document.get("gradients", ()) for entry in _figures(one, found)]
 
     def values(self) -> dict[str, float]:
@@ -170,10 +170,10 @@ def _entries(result: Mapping[str, Any], names: Sequence[str]) -> Iterable[Entry]
     higher, group = higher_is_better(result["loss"]), result.get("group")
     behind = "" if group is None else f"@{group}"
     head, *aliases = (f"{name}{behind}" for name in names)
-    yield Entry(head, _number(result, higher=higher), tuple(aliases), higher, group is None, result)
-    for name, value in result.get("stats", {}).items():
-        number = math.nan if value is None else float(value)
-        yield Entry(f"{names[0]}.{name}", number, tuple(f"{one}.{name}" for one in names[1:]), higher)
+    yield Entry(head, number_of(result), tuple(aliases), higher, group is None, result)
+    stats = result.get("stats", {})
+    for name in (one for one in stats if one != "statuses"):
+        yield Entry(f"{names[0]}.{name}", number_of(stats, name), tuple(f"{one}.{name}" for one in names[1:]), higher)
 
 
 def higher_is_better(loss: str) -> bool:
@@ -182,20 +182,14 @@ def higher_is_better(loss: str) -> bool:
     return known is not None and known.higher_is_better
 
 
-def _number(entry: Mapping[str, Any], *, higher: bool = False) -> float:
-    """The value, where JSON holds it. An infinite loss is infinitely bad: JSON does not say on which side."""
-    if entry["value"] is not None:
-        return float(entry["value"])
-    return (-math.inf if higher else math.inf) if entry.get("status") == "inf" else math.nan
-
-
 def _figures(gradient: Mapping[str, Any], found: Sequence[Entry]) -> Iterable[Entry]:
     """The figures of a gradient: `pred.norm`, and `mse.norm` where there is one loss."""
     mains = [entry for entry in found if entry.main]
     heads = [name for entry in mains for name in (entry.key, *entry.aliases)] if len(mains) == 1 else []
+    infinite = gradient.get("statuses", {})
     for name, value in gradient.items():
-        if isinstance(value, float | int) and not isinstance(value, bool):
-            yield Entry(f"{gradient['wrt']}.{name}", float(value), tuple(f"{head}.{name}" for head in heads))
+        if (isinstance(value, float | int) and not isinstance(value, bool)) or name in infinite:
+            yield Entry(f"{gradient['wrt']}.{name}", number_of(gradient, name), tuple(f"{head}.{name}" for head in heads))
 
 
 def renamed(gates: Iterable[Gate], names: Iterable[str]) -> list[Gate]:

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from lossctl.report import strict
-
 if TYPE_CHECKING:
     from lossctl.render.style import Style
     from lossctl.report import Report
@@ -31,10 +29,17 @@ def exact(value: Any) -> str:
 
 
 def compact(value: Any) -> str:
-    """Return `value` as strict JSON on one line."""
+    """Return `value` as JSON on one line, but with `nan` and `inf` as in a cell of their own."""
     import json
 
-    return json.dumps(strict(value), allow_nan=False, separators=(",", ":"))
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        if isinstance(value, Mapping):
+            return f"{{{','.join(f'{json.dumps(str(key))}:{compact(item)}' for key, item in value.items())}}}"
+        if isinstance(value, list | tuple):
+            return f"[{','.join(map(compact, value))}]"
+        return float.__repr__(value)
 
 
 def shown(value: Any, style: Style) -> str:

@@ -67,7 +67,7 @@ def test_tsv():
 
 
 def test_lists_are_compact_json_in_a_cell():
-    assert render(one([[1.0, float("inf")], [2.5, 3.0]]), "tsv", PLAIN) == "loss\tvalue\nmse\t[[1.0,null],[2.5,3.0]]\n"
+    assert render(one([[1.0, float("inf")], [2.5, 3.0]]), "tsv", PLAIN) == "loss\tvalue\nmse\t[[1.0,inf],[2.5,3.0]]\n"
 
 
 def test_csv_quotes_and_ends_lines_with_a_newline_only():
@@ -130,7 +130,7 @@ def test_json_puts_what_holds_no_object_on_one_line():
     document = {
         "schema": "s",
         "inputs": [{"role": "pred", "shape": [2, 2]}],
-        "results": [{"params": {"delta": 1.0}, "value": [[1.0, float("inf")], [2.0, 3.0]]}],
+        "results": [{"params": {"delta": 1.0}, "value": [[1.0, 4.0], [2.0, 3.0]]}],
         "checks": [],
     }
     assert render(one(1.0, **document), "json", PLAIN).split("\n") == [
@@ -142,7 +142,7 @@ def test_json_puts_what_holds_no_object_on_one_line():
         '  "results": [',
         "    {",
         '      "params": {"delta": 1.0},',
-        '      "value": [[1.0, null], [2.0, 3.0]]',
+        '      "value": [[1.0, 4.0], [2.0, 3.0]]',
         "    }",
         "  ],",
         '  "checks": []',
@@ -152,13 +152,15 @@ def test_json_puts_what_holds_no_object_on_one_line():
 
 
 def test_json_without_a_document_gives_the_rows():
-    assert json.loads(render(one(float("nan")), "json", PLAIN)) == [{"loss": "mse", "value": None}]
+    assert json.loads(render(one(float("nan")), "json", PLAIN)) == [{"loss": "mse", "value": None, "status": "nan"}]
     assert render(Report(("a",), []), "json", PLAIN) == "[]\n"
 
 
 def test_jsonl_gives_results_or_rows():
-    assert render(one(1.0, results=[{"a": float("inf")}, {"a": 2}]), "jsonl", PLAIN) == '{"a": null}\n{"a": 2}\n'
-    assert render(one(float("nan")), "jsonl", PLAIN) == '{"loss": "mse", "value": null}\n'
+    assert render(one(1.0, results=[{"a": float("inf")}, {"a": 2}]), "jsonl", PLAIN) == (
+        '{"a": null, "statuses": {"a": "inf"}}\n{"a": 2}\n'
+    )
+    assert render(one(float("nan")), "jsonl", PLAIN) == '{"loss": "mse", "value": null, "status": "nan"}\n'
 
 
 def test_markdown_escapes_pipes_and_sets_numbers_to_the_right():
