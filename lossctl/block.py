@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,7 +11,7 @@ import numpy as np
 
 from lossctl import shapes
 from lossctl.errors import LossctlError, OutOfDomain, ShapeMismatch
-from lossctl.values import bounded, cast, check, finite_rows, harmless, surely_finite, traits
+from lossctl.values import bounded, cast, check, finite_rows, harmless, infinities, surely_finite, traits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -117,6 +117,8 @@ class Block:
             for bound, slot in ((one, slot) for one in bounds for slot in one.slots if slot.axis is not None):
                 finite = self._finite(slot, bound)
                 rows = finite if rows is None else rows & finite
+            for bound in bounds:
+                rows = self._limited(bound, rows)
         self.rows = rows
 
     @property
@@ -212,10 +214,29 @@ class Block:
 
     def _finite(self, slot: Slot, bound: Bound) -> NumPyArray:
         """Which samples hold nothing but finite numbers wherever they count."""
-        axis = slot.axis or 0
-        found = finite_rows(self.seen(slot), axis)
+        axis, signs = slot.axis or 0, infinities(slot, bound)
+        found = finite_rows(self.seen(slot), axis, signs)
         spare = None if found.all() else self._harmless(slot, bound)
-        return found if spare is None else finite_rows(spare, axis)
+        return found if spare is None else finite_rows(spare, axis, signs)
+
+    def _limited(self, bound: Bound, rows: NumPyArray | None) -> NumPyArray | None:
+        """Leave out the samples with infinite scores at which the loss has no finite limit."""
+        odd = np.zeros(self.stop - self.start, bool)
+        for slot in (slot for slot in bound.slots if slot.axis is not None and infinities(slot, bound)):
+            odd |= ~finite_rows(self.seen(slot), slot.axis or 0)
+        odd = odd if rows is None else odd & rows
+        if bound.loss.whole or not odd.any():
+            return rows
+        few = replace(self, rows=odd, options=replace(self.options, nan="propagate"), raws={}, looked={}, casts={})
+        inputs = {slot.input.name: cast(few.looked_at(slot, bound), slot, self.options) for slot in bound.slots}
+        with np.errstate(all="ignore"):
+            terms = bound.loss.terms(np, **inputs, **bound.params)
+        kept = np.ones(int(odd.sum()), bool)
+        for term in terms.values() if isinstance(terms, dict) else [terms]:
+            kept &= np.isfinite(np.asarray(term)).reshape(len(kept), -1).all(axis=1)
+        result = np.ones_like(odd) if rows is None else rows.copy()
+        result[odd] = kept
+        return result
 
     def cast(self, slot: Slot, array: NumPyArray) -> Any:
         """Return values of an array in the type that is calculated with, and in the backend's hands."""
@@ -276,13 +297,7 @@ class Block:
         reader = self.selection.weights
         if reader is None:
             return None
-        from lossctl.wholes import first_rounded, refusal  # noqa: PLC0415 - only weights need it
-
-        raw = self.narrow(reader.read(self.start, self.stop)).reshape(self.kept)
-        if (lost := first_rounded(raw)) is not None:
-            where = (int(self.index[lost[0]]), *(0 for _ in reader.shape[1:]))
-            raise refusal(int(raw[lost]), f"--weights ({reader.name}) at {reader.place(where)}")
-        given = raw.astype(np.float64)
+        given = self.narrow(reader.read(self.start, self.stop)).astype(np.float64).reshape(self.kept)
         wrong = ~((given >= 0) & np.isfinite(given))
         if wrong.any():
             at = int(np.argmax(wrong))

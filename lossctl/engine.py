@@ -14,6 +14,7 @@ import numpy as np
 
 from lossctl.errors import NoSuchReduction, NotFinite, NothingLeft, UsageError
 from lossctl.fold import Keep, fold
+from lossctl.values import infinities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
     from lossctl.binding import Bound
     from lossctl.block import Backend, Selection
     from lossctl.blocks import NumPyArray
-    from lossctl.bysample import Digest
+    from lossctl.bysample import Blame, Digest
     from lossctl.spec import Options
     from lossctl.tally import Tally
 
 # No label is moved farther: whole numbers of 64 bits must not run over.
 FARTHEST = 2**31
+# Numbers that are read at once in search of an infinity.
+FEW = 1 << 18
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -224,22 +227,49 @@ def _nothing_left(bound: Bound, tally: Tally) -> NothingLeft:
 
 
 def _refuse_non_finite(bound: Bound, outcome: Outcome, backend: Backend, options: Options, selection: Selection) -> None:
-    """Refuse a result that is not finite although its inputs are, and say where it began."""
+    """Refuse a result that is not finite, and say where it began: inputs are finite, or at infinities without a limit."""
     values = np.asarray(outcome.value, np.float64)
     if np.isfinite(values).all():
         return
-    word = "nan" if np.isnan(values).any() else "inf"
-    where = _first_non_finite(bound, backend, options, selection)
-    message = f"{bound.loss.name} is {word}, although every input is finite{where}."
+    odd = values[~np.isfinite(values)]
+    word = "nan" if np.isnan(odd).any() else "-inf" if (odd < 0).all() else "inf"
+    blame = _first_non_finite(bound, backend, options, selection)
+    culprit = _infinite_input(bound, blame.first if blame else None)
+    where = f": sample {blame.first} is the first of {blame.count}" if blame else ""
+    if culprit:
+        message = (
+            f"{bound.loss.name} is {word}{where or ':'}{', and' if where else ''} {culprit}, where it has no finite limit."
+        )
+    else:
+        message = f"{bound.loss.name} is {word}, although every input is finite{where}."
     raise NotFinite(message, hint="Use --nan propagate to print it all the same.")
 
 
-def _first_non_finite(bound: Bound, backend: Backend, options: Options, selection: Selection) -> str:
-    """Name the first sample whose own value is not finite, by a second pass that only this error costs."""
+def _infinite_input(bound: Bound, sample: int | None) -> str:
+    """Name the first infinity of a sample, or of all samples: only scores may hold any."""
+    for slot in (slot for slot in bound.slots if infinities(slot, bound)):
+        axis, length = slot.axis or 0, slot.reader.shape[slot.axis or 0] if slot.reader.shape else 1
+        one = sample is not None and slot.axis is not None
+        start, step = (sample or 0, 1) if one else (0, max(1, FEW * length // max(1, math.prod(slot.reader.shape))))
+        for first in range(start, start + 1 if one else length, step):
+            array = slot.reader.read(first, min(first + step, length), axis)
+            wrong = np.isinf(array)
+            if wrong.any():
+                place = [int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape)]
+                number = array[tuple(place)]
+                if place:
+                    place[axis] += first
+                name = f"{slot.input.name} ({slot.reader.name})"
+                return f"{name} at {slot.reader.place(tuple(place))} is {number}" if place else f"{name} is {number}"
+    return ""
+
+
+def _first_non_finite(bound: Bound, backend: Backend, options: Options, selection: Selection) -> Blame | None:
+    """Find the first sample whose own value is not finite, by a second pass that only this error costs."""
     if bound.loss.whole:
-        return ""
+        return None
     from lossctl.bysample import Blame, Blaming  # noqa: PLC0415 - only this error needs it
 
     tally = fold([bound], backend, options, selection, keep=frozenset({"samples"}), digest=Blaming(bound, own_values))[0]
     found = tally.found
-    return f": sample {found.first} is the first of {found.count}" if isinstance(found, Blame) and found.count else ""
+    return found if isinstance(found, Blame) and found.count else None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lossctl.signature import Array
 
 # Whole numbers as wide as a float, whose bits masks can be laid over.
@@ -66,6 +69,44 @@ def log_softmax(xp: Any, scores: Array, axis: int) -> Array:
     return shifted - total
 
 
+def nowhere_nan(xp: Any, value: Array) -> bool:
+    """Whether an array surely holds no NaN; where asking would mean waiting for a GPU, it may."""
+    if getattr(getattr(value, "device", None), "type", "cpu") != "cpu":
+        return False
+    return not math.isnan(float(xp.sum(held(xp, value))))
+
+
+def times(xp: Any, x: Array, y: Array, *, steep: bool = False) -> Array:
+    """The product x y, and 0 where x is 0 and y infinite, as a masked class whose probability is 0 counts for nothing.
+
+    Its derivative by x is 0 there, or as infinite as y if it is `steep`; that by y is x.
+    """
+    if not (followed(x) or followed(y)):
+        with_nan = x * y
+        if nowhere_nan(xp, with_nan):
+            return with_nan
+    nothing = (x == 0) & xp.isinf(y)
+    product = x * xp.where(nothing, xp.zeros_like(y), y)
+    if not (steep and followed(x)):
+        return product
+    # The root has an infinite derivative at 0.
+    root = xp.sqrt(xp.where(nothing, x, xp.ones_like(x)))
+    return product + xp.where(nothing, xp.sign(held(xp, y)) * root, xp.zeros_like(product))
+
+
+def probable(xp: Any, log_p: Array, log_q: Array) -> Array:
+    """Give p (ln p - ln q) of logarithms, and 0 where p is 0."""
+    nothing = log_p == -xp.inf
+    zero = xp.zeros_like(log_p)
+    gap = xp.where(nothing, zero, log_p) - xp.where(nothing, zero, log_q)
+    return xp.exp(log_p) * gap
+
+
+def scaled(xp: Any, number: float, value: Array) -> Array:
+    """A number times a value, and 0 where the number is 0, whatever the value is."""
+    return number * value if followed(number) or number else xp.zeros_like(value)
+
+
 def log_softmax_parts(xp: Any, scores: Array, axis: int) -> tuple[Array, Array]:
     """What the logarithm of the softmax is the difference of.
 
@@ -123,6 +164,17 @@ def slow_log1p(kind: str) -> bool:
     found = opt_func_info(func_name="^(log|log1p)$", signature={"d": "^float64$", "f": "^float32$"}.get(kind, "^$"))
     one_by_one = {name: all(way["current"].startswith("baseline") for way in ways.values()) for name, ways in found.items()}
     return one_by_one.get("log1p", False) and not one_by_one.get("log", True)
+
+
+def binary_cross_entropy(xp: Any, plain: Callable[[Array], Array], x: Array, target: Array, positive: Array | float) -> Array:
+    """`plain(x)`, and where x is infinite the limit of positive t log(1 + e^-x) + (1 - t) log(1 + e^x)."""
+    value = plain(x)
+    if nowhere_nan(xp, value):
+        return value
+    infinite = xp.isinf(x)
+    right, wrong = softplus(xp, -x), softplus(xp, x)
+    limit = times(xp, positive * target, right, steep=True) + times(xp, 1 - target, wrong, steep=True)
+    return xp.where(infinite, limit, plain(xp.where(infinite, xp.zeros_like(x), x)))
 
 
 def sigmoid(xp: Any, x: Array) -> Array:

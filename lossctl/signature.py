@@ -61,7 +61,8 @@ class Tensor:
     `rule` names how shapes that differ from `shape` are fitted; `free_if` the flag under which the domain does not hold;
     `logs` says that values are logarithms of probabilities, `upto` that they count places on that dim, `classes` that they
     are labels 0..C-1, `signs` that 0 stands for -1, and `corners` that they are boxes. The domain of a `loose` word is what
-    is meant; other values are computed as torch does, with a warning.
+    is meant; other values are computed as torch does, with a warning. `infinite` holds the signs of infinities that losses
+    have limits at: a score of -inf is that of a masked class. Under `free_if` it holds with the flag alone.
     """
 
     shape: str
@@ -77,6 +78,13 @@ class Tensor:
     loose: bool = False
     signs: bool = False
     corners: bool = False
+    infinite: str = ""
+
+    @property
+    def limits(self) -> str:
+        """Which infinities it may hold where the loss has a limit there, for people; nothing where none."""
+        signs = " and ".join(f"{'' if sign == '+' else sign}inf" for sign in self.infinite)
+        return f"{signs}{f' with {self.free_if}' if self.free_if else ''}" if signs else ""
 
     @property
     def shifts(self) -> bool:

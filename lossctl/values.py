@@ -32,20 +32,21 @@ Numbers = Callable[[], "NumPyArray"]
 FLOATS: Mapping[str, Any] = {"f64": np.float64, "f32": np.float32}
 # Beyond this not every whole number is a float64.
 WHOLE = 2**53
-# Labels are int64.
-LARGEST_LABEL = 2**63 - 1
 # Entries of a row up to which it is worth its while to turn a block round.
 SHORT = 64
 # How far from 1 rounded probabilities may add up.
 NEARLY_ONE = 1e-2
 
 
-def finite_rows(array: NumPyArray, axis: int) -> NumPyArray:
-    """Which samples hold nothing but finite numbers."""
+def finite_rows(array: NumPyArray, axis: int, signs: str = "") -> NumPyArray:
+    """Which samples hold nothing but finite numbers, and infinities of these signs."""
     if array.dtype.kind != "f":
         return np.ones(array.shape[axis], bool)
     others = tuple(a for a in range(array.ndim) if a != axis)
-    return np.asarray(np.isfinite(array).all(axis=others))
+    good = np.isfinite(array)
+    for sign in signs:
+        good |= array == float(f"{sign}inf")
+    return np.asarray(good.all(axis=others))
 
 
 def surely_finite(array: NumPyArray) -> bool:
@@ -74,7 +75,7 @@ def check(array: NumPyArray, slot: Slot, bound: Bound, numbers: Numbers, options
         return
     low, high = array.min(), array.max()
     if not (np.isfinite(low) and np.isfinite(high)):
-        if options.nan != "propagate" or word.index:
+        if (options.nan != "propagate" or word.index) and not _has_limits(low, high, slot, bound):
             raise _not_finite(array, slot, numbers)
         numbers_alone = array[np.isfinite(array)]
         low, high = numbers_alone.min(initial=np.inf), numbers_alone.max(initial=-np.inf)
@@ -87,6 +88,18 @@ def check(array: NumPyArray, slot: Slot, bound: Bound, numbers: Numbers, options
         check_index(array, slot, bound, numbers, options)
     elif bound.single and word.rule == "target" and not free and "c" in bound.loss.signature.inputs[0].word.shape:
         _check_adds_up(array, slot)
+
+
+def infinities(slot: Slot, bound: Bound) -> str:
+    """The signs of the infinities that a loss may have a limit at in this array."""
+    word = slot.input.word
+    return word.infinite if not word.free_if or bound.params.get(word.free_if) is True else ""
+
+
+def _has_limits(low: float, high: float, slot: Slot, bound: Bound) -> bool:
+    """Whether all that is no finite number in [low, high] is an infinity that the word allows; NaN never is."""
+    signs = infinities(slot, bound)
+    return (low > -np.inf or "-" in signs) and (high < np.inf or "+" in signs) and not np.isnan(low)
 
 
 def harmless(domain: Domain) -> float:
@@ -132,8 +145,6 @@ def check_index(array: NumPyArray, slot: Slot, bound: Bound, numbers: Numbers, o
         wrong = (exact != np.floor(exact)) | (np.abs(exact) > WHOLE)
         if wrong.any():
             raise _outside(array, slot, numbers, wrong, "what a label may be: a whole number")
-    elif array.dtype == np.uint64 and array.max() > LARGEST_LABEL:
-        raise _outside(array, slot, numbers, array > LARGEST_LABEL, f"what a label may be: at most {LARGEST_LABEL}")
     if word.upto and array.max() > (most := bound.dims[word.upto][0]):
         raise _outside(array, slot, numbers, array > most, f"0..{most}, the places on that axis")
     if word.shifts and "c" in bound.dims:

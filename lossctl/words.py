@@ -19,15 +19,16 @@ SIGMOID_INSIDE = "none: raw scores, the sigmoid is inside the loss"
 
 # Arrays, one row a sample, any further axes.
 Real = Annotated[Array, Tensor("n *d", "real numbers", needs="none: any real number")]
-Logits = Annotated[Array, Tensor("n *d", "raw scores", needs=SIGMOID_INSIDE)]
+Logits = Annotated[Array, Tensor("n *d", "raw scores", needs=SIGMOID_INSIDE, infinite="-+")]
 Probability = Annotated[Array, Tensor("n *d", "probabilities", UNIT, needs="sigmoid: values in [0, 1]")]
 Binary = Annotated[Array, Tensor("n *d", "0 or 1", Domain(0.0, 1.0, values=(0.0, 1.0)))]
 LogProbability = Annotated[
-    Array, Tensor("n *d", "log-probabilities", needs="log_softmax: logarithms of probabilities", logs=True)
+    Array,
+    Tensor("n *d", "log-probabilities", needs="log_softmax: logarithms of probabilities", logs=True, infinite="-"),
 ]
 Mass = Annotated[
     Array,
-    Tensor("n *d", "probabilities, or their logarithms with log_target", NON_NEGATIVE, free_if="log_target"),
+    Tensor("n *d", "probabilities, or their logarithms with log_target", NON_NEGATIVE, free_if="log_target", infinite="-"),
 ]
 Variance = Annotated[
     Array,
@@ -42,28 +43,30 @@ RateOrLog = Annotated[
         NON_NEGATIVE,
         free_if="log_input",
         needs="none with log_input: the logarithm of the rate; else softplus or exp: rates >= 0",
+        infinite="-",
     ),
 ]
 PositiveReal = Annotated[Array, Tensor("n *d", "numbers > 0", ABOVE_ZERO, needs="softplus or exp: numbers > 0")]
 NonNegativeReal = Annotated[Array, Tensor("n *d", "numbers >= 0", NON_NEGATIVE, needs="softplus or relu: numbers >= 0")]
 AboveMinusOne = Annotated[Array, Tensor("n *d", "numbers > -1", Domain(low=-1.0, open_low=True), needs="none: numbers > -1")]
-Score = Annotated[Array, Tensor("n *d", "signed scores", needs="none: a score whose sign decides")]
+Score = Annotated[Array, Tensor("n *d", "signed scores", needs="none: a score whose sign decides", infinite="-+")]
 PlusMinus = Annotated[Array, Tensor("n *d", "1 or -1", Domain(-1.0, 1.0, values=(-1.0, 1.0)), loose=True)]
 Sign = Annotated[Array, Tensor("n *d", "1 or -1; 0 is read as -1", Domain(-1.0, 1.0, values=(-1.0, 0.0, 1.0)), signs=True)]
 AnyLabel = Annotated[Array, Tensor("n *d", "class labels: any whole numbers", index=True)]
 
 # Classes.
-ClassLogits = Annotated[Array, Tensor("n c *d", "raw scores, one a class", needs=SOFTMAX_INSIDE)]
+ClassLogits = Annotated[Array, Tensor("n c *d", "raw scores, one a class", needs=SOFTMAX_INSIDE, infinite="-")]
 ClassTarget = Annotated[
     Array, Tensor("n *d", "class indices 0..C-1, or probabilities of pred's shape", index=True, rule="target", classes=True)
 ]
 
 Label = Annotated[Array, Tensor("n *d", "class indices 0..C-1", index=True, classes=True)]
 ClassLogProbability = Annotated[
-    Array, Tensor("n c *d", "log-probabilities, one a class", needs="log_softmax over the class axis", logs=True)
+    Array,
+    Tensor("n c *d", "log-probabilities, one a class", needs="log_softmax over the class axis", logs=True, infinite="-"),
 ]
 ClassProbability = Annotated[Array, Tensor("n c *d", "probabilities, one a class", UNIT, needs="softmax over the class axis")]
-ClassScores = Annotated[Array, Tensor("n c", "scores, one a class", needs="none: the largest score decides")]
+ClassScores = Annotated[Array, Tensor("n c", "scores, one a class", needs="none: the largest score decides", infinite="-+")]
 Chances = Annotated[
     Array,
     Tensor(
@@ -74,15 +77,17 @@ Chances = Annotated[
         rule="columns",
     ),
 ]
-LabelLogits = Annotated[Array, Tensor("n c", "raw scores, one a label", needs=SIGMOID_INSIDE)]
-LabelScores = Annotated[Array, Tensor("n c", "scores, one a label", needs="none: larger scores for labels that apply")]
+LabelLogits = Annotated[Array, Tensor("n c", "raw scores, one a label", needs=SIGMOID_INSIDE, infinite="-+")]
+LabelScores = Annotated[
+    Array, Tensor("n c", "scores, one a label", needs="none: larger scores for labels that apply", infinite="-+")
+]
 MultiHot = Annotated[Array, Tensor("n c", "0 or 1 for each label", Domain(0.0, 1.0, values=(0.0, 1.0)))]
 SoftMultiHot = Annotated[Array, Tensor("n c", "numbers in [0, 1] for each label", UNIT, loose=True)]
 LabelList = Annotated[Array, Tensor("n c", "labels that apply, ended by -1", Domain(low=-1.0), index=True)]
 ClassMatrix = Annotated[Array, Tensor("c *d e", "one vector a class: the last layer's weights")]
 
 # Boxes.
-Box = Annotated[Array, Tensor("n 4", "boxes x1, y1, x2, y2", needs="none: corners, x1 <= x2 and y1 <= y2", corners=True)]
+Box = Annotated[Array, Tensor("n 4", "boxes x1, y1, x2, y2", needs="none: corners, x1 < x2 and y1 < y2", corners=True)]
 
 # Vectors.
 Embedding = Annotated[Array, Tensor("n *d e", "vectors on the last axis", needs="none: any vector")]
@@ -93,7 +98,14 @@ PairLabel = Annotated[Array, Tensor("n", "0 or 1 for each pair", Domain(0.0, 1.0
 
 # Sequences, with time first as torch has it.
 SequenceLogProbability = Annotated[
-    Array, Tensor("t n c", "log-probabilities, time first", needs="log_softmax over the class axis", logs=True)
+    Array,
+    Tensor(
+        "t n c",
+        "log-probabilities, time first",
+        needs="log_softmax over the class axis",
+        logs=True,
+        infinite="-",
+    ),
 ]
 SequenceLabels = Annotated[Array, Tensor("n s", "label ids (N, S), or all sequences end to end", index=True, rule="sequences")]
 FrameCount = Annotated[Array, Tensor("n", "frames of each sequence", NON_NEGATIVE, index=True, upto="t")]
@@ -110,7 +122,7 @@ OneReal = Annotated[Array, Tensor("n", "one real number a sample")]
 
 # Tensor parameters. Those without `n` are read once and never cut.
 ClassWeight = Annotated[Array, Tensor("c", "one weight a class")]
-ClassBias = Annotated[Array, Tensor("c *d", "one number a class")]
+ClassBias = Annotated[Array, Tensor("c *d", "one number a class", infinite="-")]
 ClassCount = Annotated[Array, Tensor("c", "how many samples each class has", ABOVE_ZERO)]
 ElementWeight = Annotated[Array, Tensor("n *d", "one weight an element, of pred's shape", NON_NEGATIVE)]
 TrailingWeight = Annotated[Array, Tensor("n *d", "weights that broadcast against pred's last axes", rule="broadcast")]

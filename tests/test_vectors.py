@@ -19,8 +19,15 @@ from lossctl.spec import Given, LossSpec, Options, Spec
 CASES = json.loads((Path(__file__).parent / "data" / "vectors.json").read_text())["cases"]
 ALIASES = {"input": "pred", "log_probs": "pred", "targets": "target"}
 
-# Where torch is wrong: what it overflows to, we compute.
+# Where torch is wrong: what it overflows to, we compute, and the limit where it has 0 times infinity.
 OURS = {
+    "ce_ninf_soft0/none": ([0.0], {"input": [[0.0, 0.0]]}),
+    "ce_ninf_soft0/mean": (0.0, {"input": [[0.0, 0.0]]}),
+    "ce_ninf_soft0/sum": (0.0, {"input": [[0.0, 0.0]]}),
+    "bcel_inf/none": ([0.0], {"input": [0.0]}),
+    "bcel_inf/mean": (0.0, {"input": [0.0]}),
+    "bcel_inf/sum": (0.0, {"input": [0.0]}),
+    "kl_00/sum": (0.0, {"input": [0.0]}),
     "softmargin_big/none": ([1000.0], {"input": [1.0]}),
     "softmargin_big/mean": (1000.0, {"input": [1.0]}),
     "softmargin_big/sum": (1000.0, {"input": [1.0]}),

@@ -199,7 +199,15 @@ def describe(loss: Loss) -> dict[str, Any]:
 
 def _describe_array(argument: Input) -> dict[str, Any]:
     word = argument.word
-    return {"name": argument.name, "shape": word.shape, "takes": word.says, "domain": word.domain.says, "needs": word.needs}
+    infinite = [f"{'' if sign == '+' else sign}inf" for sign in word.infinite]
+    return {
+        "name": argument.name,
+        "shape": word.shape,
+        "takes": word.says,
+        "domain": word.domain.says,
+        "infinite": infinite,
+        "needs": word.needs,
+    }
 
 
 def _lines(loss: Loss) -> Iterable[tuple[str, str]]:
@@ -231,8 +239,10 @@ def _lines(loss: Loss) -> Iterable[tuple[str, str]]:
 
 
 def _domain(argument: Input) -> tuple[str, ...]:
-    """The domain, but for labels: what they are says it."""
-    return () if argument.word.index and argument.word.domain == ANY else (argument.word.domain.says,)
+    """The domain and the infinities beside it, but for labels: what they are says it."""
+    if argument.word.index and argument.word.domain == ANY:
+        return ()
+    return argument.word.domain.says, *([f"{limits} where there is a limit"] if (limits := argument.word.limits) else [])
 
 
 def _shape(argument: Input) -> str:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 STDIN = "-"
 GLOB = frozenset("*?[")
 POINT = re.compile(r"(?<!\d)\.(?=\d)")
-ARRAY = re.compile(r"\[+\s*[-+.\d]")
+ARRAY = re.compile(r"\[+\s*([-+.\d]|(?i:inf|nan)\b)")
+# What is no finite number, as Python, NumPy, JSON and YAML write it.
+NOT_FINITE = re.compile(r"(?<![\w.+-])(?P<sign>[-+]?)\.?(?:(?P<inf>inf(?:inity)?)|nan)(?![\w.])", re.IGNORECASE)
 END_POINT = re.compile(r"(?<=\d)\.(?!\d)")
 
 
@@ -95,18 +97,23 @@ def exists(path: Path) -> bool:
 
 
 def _literal(text: str) -> Any:
-    """Return the JSON number or array that `text` is, else None."""
-    if text[:1] not in "[-+.0123456789NI" or not text:
+    """Return the JSON number or array that `text` is, else None; -inf and nan may be written as elsewhere."""
+    if not text or not (text[0] in "[-+.0123456789" or NOT_FINITE.fullmatch(text)):
         return None
     import json
 
     # JSON wants a digit on both sides of the point, and people who write .5 for a parameter write it here.
     plain = END_POINT.sub(".0", POINT.sub("0.", text))
+    plain = plain if '"' in plain else NOT_FINITE.sub(_in_json, plain)
     try:
         value = json.loads(plain)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, int | float | list) and not isinstance(value, bool) else None
+
+
+def _in_json(found: re.Match[str]) -> str:
+    return f"{found['sign'].strip('+')}Infinity" if found["inf"] else "NaN"
 
 
 def _missing(text: str, folder: str) -> MissingFile:

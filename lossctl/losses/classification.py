@@ -5,7 +5,16 @@ from typing import Any
 from lossctl.errors import BadParameter
 from lossctl.loss import Terms, loss
 from lossctl.losses.labels import at_label, log_chance
-from lossctl.numerics import followed, log_of_one_and, log_softmax, relu, softplus
+from lossctl.numerics import (
+    binary_cross_entropy,
+    followed,
+    log_of_one_and,
+    log_softmax,
+    relu,
+    scaled,
+    softplus,
+    times,
+)
 from lossctl.words import (
     Array,
     ClassLogits,
@@ -35,7 +44,7 @@ def soft_cross_entropy(xp: Any, logp: Array, target: Array, weight: Array | None
     """Cross entropy with probability targets: the mean divides by the number of samples, weights or not."""
     smooth = target * (1 - smoothing) + smoothing / logp.shape[1]
     share = smooth if weight is None else smooth * per_class(xp, weight, logp)
-    return {"value": -xp.sum(share * logp, axis=1)}
+    return {"value": -xp.sum(times(xp, share, logp, steep=True), axis=1)}
 
 
 def weights_of(xp: Any, weight: Array, index: Array) -> Array:
@@ -63,10 +72,10 @@ def label_cross_entropy(
     smooth = smoothing or followed(smoothing)
     logp = log_softmax(xp, scores, axis=1) if smooth and not logs else scores
     value = -(at_label if smooth or logs else log_chance)(xp, logp, target, ignore_index)
-    value = value if weight is None else value * of_class
+    value = value if weight is None else times(xp, of_class, value)
     if smooth:
-        spread = -xp.sum(logp if weight is None else logp * per_class(xp, weight, logp), axis=1)
-        value = (1 - smoothing) * value + smoothing / logp.shape[1] * spread
+        spread = -xp.sum(logp if weight is None else times(xp, per_class(xp, weight, logp), logp), axis=1)
+        value = scaled(xp, 1 - smoothing, value) + smoothing / logp.shape[1] * spread
     return {"value": xp.where(kept, value, xp.zeros_like(value)), "weight": of_class}
 
 
@@ -146,9 +155,12 @@ def bce_with_logits(
     pitfall: pos_weight broadcasts along the last axis: for scores (N,) it is one weight a sample, and for images
         (N, C, H, W) it must have shape (C, 1, 1).
     """
-    if pos_weight is None:
-        # With one product less than below, and 0 to the last bit for a label that is certain.
-        value = relu(xp, pred) - target * pred + log_of_one_and(xp, xp.exp(-xp.abs(pred)))
-    else:
-        value = (1 - target) * pred + (1 + (pos_weight - 1) * target) * softplus(xp, -pred)
-    return {"value": value if weight is None else value * weight}
+
+    def plain(x: Array) -> Array:
+        if pos_weight is None:
+            # With one product less than below, and 0 to the last bit for a label that is certain.
+            return relu(xp, x) - target * x + log_of_one_and(xp, xp.exp(-xp.abs(x)))
+        return (1 - target) * x + (1 + (pos_weight - 1) * target) * softplus(xp, -x)
+
+    value = binary_cross_entropy(xp, plain, pred, target, 1 if pos_weight is None else pos_weight)
+    return {"value": value if weight is None else times(xp, weight, value)}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from lossctl.loss import Terms, loss
-from lossctl.numerics import x_log_y
+from lossctl.numerics import probable, times, x_log_y
 from lossctl.words import (
     Array,
     AtLeastOne,
@@ -39,7 +39,9 @@ def kl_div(xp, pred: LogProbability, target: Mass, *, log_target: Flag = False) 
     pitfall: mean divides by the number of elements, which is no divergence; batchmean divides by the batch and is.
     pitfall: pred is log-probabilities and target probabilities; both as probabilities gives a negative, wrong number.
     """
-    return xp.exp(target) * (target - pred) if log_target else x_log_y(xp, target, target) - target * pred
+    if log_target:
+        return probable(xp, target, pred)
+    return x_log_y(xp, target, target) - times(xp, target, pred, steep=True)
 
 
 @loss(

@@ -5,7 +5,7 @@ from typing import Any
 from lossctl.loss import Terms, loss
 from lossctl.losses.classification import per_class
 from lossctl.losses.labels import at_label, counted, log_chance, one_hot, to_one
-from lossctl.numerics import log_of_one_and, power, sigmoid, softplus
+from lossctl.numerics import binary_cross_entropy, log_of_one_and, power, sigmoid, softplus, times
 from lossctl.words import (
     Array,
     ClassLogits,
@@ -27,14 +27,14 @@ def missed(xp: Any, pred: Array, target: Array) -> Array:
     return target * sigmoid(xp, -pred) + (1 - target) * sigmoid(xp, pred)
 
 
-def binary_cross_entropy(xp: Any, pred: Array, target: Array) -> Array:
+def entropy(xp: Any, pred: Array, target: Array) -> Array:
     """Binary cross-entropy of raw scores."""
-    return (1 - target) * pred + softplus(xp, -pred)
+    return binary_cross_entropy(xp, lambda x: (1 - target) * x + softplus(xp, -x), pred, target, 1)
 
 
-def balanced(value: Array, target: Array, alpha: float) -> Array:
+def balanced(xp: Any, value: Array, target: Array, alpha: float) -> Array:
     """Weigh positives by alpha and negatives by 1 - alpha; below 0 both alike."""
-    return value if alpha < 0 else value * (alpha * target + (1 - alpha) * (1 - target))
+    return value if alpha < 0 else times(xp, alpha * target + (1 - alpha) * (1 - target), value)
 
 
 @loss(
@@ -58,8 +58,8 @@ def focal(xp, pred: Logits, target: Probability, *, alpha: Scalar = 0.25, gamma:
         over all elements is smaller by orders.
     pitfall: raw scores are wanted; for classes that exclude each other take focal_multiclass.
     """
-    value = binary_cross_entropy(xp, pred, target) * power(xp, missed(xp, pred, target), gamma)
-    return balanced(value, target, alpha)
+    value = times(xp, power(xp, missed(xp, pred, target), gamma), entropy(xp, pred, target))
+    return balanced(xp, value, target, alpha)
 
 
 @loss(
@@ -91,7 +91,8 @@ def focal_multiclass(
     logp = log_chance(xp, pred, target, ignore_index)
     value = -power(xp, -xp.expm1(logp), gamma) * logp
     if alpha is not None:
-        value = value * at_label(xp, xp.broadcast_to(per_class(xp, alpha, pred), pred.shape), target, ignore_index)
+        balance = at_label(xp, xp.broadcast_to(per_class(xp, alpha, pred), pred.shape), target, ignore_index)
+        value = times(xp, balance, value)
     return counted(xp, value, target, ignore_index)
 
 
@@ -127,7 +128,7 @@ def binary_focal_crossentropy_prob(
     chance = xp.clip(pred, eps, 1 - eps)
     smooth = target * (1 - label_smoothing) + 0.5 * label_smoothing
     cross = -(smooth * xp.log(chance) + (1 - smooth) * log_of_one_and(xp, -chance))
-    return balanced(power(xp, smooth * (1 - chance) + (1 - smooth) * chance, gamma) * cross, smooth, alpha)
+    return balanced(xp, power(xp, smooth * (1 - chance) + (1 - smooth) * chance, gamma) * cross, smooth, alpha)
 
 
 @loss(
@@ -206,5 +207,5 @@ def poly_binary(
     pitfall: the paper takes epsilon = 2 for classification and -1 for detection; no one value fits both.
     """
     miss = missed(xp, pred, target)
-    value = power(xp, miss, gamma) * (binary_cross_entropy(xp, pred, target) + epsilon * miss)
-    return balanced(value, target, alpha)
+    value = times(xp, power(xp, miss, gamma), entropy(xp, pred, target) + epsilon * miss)
+    return balanced(xp, value, target, alpha)

@@ -4,7 +4,7 @@ from typing import Any
 
 from lossctl.loss import loss
 from lossctl.losses.labels import at_label, is_label, one_hot
-from lossctl.numerics import at_least, either
+from lossctl.numerics import at_least, either, nowhere_nan, times
 from lossctl.words import Array, ClassScores, ClassTarget, Label, Positive, Score, Sign
 
 
@@ -64,7 +64,7 @@ def categorical_hinge(xp, pred: ClassScores, target: ClassTarget) -> Array:
         matter, and the loss is larger than crammer_singer_hinge.
     """
     chosen = one_hot(xp, target, pred)
-    return lacking(xp, 1 + xp.max((1 - chosen) * pred, axis=1) - xp.sum(chosen * pred, axis=1))
+    return lacking(xp, 1 + xp.max(times(xp, 1 - chosen, pred), axis=1) - xp.sum(times(xp, chosen, pred), axis=1))
 
 
 @loss(
@@ -110,7 +110,12 @@ def multiclass_perceptron(xp, pred: ClassScores, target: Label) -> Array:
     use: structured prediction and online learning, where only the decision counts.
     pitfall: equal scores cost nothing; crammer_singer_hinge asks for a margin.
     """
-    return xp.max(pred, axis=1) - at_label(xp, pred, target)
+    value = xp.max(pred, axis=1) - at_label(xp, pred, target)
+    if nowhere_nan(xp, value):
+        return value
+    # The one infinite score is that of the right class, which then is the largest; of several none is.
+    alone = xp.sum(xp.astype(pred == xp.inf, pred.dtype), axis=1) == 1
+    return xp.where(alone & (at_label(xp, pred, target) == xp.inf), xp.zeros_like(value), value)
 
 
 @loss("classification", source="Freund & Schapire 1997, doi:10.1006/jcss.1997.1504", aliases=("exp_loss", "adaboost"))

@@ -4,7 +4,7 @@ from typing import Any
 
 from lossctl.errors import OutOfDomain
 from lossctl.loss import Terms, loss
-from lossctl.numerics import at_least, either, softplus
+from lossctl.numerics import at_least, either, softplus, times
 from lossctl.words import (
     Array,
     ClassScores,
@@ -139,7 +139,7 @@ def multi_margin(
     other = index != xp.arange(pred.shape[1], device=target.device)[None, :]
     missing = short_of(xp, margin - xp.take_along_axis(pred, index, axis=1) + pred, other)
     value = xp.sum(missing * missing if p > 1 else missing, axis=1) / pred.shape[1]
-    return {"value": value if weight is None else value * xp.take(weight, target, axis=0)}
+    return {"value": value if weight is None else times(xp, xp.take(weight, target, axis=0), value)}
 
 
 @loss(
@@ -190,5 +190,6 @@ def multilabel_soft_margin(xp, pred: LabelLogits, target: SoftMultiHot, *, weigh
     pitfall: the unreduced loss is one number a sample, not one a label; for those use bce_with_logits.
     pitfall: the sum adds the samples' averages, so it is smaller than that of bce_with_logits by the number of labels.
     """
-    value = target * softplus(xp, -pred) + (1 - target) * softplus(xp, pred)
-    return {"value": xp.mean(value if weight is None else value * weight, axis=1)}
+    on, off = softplus(xp, -pred), softplus(xp, pred)
+    value = times(xp, target, on, steep=True) + times(xp, 1 - target, off, steep=True)
+    return {"value": xp.mean(value if weight is None else times(xp, weight, value), axis=1)}

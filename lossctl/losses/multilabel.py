@@ -4,7 +4,19 @@ from typing import Any
 
 from lossctl.loss import Terms, loss
 from lossctl.losses.labels import counted, is_label
-from lossctl.numerics import at_least, at_most, either, log_softmax, log_sum_exp, power, share, sigmoid, softplus
+from lossctl.numerics import (
+    at_least,
+    at_most,
+    either,
+    log_softmax,
+    log_sum_exp,
+    power,
+    scaled,
+    share,
+    sigmoid,
+    softplus,
+    times,
+)
 from lossctl.words import (
     Array,
     ClassLogits,
@@ -86,9 +98,9 @@ def asymmetric_single(
     """
     logp = log_softmax(xp, pred, axis=1)
     right = is_label(xp, target, pred)
-    weight = either(xp, right, power(xp, -xp.expm1(logp), gamma_pos), xp.exp(gamma_neg * logp))
+    weight = either(xp, right, power(xp, -xp.expm1(logp), gamma_pos), xp.exp(scaled(xp, gamma_neg, logp)))
     smooth = (1 - eps) * xp.astype(right, logp.dtype) + eps / logp.shape[1]
-    return counted(xp, -xp.sum(smooth * weight * logp, axis=1), target, ignore_index)
+    return counted(xp, -xp.sum(times(xp, smooth * weight, logp), axis=1), target, ignore_index)
 
 
 @loss("classification", source="Su 2022, arXiv:2208.02955; timm ZlprLoss", aliases=("multilabel_categorical_crossentropy",))

@@ -6,7 +6,7 @@ from typing import Any
 
 from lossctl.loss import Terms, loss
 from lossctl.losses.overlap import cost, share
-from lossctl.numerics import softplus
+from lossctl.numerics import binary_cross_entropy, softplus
 from lossctl.words import Array, Binary, EmptyMask, Flag, Fraction, Logits, NonNegative, Probability
 
 
@@ -88,4 +88,5 @@ def soft_bce_logits(xp, pred: Logits, target: Probability, *, smooth_factor: Fra
     use: masks with doubtful borders; noisy labels of two classes.
     pitfall: at smooth_factor 0.5 every label is the same and nothing can be learned; Keras smooths half as far.
     """
-    return softplus(xp, pred) - pred * (target * (1 - smooth_factor) + (1 - target) * smooth_factor)
+    smooth = target * (1 - smooth_factor) + (1 - target) * smooth_factor
+    return binary_cross_entropy(xp, lambda x: softplus(xp, x) - x * smooth, pred, smooth, 1)

@@ -5,7 +5,7 @@ from typing import Any
 from lossctl.loss import Terms, loss
 from lossctl.losses.classification import label_cross_entropy, per_class, soft_cross_entropy
 from lossctl.losses.labels import at_label, counted, log_chance, one_hot
-from lossctl.numerics import log_softmax
+from lossctl.numerics import log_softmax, probable, scaled, times
 from lossctl.words import (
     Array,
     ClassCount,
@@ -82,7 +82,7 @@ def distillation_kl(xp, pred: ClassLogits, target: ClassLogits, *, temperature: 
     """
     student = log_softmax(xp, pred / temperature, axis=1)
     teacher = log_softmax(xp, target / temperature, axis=1)
-    return temperature**2 * xp.sum(xp.exp(teacher) * (teacher - student), axis=1)
+    return temperature**2 * xp.sum(probable(xp, teacher, student), axis=1)
 
 
 @loss(
@@ -112,7 +112,7 @@ def symmetric_ce(
     pitfall: code that clips labels at 1e-4 has log_zero = -9.21 instead of the paper's -4.
     """
     logp = log_chance(xp, pred, target, ignore_index)
-    return counted(xp, -alpha * logp + beta * log_zero * xp.expm1(logp), target, ignore_index)
+    return counted(xp, scaled(xp, -alpha, logp) + beta * log_zero * xp.expm1(logp), target, ignore_index)
 
 
 @loss(
@@ -136,8 +136,8 @@ def bootstrapping(
     """
     logp = log_softmax(xp, pred, axis=1)
     believed = one_hot(xp, xp.argmax(pred, axis=1), pred) if hard else xp.exp(logp)
-    own = -xp.sum(believed * logp, axis=1)
-    value = -beta * at_label(xp, logp, target, ignore_index) + (1 - beta) * own
+    own = -xp.sum(times(xp, believed, logp), axis=1)
+    value = scaled(xp, -beta, at_label(xp, logp, target, ignore_index)) + scaled(xp, 1 - beta, own)
     return counted(xp, value, target, ignore_index)
 
 

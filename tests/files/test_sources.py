@@ -76,7 +76,11 @@ def test_other_faults_of_the_system(folder, monkeypatch):
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("2.0", 2.0), ("[1, 2]", [1, 2]), ("-1e3", -1000), ("[[1,null]]", [[1, math.nan]]), ('["nan"]', [math.nan])],
+    [("2.0", 2.0), ("[1, 2]", [1, 2]), ("-1e3", -1000), ("[[1,null]]", [[1, math.nan]]), ('["nan"]', [math.nan])]
+    + [(f"[{text}, 1]", [-math.inf, 1]) for text in ("-inf", "-Infinity", "-.inf", "-Inf", "-.INF", "-INFINITY")]
+    + [(f"[1,{text}]", [1, math.inf]) for text in ("inf", "Infinity", ".inf", "+inf", "+.Inf")]
+    + [(f"[[1, 2.],[{text} ,.5]]", [[1, 2], [math.nan, 0.5]]) for text in ("nan", "NaN", ".nan", ".NaN", "null")]
+    + [("-inf", -math.inf), ("Infinity", math.inf), ("nan", math.nan)],
 )
 def test_inline_literals(folder, text, expected):
     np.testing.assert_array_equal(folder.array(text), expected)
