@@ -7,6 +7,7 @@ think of either. Outputs wait until a run has ended well, and then appear one af
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -174,10 +175,14 @@ def reads_stream(stream: Any) -> None:
 def read_whole(path: str) -> bytes:
     """Read a small file whole, and note it.
 
-    Raises: OSError; as `reads`.
+    Raises: OSError, for a device too; as `reads`.
     """
     with open(path, "rb") as file:  # noqa: PTH123 - its descriptor says what is being read
-        reads(path, os.fstat(file.fileno()))
+        status = os.fstat(file.fileno())
+        if stat.S_ISCHR(status.st_mode):
+            # /dev/zero has no end.
+            raise OSError(errno.EINVAL, "it is a device, not a file")
+        reads(path, status)
         return file.read()
 
 

@@ -267,6 +267,19 @@ def test_a_file_that_is_read_twice_is_one_file(tmp_path):
             touched.read_whole(str(path))
 
 
+def test_what_has_no_end_is_not_read_whole(capsys, tmp_path):
+    (tmp_path / "zero.json").symlink_to("/dev/zero")
+    (tmp_path / "zero.yaml").symlink_to("/dev/zero")
+    for line in (
+        "merge /dev/zero",
+        f"verify {tmp_path}/zero.json",
+        f"compute {tmp_path}/zero.yaml",
+        f"check {tmp_path}/zero.json",
+    ):
+        assert _run(line.split()) == 3
+        assert "it is a device, not a file" in capsys.readouterr().err
+
+
 def test_outside_of_a_command_nothing_is_noted(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"1")
