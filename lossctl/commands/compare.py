@@ -147,7 +147,8 @@ def _run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: bo
 
         return run_losses(spec, wanted, say, document=document)
     systems = [replace(spec, positional=(Given(text=pred), Given(text=wanted.target))) for pred in wanted.systems]
-    prepared = prepare_all(systems, say)
+    columns = [("--cluster-by", wanted.cluster_by), ("--order", wanted.order), *(("--explain", one) for one in wanted.explain)]
+    prepared = prepare_all(systems, say, columns)
     spec = settled(spec, [bound for one in prepared for bound in one.bounds], say)
     compared = reruns(spec, wanted, prepared) if wanted.suggest_tol else compared_of(spec, wanted, prepared, say)
     measured = compared.measured

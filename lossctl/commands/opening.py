@@ -159,10 +159,11 @@ def prepare(spec: Spec, say: Callable[[str], None]) -> Prepared:
     return prepare_all([spec], say)[0]
 
 
-def prepare_all(specs: Sequence[Spec], say: Callable[[str], None]) -> list[Prepared]:
+def prepare_all(specs: Sequence[Spec], say: Callable[[str], None], columns: Sequence[tuple[str, str]] = ()) -> list[Prepared]:
     """The same for several requests with the same options: an input that they share is opened once, and ids are joined.
 
-    A member of a set of losses that does not fit the inputs of one request is left out of all.
+    A member of a set of losses that does not fit the inputs of one request is left out of all. `columns` are further options
+    that name columns, each with its own: `*` takes none of them.
     """
     options, first = specs[0].options, specs[0]
     files = Files(first.folder, options.in_format, say, options.max_memory, first.saved, options.allow_remote, options.header)
@@ -170,7 +171,7 @@ def prepare_all(specs: Sequence[Spec], say: Callable[[str], None]) -> list[Prepa
     asked = [resolve(spec) for spec in specs]
     every = [one for each in asked for one in each]
     files.uses = uses(every, options)
-    files.columns = [("--by", options.by), ("--on", options.on)]
+    files.columns = [("--by", options.by), ("--on", options.on), *columns]
     if options.on:
         opened.join(every)
     for name, given in files.uses:

@@ -18,6 +18,7 @@ from lossctl.files.keys import EVERY, Picked, named, pick
 from lossctl.files.source import GLOB, STDIN, Source, exists, locate
 from lossctl.files.stored import Stored, explained, spooled, stored, titled
 from lossctl.files.values import numbers, shown
+from lossctl.spec import Given
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from lossctl.files.listing import Contents
     from lossctl.files.seen import Seen
     from lossctl.files.table import Table
-    from lossctl.spec import Given
 
 
 # What an id takes until rows are in order, in bytes a row; measured with two tables of a million.
@@ -155,20 +155,20 @@ class Files:
     def _taken(self, container: Container, role: str) -> dict[int, str]:
         """The columns of a file that other roles of the command use, each with what it is."""
         found: dict[int, str] = {}
-        for other, given in self.uses:
-            if other == role or given.inline:
-                continue
+        names = container.names or ()
+        beside = {flag: column for flag, column in self.columns if column and column in names}
+        sources = [(f"the {other}", other, given) for other, given in self.uses if other != role and not given.inline]
+        sources += [(flag, flag, Given(text=column)) for flag, column in self.columns if column and flag not in beside]
+        for what, other, given in sources:
             try:
                 source = self._source(given)
                 if self._place(container.stored.name) in map(self._place, source.paths) and not GLOB & set(source.key or ""):
-                    found |= dict.fromkeys(pick(container, source.key, other, ignore).positions, f"the {other}")
+                    found |= dict.fromkeys(pick(container, source.key, other, ignore).positions, what)
             except LossctlError:
                 # It says so itself when it is opened.
                 continue
-        for flag, column in self.columns:
-            if not column:
-                continue
-            found |= {at: flag for at, name in enumerate(container.names or ()) if name == column}
+        for flag, column in beside.items():
+            found |= {at: flag for at, name in enumerate(names) if name == column}
         return found
 
     def _stored(self, path: str) -> Stored:

@@ -33,6 +33,8 @@ DAY = re.compile(r"\d{4}-\d\d?-\d\d?([T ]\d\d?:\d\d.*)?|\d\d?[/.]\d\d?[/.]\d{4}|
 NAMES = frozenset().union(*WELL_KNOWN.values()) | {"name", "sample", "row", "time", "step", "epoch", "group", "class"}
 # Fewer rows than this say nothing of what is usual in a table.
 FEW = 3
+# Cells that are looked at: of a wide table fewer rows.
+CELLS = 20_000
 # Words of a first row that a sentence repeats.
 SHOWN = 4
 
@@ -48,14 +50,17 @@ class Heading:
     why: str = ""
 
 
-def heading(first: Sequence[str], below: Sequence[Sequence[str]], more: Callable[[], set[str]], *, quoted: bool) -> Heading:
+def heading(
+    first: Sequence[str], below: Sequence[Sequence[str]], more: Callable[[], set[str]], quoted: Callable[[], bool]
+) -> Heading:
     """Decide about a table's `first` row by the rows `below` it, some of the first.
 
-    `quoted` says that its cells are in quotes and those below are not. `more` gives the words of further rows, which only
-    a table of text alone needs.
+    `quoted` tells whether its cells are in quotes and those below are not, and `more` the words of further rows, which only a
+    table of text alone needs.
     """
+    below = below[: max(FEW, CELLS // len(first))]
     if all(_kind(cell) in {NUMERIC, NOTHING} for cell in first):
-        return _of_numbers([cell.strip() for cell in first], below, quoted=quoted)
+        return _of_numbers([cell.strip() for cell in first], below, quoted)
     return _of_words([cell.strip() for cell in first], below, more)
 
 
@@ -79,13 +84,13 @@ def _kind_of(column: Sequence[str]) -> str:
     return most if 2 * kinds.count(most) >= len(kinds) else TEXT
 
 
-def _of_numbers(first: list[str], below: Sequence[Sequence[str]], *, quoted: bool) -> Heading:
+def _of_numbers(first: list[str], below: Sequence[Sequence[str]], quoted: Callable[[], bool]) -> Heading:
     """A first row without text: pandas writes 0, 1, … for columns without names, and a blank above its index."""
     index = len(first) > 1 and not first[0]
     names = first[index:]
     if "" in names or not below:
         return Heading(header=index and _counted(names))
-    if quoted:
+    if quoted():
         return Heading(header=True)
     counted = _counted(names)
     if not (counted or index or _rises(names)):

@@ -83,7 +83,7 @@ def read_layout(stored: Stored, style: Style) -> Layout:
         first,
         below,
         lambda: _words(islice(records(stored, delimiter, comments=style.comments), 1, MANY)),
-        quoted=_in_quotes(stored, len(first), comments=style.comments),
+        lambda: _in_quotes(stored, len(first), comments=style.comments),
     )
     return _laid(stored, delimiter, head, found, comments=style.comments)
 

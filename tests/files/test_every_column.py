@@ -35,6 +35,7 @@ TAKEN = {
     "weights": ("mse t.csv:* [[0],[0]] --weights t.csv:b --broadcast", ["a", "y"], "'b' (the weights)"),
     "a mask": ("mse t.csv:* [[0],[0]] --mask m.csv:m --broadcast", ["a", "b", "y"], "'id' (an id)"),
     "groups": ("mse t.csv:* [[0],[0]] --by y --broadcast", ["a", "b"], "'y' (--by)"),
+    "groups as a source": ("mse t.csv:* [[0],[0]] --by t.csv:y --broadcast", ["a", "b"], "'y' (--by)"),
     "the join key": ("mse j.csv:* j.csv:a --on n --broadcast", ["b"], "'n' (--on), 'a' (the target)"),
     "an index": ("mse i.csv:* [[0],[0]] --broadcast", ["a", "b"], "'' (an index)"),
     "an index as it is read again": ("mse u.csv:* [[0],[0]] --broadcast", ["a", "b"], "'Unnamed: 0' (an index)"),
@@ -80,6 +81,13 @@ def test_values_of_a_block_beside_its_own_labels(here, capsys):
     assert found.value == pytest.approx(np.log1p(np.exp(-2)))
     assert told(capsys, "grad", "ce", "s.csv:*", "s.csv:label", "-f", "json").document["gradients"][0]["shape"] == [2, 2]
     assert told(capsys, "compare", "ce,multi_margin", "s.csv:*", "-t", "s.csv:label").code == 0
+
+
+def test_what_a_comparison_names_is_left_out(here, capsys):
+    (here / "w.csv").write_text("p,q,user,week,y\n" + "".join(f"{i}.5,{i}.25,{i // 2},{i},{i % 2}\n" for i in range(1, 9)))
+    options = ("-t", "[[0]]", "--broadcast", "--cluster-by", "user", "--explain", "week", "-f", "json")
+    found = told(capsys, "compare", "mse", "w.csv:*", "[[1,1,1]]", *options)
+    assert "lossctl: w.csv:* leaves out 'user' (--cluster-by), 'week' (--explain)" in found.said
 
 
 def test_other_patterns_take_what_they_name(capsys):
