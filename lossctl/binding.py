@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from lossctl.signature import Input
     from lossctl.spec import Options
 
+# Bytes of whole numbers, some of which float64 does not hold.
+WIDE = 8
 SOFT = "probabilities, since its shape is that of the scores"
 
 
@@ -89,6 +91,10 @@ def bind(loss: Loss, readers: Mapping[str, Reader], params: Mapping[str, Any], o
         slot, dims = _fit(argument, seen, dims, single=single)
         slots.append(slot)
     _check_dims(loss, seen[first.name], dims, single=single)
+    if any(slot.reader.dtype.kind in "iu" and slot.reader.dtype.itemsize == WIDE for slot in slots):
+        from lossctl.exactly import exact  # noqa: PLC0415 - only whole numbers of eight bytes can be too large
+
+        slots = exact(loss, slots, params)
     return Bound(loss, _shifted(slots, params, options), tuple(slots), dims, dims["n"][0], single, lead)
 
 

@@ -297,7 +297,13 @@ class Block:
         reader = self.selection.weights
         if reader is None:
             return None
-        given = self.narrow(reader.read(self.start, self.stop)).astype(np.float64).reshape(self.kept)
+        from lossctl.wholes import first_rounded, refusal  # noqa: PLC0415 - only weights need it
+
+        raw = self.narrow(reader.read(self.start, self.stop)).reshape(self.kept)
+        if (lost := first_rounded(raw)) is not None:
+            where = (int(self.index[lost[0]]), *(0 for _ in reader.shape[1:]))
+            raise refusal(int(raw[lost]), f"--weights ({reader.name}) at {reader.place(where)}")
+        given = raw.astype(np.float64)
         wrong = ~((given >= 0) & np.isfinite(given))
         if wrong.any():
             at = int(np.argmax(wrong))

@@ -120,6 +120,20 @@ class Wrapped:
 
 
 @dataclass(frozen=True)
+class Same(Wrapped):
+    """A reader whose values are seen another way, each in its place."""
+
+    @property
+    def shape(self) -> Shape:
+        """The inner reader's shape."""
+        return self.inner.shape
+
+    def place(self, index: tuple[int, ...]) -> str:
+        """Say it as the inner reader does."""
+        return self.inner.place(index)
+
+
+@dataclass(frozen=True)
 class Reshaped(Wrapped):
     """A reader with axes of size 1 put in or left out; nothing moves in memory."""
 

@@ -110,6 +110,8 @@ def edge(loss: Loss, *, high: bool) -> Drawn:
             out = FAR_LOG if drawn.params.get(argument.word.free_if) else FAR
             value = far if math.isfinite(far) else (out if high else -out)
             value += INSIDE if domain.open_low and not high else 0.0
-            moved = drawn.arrays[argument.name] if argument.word.corners else 0.0
+            # A box, or a series that gives a scale, is moved as it is.
+            spread = argument.word.corners or argument.word.shape == "m"
+            moved = drawn.arrays[argument.name] if spread else 0.0
             drawn.arrays[argument.name][...] = moved + (min(value, 0.0) if argument.word.logs else value)
     return drawn

@@ -32,6 +32,8 @@ Numbers = Callable[[], "NumPyArray"]
 FLOATS: Mapping[str, Any] = {"f64": np.float64, "f32": np.float32}
 # Beyond this not every whole number is a float64.
 WHOLE = 2**53
+# Labels are int64.
+LARGEST_LABEL = 2**63 - 1
 # Entries of a row up to which it is worth its while to turn a block round.
 SHORT = 64
 # How far from 1 rounded probabilities may add up.
@@ -145,6 +147,8 @@ def check_index(array: NumPyArray, slot: Slot, bound: Bound, numbers: Numbers, o
         wrong = (exact != np.floor(exact)) | (np.abs(exact) > WHOLE)
         if wrong.any():
             raise _outside(array, slot, numbers, wrong, "what a label may be: a whole number")
+    elif array.dtype == np.uint64 and array.max() > LARGEST_LABEL:
+        raise _outside(array, slot, numbers, array > LARGEST_LABEL, f"what a label may be: at most {LARGEST_LABEL}")
     if word.upto and array.max() > (most := bound.dims[word.upto][0]):
         raise _outside(array, slot, numbers, array > most, f"0..{most}, the places on that axis")
     if word.shifts and "c" in bound.dims:

@@ -87,7 +87,7 @@ LabelList = Annotated[Array, Tensor("n c", "labels that apply, ended by -1", Dom
 ClassMatrix = Annotated[Array, Tensor("c *d e", "one vector a class: the last layer's weights")]
 
 # Boxes.
-Box = Annotated[Array, Tensor("n 4", "boxes x1, y1, x2, y2", needs="none: corners, x1 < x2 and y1 < y2", corners=True)]
+Box = Annotated[Array, Tensor("n 4", "boxes x1, y1, x2, y2", needs="none: corners, x1 <= x2 and y1 <= y2", corners=True)]
 
 # Vectors.
 Embedding = Annotated[Array, Tensor("n *d e", "vectors on the last axis", needs="none: any vector")]

@@ -37,6 +37,8 @@ MISTAKES = [
     ("L014", ("ce", ROWS, [[1, 1, 0]] * 3), ("ce", ROWS, ROWS)),
     ("L015", ("ce:weight=1,2,3", ROWS, ROWS), ("ce:weight=1,2,3", ROWS, [0, 1, 2])),
     ("L016", ("ce:weight=1,2,3", ROWS[:1], [0]), ("ce:weight=1,2,3", ROWS, [0, 1, 2])),
+    ("L016", ("nll:weight=1,2,3", np.log(ROWS[:1]).tolist(), [0]), ("multi_margin:weight=1,2,3", ROWS[:1], [0])),
+    ("L016", ("ce:weight=1,2,3", ROWS[:1], [2]), ("ce:label_smoothing=0.1,weight=1,2,3", ROWS[:1], [2])),
     ("L017", ("ce", [[1], [2]], [0, 0]), ("ce", ROWS, [0, 1, 2])),
     ("L018", ("bce_with_logits:pos_weight=1,2", [1, -1], [1, 0]), ("bce_with_logits:pos_weight=2", [1, -1], [1, 0])),
     ("L019", ("ce", [ROWS], [[0, 1, 2]]), ("ce", [ROWS[:2]], [[0, 1, 0]])),
@@ -56,6 +58,16 @@ MISTAKES = [
         ("contrastive", FAR, [[5, 5], [0, 1], [5, 0]], [1, 0, 1]),
         ("contrastive", FAR, [[5, 5], [0, 1], [5, 0]], [0, 1, 0]),
     ),
+    *(
+        ("L066", (name, [1, 0.5, 1], [0, 0, 0]), (name, [0, 0, 0], [0, 0, 0]))
+        for name in ("dice", "jaccard", "tversky", "focal_tversky", "squared_dice")
+    ),
+    ("L066", ("dice", [0, 0, 1], [0, 0, 0]), ("dice", [1, 0, 0], [0, 0, 1])),
+    *(
+        ("L066", (f"{name}_multiclass", ROWS[:2], [0, 1]), (f"{name}_multiclass", ROWS, [0, 1, 2]))
+        for name in ("dice", "jaccard", "tversky", "focal_tversky")
+    ),
+    ("L066", ("dice_multiclass", ROWS[:2], [0, 1]), ("dice_multiclass:classes=present", ROWS[:2], [0, 1])),
     ("L063", ("bce", [0.5, 0.5], [1, 1.25], "--domain", "ignore"), ("bce", [0.5, 0.5], [1, 1], "--domain", "ignore")),
     ("L043", ("mse", NOISY, SCORES[::-1]), ("mse", NOISY, SCORES)),
     ("L042", ("mse", SCORES, SCORES), ("mse", SCORES, PROBS)),
@@ -130,3 +142,23 @@ def test_a_term_that_dominates_a_sum(tmp_path):
     )
     printed = program()(["compute", str(spec), "-f", "json"], prog_name="lossctl", standalone_mode=False)
     assert codes(json.loads(printed.text)) == ["L041"]
+
+
+@pytest.mark.parametrize(("last", "warned"), [(1.0, True), (0.0, False), (np.nan, True)])
+def test_constant_predictions_are_judged_by_all_of_them(tmp_path, last, warned):
+    # More than one block of 2^18 numbers, the first of which holds nothing but ones.
+    pred = np.ones(600_000)
+    pred[-1] = last
+    np.save(tmp_path / "p.npy", pred)
+    np.save(tmp_path / "t.npy", np.arange(600_000) % 7.5)
+    found = run(("mse", str(tmp_path / "p.npy"), str(tmp_path / "t.npy")), "--nan", "skip")[0]
+    assert ("L032" in codes(found)) == warned
+
+
+def test_what_was_seen_in_the_first_samples_is_said_of_them(tmp_path):
+    target = np.ones(600_000)
+    target[5], target[400_000] = 0, 0
+    np.save(tmp_path / "p.npy", np.linspace(0.5, 2, 600_000))
+    np.save(tmp_path / "t.npy", target)
+    (warning,) = run(("mape", str(tmp_path / "p.npy"), str(tmp_path / "t.npy")))[0]["warnings"]
+    assert warning["message"].startswith("in the first 262,144 of 600,000 samples: 1 of 262144 targets are 0")

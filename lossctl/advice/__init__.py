@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lossctl.binding import Bound
+    from lossctl.engine import Outcome
     from lossctl.spec import Options
 
 __all__ = ["ORDER", "TRAPS", "Sight", "Warned", "advise", "check_codes", "explain", "has_order"]
@@ -37,12 +38,13 @@ TRAPS: dict[str, Trap] = {
 } | {SHARES.code: SHARES}
 
 
-def advise(bound: Bound, value: Any, options: Options, typed: Mapping[str, str]) -> list[Warned]:
+def advise(bound: Bound, outcome: Outcome, options: Options, typed: Mapping[str, str]) -> list[Warned]:
     """Look for every trap that is not ignored. A look that fails finds nothing: it must not spoil a value."""
-    sight = look_at(bound, value, options, typed)
+    sight = look_at(bound, outcome, options, typed)
     chosen = (found for code, found in TRAPS.items() if code not in options.ignore)
     with np.errstate(all="ignore"):
-        return [Warned(found.code, message) for found in chosen if (message := found.look(sight))]
+        messages = ((found, found.look(sight)) for found in chosen)
+        return [Warned(found.code, f"{'' if found.whole else sight.part}{message}") for found, message in messages if message]
 
 
 def check_shares(shares: Mapping[str, float | None], options: Options) -> list[Warned]:

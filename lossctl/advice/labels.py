@@ -6,6 +6,10 @@ import numpy as np
 
 from lossctl.advice.sight import CLOSE, Sight, trap
 
+# Losses whose mean divides by the weights of the classes.
+DIVIDED_BY_WEIGHTS = {"cross_entropy", "nll", "linear_cross_entropy"}
+# Classes that are listed.
+LISTED = 5
 # With fewer samples a class a missing one is chance.
 MANY = 10
 
@@ -85,7 +89,7 @@ def not_a_distribution(sight: Sight) -> str:
     )
 
 
-@trap("L015", "one-hot targets with class weights")
+@trap("L015", "one-hot targets with class weights", whole=True)
 def one_hot_weights(sight: Sight) -> str:
     """With class indices the weighted mean divides by the sum of the weights; with one-hot or probability targets it
     divides by the number of samples. torch does so, and the two numbers differ.
@@ -96,17 +100,19 @@ def one_hot_weights(sight: Sight) -> str:
     return "target holds probabilities, so the weighted mean divides by the samples; class indices divide by their weights"
 
 
-@trap("L016", "one weight that cancels")
+@trap("L016", "one weight that cancels", whole=True)
 def weight_cancels(sight: Sight) -> str:
     """The weighted mean of one sample is its loss times its weight divided by its weight: the class weights change
-    nothing.
+    nothing. So it is where the mean divides by the weights, as in cross_entropy and nll without label smoothing; multi_margin
+    divides by the number of samples, and its weight counts.
     """
-    hard = "c" in sight.bound.dims and sight.bound.n == 1 and sight.target.ndim < sight.pred.ndim
+    divides = sight.loss in DIVIDED_BY_WEIGHTS and not sight.bound.params.get("label_smoothing")
+    hard = divides and sight.bound.n == 1 and sight.target.ndim < sight.pred.ndim
     alone = hard and "weight" in sight.arrays and sight.options.reduction == "mean" and sight.target.size == 1
     return "with one sample the class weight cancels out of the mean: use --reduction sum to see it" if alone else ""
 
 
-@trap("L017", "one class alone")
+@trap("L017", "one class alone", whole=True)
 def one_class(sight: Sight) -> str:
     """The softmax of a single score is always 1, so that cross-entropy is always 0. For two classes with one score use
     bce_with_logits.
@@ -116,7 +122,7 @@ def one_class(sight: Sight) -> str:
     return f"with one class the loss is always 0. Perhaps: {sight.command('bce_with_logits', '--squeeze')}"
 
 
-@trap("L018", "pos_weight by sample")
+@trap("L018", "pos_weight by sample", whole=True)
 def weight_by_sample(sight: Sight) -> str:
     """pos_weight broadcasts along the last axis. For scores of shape (N,) a pos_weight of N entries weighs samples, not
     labels.
@@ -127,7 +133,7 @@ def weight_by_sample(sight: Sight) -> str:
     return f"pos_weight has {weight.size} entries for {weight.size} samples of one label: it weighs each sample, not each label"
 
 
-@trap("L019", "a class axis that could be another")
+@trap("L019", "a class axis that could be another", whole=True)
 def ambiguous_axis(sight: Sight) -> str:
     """The classes are axis 1, and the axis after it has the same length: scores with the classes last would be read
     without an error, and wrong.
@@ -146,3 +152,26 @@ def multi_hot_list(sight: Sight) -> str:
     if sight.loss != "multilabel_margin" or not sight.target.size or not np.isin(sight.target, (0, 1)).all():
         return ""
     return f"target holds only 0 and 1, which looks like multi-hot. Right: {sight.command('multilabel_soft_margin')}"
+
+
+@trap("L066", "masks without anything in them")
+def empty_mask(sight: Sight) -> str:
+    """Overlaps count 0 where the mask is empty, as segmentation_models_pytorch has it: the same as for a perfect prediction,
+    whatever is predicted. Of several classes, one without a label counts 0 and lowers the mean; classes=present leaves it
+    out. MONAI counts close to 1. Judge false alarms on empty masks by bce, or by counts.
+    """
+    sums = sight.sums
+    if sums.get("target", sums.get("present")) == 0:
+        predicted = sums.get("pred", sums.get("either", 0.0))
+        right = sight.command("bce")
+        says = f"target is an empty mask, which counts 0 like a perfect prediction, although pred adds up to {predicted:g}"
+        return f"{says}. What is predicted there shows in: {right}" if predicted > 0 else ""
+    if sight.bound.params.get("classes") != "all":
+        return ""
+    numbers = [name.removeprefix("target ") for name, total in sums.items() if name.startswith("target ") and total == 0]
+    absent = [number for number in numbers if sums.get(f"pred {number}", 0.0) > 0]
+    if not absent:
+        return ""
+    listed = ", ".join(absent[:LISTED]) + (f" and {len(absent) - LISTED} more" if len(absent) > LISTED else "")
+    right = sight.command(sight.loss, "-p classes=present")
+    return f"no label of class {listed}: it counts 0 in the mean, whatever is predicted. Over those that are there: {right}"

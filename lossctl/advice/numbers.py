@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.advice.sight import ENOUGH, Sight, trap
+from lossctl.advice.sight import ENOUGH, Sight, as_given, trap
 from lossctl.blocks import BLOCK
 from lossctl.values import bounded, outside
 
@@ -19,7 +19,7 @@ FAR = 4.0
 TINY = 1e-3
 
 
-@trap("L031", "kl_div's mean is no divergence")
+@trap("L031", "kl_div's mean is no divergence", whole=True)
 def kl_mean(sight: Sight) -> str:
     """The mean of kl_div divides by the number of elements, so that it shrinks with the number of classes. The divergence
     is the sum over classes, averaged over samples: --reduction batchmean. torch warns of it too.
@@ -31,13 +31,28 @@ def kl_mean(sight: Sight) -> str:
     return f"mean divides by every element; batchmean is {sight.mean * classes:.6g}: {right}"
 
 
-@trap("L032", "constant predictions")
+@trap("L032", "constant predictions", whole=True)
 def constant(sight: Sight) -> str:
     """Every prediction is the same number: a collapsed model, a wrong column, or a file of zeros."""
     pred = sight.pred
     if sight.bound.n < 3 or pred.dtype.kind not in "fiu" or not pred.size or pred.min() != pred.max():  # noqa: PLR2004
         return ""
-    return f"every value of {sight.bound.loss.signature.inputs[0].name} is {float(pred.flat[0]):g}"
+    value = pred.flat[0]
+    if not _goes_on(sight, value):
+        return ""
+    return f"every value of {sight.bound.loss.signature.inputs[0].name} is {float(value):g}"
+
+
+def _goes_on(sight: Sight, value: Any) -> bool:
+    """Whether all predictions behind the first block are the same number or no number: the first that is not ends the look."""
+    slot, n = sight.bound.slots[0], sight.bound.n
+    if slot.axis is None:
+        return True
+    for start in range(sight.count, n, max(1, sight.count)):
+        array = as_given(slot.reader).read(start, min(n, start + sight.count), slot.axis)
+        if not ((array == value) | ~np.isfinite(array)).all():
+            return False
+    return True
 
 
 @trap("L033", "bce at its clamp")
@@ -86,11 +101,11 @@ def percent_of_zero(sight: Sight) -> str:
     )
 
 
-@trap("L037", "a pair of shapes that was broadcast")
+@trap("L037", "a pair of shapes that was broadcast", whole=True)
 def broadcast(sight: Sight) -> str:
     """--broadcast let shapes such as (N, 1) and (N,) make N x N pairs. The mean is then over all pairs, not over samples."""
-    shapes = {slot.reader.shape for slot in sight.bound.slots if slot.axis is not None}
-    inner = {getattr(slot.reader, "inner", slot.reader).shape for slot in sight.bound.slots if slot.axis is not None}
+    readers = [as_given(slot.reader) for slot in sight.bound.slots if slot.axis is not None]
+    shapes, inner = {one.shape for one in readers}, {getattr(one, "inner", one).shape for one in readers}
     if not sight.options.broadcast or inner == shapes or len(inner) < 2:  # noqa: PLR2004
         return ""
     pairs = int(np.prod(next(iter(shapes))))
@@ -107,7 +122,7 @@ def row_numbers(sight: Sight) -> str:
     return "pred counts its rows, like an index column" if runs and not np.array_equal(pred, sight.target) else ""
 
 
-@trap("L042", "predictions that are the targets")
+@trap("L042", "predictions that are the targets", whole=True)
 def same_twice(sight: Sight) -> str:
     """Every prediction equals its target to the last digit. Real predictions never do: the same file or column was probably
     given twice, or the model was given the answer.

@@ -46,7 +46,7 @@ class Pairing:
     theirs: NumPyArray
 
 
-@trap("L043", "rows in another order")
+@trap("L043", "rows in another order", whole=True)
 def misaligned(sight: Sight) -> str:
     """The loss falls to a tenth or less when rows are paired in another way: shifted by one row, in reverse, or one file in
     the string order of its ids (1, 10, 100, 2, …). Rows that are paired wrongly are no error to any program: an MSE of

@@ -5,19 +5,20 @@ A look costs one block, whatever the size of the data, and changes no value.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.blocks import BLOCK, whole
+from lossctl.blocks import BLOCK, Same, whole
 from lossctl.values import finite_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lossctl.binding import Bound, Slot
-    from lossctl.blocks import NumPyArray
+    from lossctl.blocks import NumPyArray, Reader
+    from lossctl.engine import Outcome
     from lossctl.spec import Options
 
 # Fewer numbers than this lie in [0, 1] by chance too often.
@@ -39,13 +40,23 @@ class Warned:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Sight:
-    """One loss as it was computed. `typed` holds what was typed for each input, for the commands in messages."""
+    """One loss as it was computed. `typed` holds what was typed for each input, for the commands in messages.
+
+    `arrays` hold the first `count` samples, as far as these are finite; `sums` are those of all terms, over all data.
+    """
 
     bound: Bound
     value: Any
     options: Options
     typed: Mapping[str, str]
     arrays: Mapping[str, NumPyArray]
+    count: int
+    sums: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def part(self) -> str:
+        """What a message begins with that speaks of the first samples alone."""
+        return f"in the first {self.count:,} of {self.bound.n:,} samples: " if self.count < self.bound.n else ""
 
     @property
     def loss(self) -> str:
@@ -82,24 +93,28 @@ class Sight:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trap:
-    """A mistake that data can show: its code, what it is, what to do, and the look that finds it."""
+    """A mistake that data can show: its code, what it is, what to do, and the look that finds it.
+
+    `whole` says that the message holds for all samples, or says itself for which.
+    """
 
     code: str
     title: str
     doc: str
     look: Callable[[Sight], str]
+    whole: bool = False
 
 
-def trap(code: str, title: str) -> Callable[[Callable[[Sight], str]], Trap]:
+def trap(code: str, title: str, *, whole: bool = False) -> Callable[[Callable[[Sight], str]], Trap]:
     """Make a `Trap` of a function that returns the message, or nothing; its docstring is what `info CODE` prints."""
 
     def make(look: Callable[[Sight], str]) -> Trap:
-        return Trap(code, title, " ".join((look.__doc__ or "").split()), look)
+        return Trap(code, title, " ".join((look.__doc__ or "").split()), look, whole)
 
     return make
 
 
-def look_at(bound: Bound, value: Any, options: Options, typed: Mapping[str, str]) -> Sight:
+def look_at(bound: Bound, outcome: Outcome, options: Options, typed: Mapping[str, str]) -> Sight:
     """Read the first block of every array, without the samples that hold NaN or infinity."""
     count = bound.n if bound.loss.whole else min(bound.n, max(1, BLOCK // max(1, bound.elements)))
     read = {slot.input.name: _first(slot, count) for slot in bound.slots}
@@ -108,11 +123,19 @@ def look_at(bound: Bound, value: Any, options: Options, typed: Mapping[str, str]
         if slot.axis is not None:
             rows &= finite_rows(read[slot.input.name], slot.axis)
     kept = {s.input.name: np.compress(rows, read[s.input.name], axis=s.axis) for s in bound.slots if s.axis is not None}
-    return Sight(bound, value, options, typed, {**read, **kept})
+    return Sight(bound, outcome.value, options, typed, {**read, **kept}, count, outcome.sums)
+
+
+def as_given(reader: Reader) -> Reader:
+    """What stands in the file, not what is calculated with."""
+    while isinstance(reader, Same):
+        reader = reader.inner
+    return reader
 
 
 def _first(slot: Slot, count: int) -> NumPyArray:
-    array = whole(slot.reader) if slot.axis is None else slot.reader.read(0, count, slot.axis)
+    reader = as_given(slot.reader)
+    array = whole(reader) if slot.axis is None else reader.read(0, count, slot.axis)
     return array.astype(np.float64) if array.dtype.kind in "fb" else array
 
 

@@ -29,7 +29,7 @@ def warnings(answer: Answer, say: Callable[[str], None]) -> list[Warned]:
         rows = tuple(typed[argument.name] for argument in bound.loss.signature.inputs)
         # The order of rows belongs to inputs, not to losses: one loss looks at it, and the others say nothing again.
         own = replace(options, ignore=(*options.ignore, ORDER)) if rows in paired else options
-        found |= dict.fromkeys(advise(bound, outcome.value, own, typed))
+        found |= dict.fromkeys(advise(bound, outcome, own, typed))
         paired |= {rows} if has_order(bound, options) else set()
     if answer.total is not None:
         found |= dict.fromkeys(check_shares(answer.shares(), options))

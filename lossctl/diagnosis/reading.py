@@ -20,7 +20,7 @@ from lossctl.diagnosis.lines import has_lines, records
 from lossctl.diagnosis.names import KNOWN, find, missing
 from lossctl.diagnosis.settling import numbered, settle
 from lossctl.errors import MissingFile, ShapeMismatch, UnreadableFile, UsageError
-from lossctl.files.cells import not_a_number, numbers
+from lossctl.files.cells import floats, not_a_number
 from lossctl.files.formats import opener
 from lossctl.files.heading import SURE, sentence
 from lossctl.files.keys import is_unnamed
@@ -194,7 +194,7 @@ def _numbers(container: Container, at: int) -> tuple[Floats, Flags]:
     """
     cells = [cell.strip() for cell in container.texts(at)]
     gaps = _gaps(cells)
-    found = numbers(["nan" if gap else cell for gap, cell in zip(gaps.tolist(), cells, strict=True)])
+    found = floats(["nan" if gap else cell for gap, cell in zip(gaps.tolist(), cells, strict=True)])
     if isinstance(found, int):
         raise _text(container, at, found, cells[found])
     return found, gaps

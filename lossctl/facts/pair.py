@@ -15,6 +15,7 @@ from lossctl.facts.fitting import Fit, fitting
 from lossctl.facts.found import Facts
 from lossctl.facts.moments import Higher, Joint
 from lossctl.facts.sample import rank_correlation, ranked_above, share_of_top, spread
+from lossctl.wholes import SMALL, beyond, less, wide
 
 if TYPE_CHECKING:
     from lossctl.blocks import NumPyArray, Part
@@ -77,11 +78,12 @@ class Together:
         self.counts = dict.fromkeys(COUNTED, 0)
         self.joint, self.residual = Joint(), Higher()
         self.size = 0.0
+        self.origin: NumPyArray | None = None
         self.taken: list[tuple[NumPyArray, NumPyArray]] = []
 
     def add(self, pred: NumPyArray, target: NumPyArray, start: int, first: Gathered) -> None:
         """Take in the same samples of both, from `start` on."""
-        pred, target = (one.astype(np.float64, copy=False) for one in (pred, target))
+        pred, target = self._near(pred, target)
         self._count(saturated=(pred <= SATURATED) | (pred >= 1 - SATURATED))
         if self.fit.classes is not None:
             self._add_classes(pred, target)
@@ -91,6 +93,14 @@ class Together:
             self.counts["rows"] += pred.size // pred.shape[1]
         self.taken.append((first.sample(pred, start), first.sample(target, start)))
         self._add_elements(pred.reshape(-1), target.reshape(-1))
+
+    def _near(self, pred: NumPyArray, target: NumPyArray) -> tuple[NumPyArray, NumPyArray]:
+        """Both as float64; whole numbers that it does not hold lose the first target, which changes no difference."""
+        if self.origin is None and self.fit.classes is None and wide(target.dtype) and beyond(target, SMALL):
+            self.origin = target.reshape(-1)[:1].copy()
+        if self.origin is None:
+            return pred.astype(np.float64, copy=False), target.astype(np.float64, copy=False)
+        return less(pred, self.origin), less(target, self.origin)
 
     def _count(self, **marks: NumPyArray) -> None:
         for name, mark in marks.items():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lossctl.facts.moments import Higher
 from lossctl.sums import Moments
+from lossctl.wholes import beyond, difference, less, wide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,19 +31,19 @@ class Steps:
     """Differences of neighbours in a series, all NaN where one is missing; `first` and `last` are its ends."""
 
     n: int = 0
-    first: float = 0.0
-    last: float = 0.0
+    first: Number = 0.0
+    last: Number = 0.0
     least: float = math.inf
     most: float = -math.inf
 
     @staticmethod
     def of(values: NumPyArray) -> Steps:
-        """The steps of a float64 series, shape (n,)."""
+        """The steps of a series of floats, or of whole numbers that no float holds, shape (n,)."""
         if not values.size:
             return Steps()
         with np.errstate(invalid="ignore", over="ignore"):
-            steps = np.diff(values)
-        ends = float(values[0]), float(values[-1])
+            steps = np.diff(values) if values.dtype.kind == "f" else difference(values[1:], values[:-1])
+        ends = values[0].item(), values[-1].item()
         return Steps(values.size, *ends, *((float(steps.min()), float(steps.max())) if steps.size else (math.inf, -math.inf)))
 
     def merge(self, later: Steps) -> Steps:
@@ -90,7 +91,8 @@ class Tally:
         """Look at a block of an array of any shape with at least one axis; `counting` says whether values are still few."""
         flat = array.reshape(-1)
         values = flat.astype(np.float64, copy=False)
-        steps = Steps.of(values) if array.ndim == 1 else Steps()
+        large = wide(flat.dtype) and beyond(flat)
+        steps = Steps.of(flat if large else values) if array.ndim == 1 else Steps()
         finite = np.isfinite(values)
         kept, raw = (values, flat) if finite.all() else (values[finite], flat[finite])
         return Tally(
@@ -104,7 +106,7 @@ class Tally:
             negatives=int(np.count_nonzero(kept < 0)),
             filled=_filled(array),
             integral=raw.dtype.kind in "biu" or bool((kept == np.floor(kept)).all()),
-            moments=_moments(kept),
+            moments=_moments(kept, raw if large else None),
             distinct=count(raw) if counting else None,
             steps=steps,
         )
@@ -165,10 +167,14 @@ def _filled(array: NumPyArray) -> int:
     return int(np.count_nonzero(array if array.ndim == 1 else array.reshape(len(array), -1).any(axis=1))) if array.size else 0
 
 
-def _moments(kept: NumPyArray) -> Higher:
+def _moments(kept: NumPyArray, large: NumPyArray | None) -> Higher:
+    """The moments of finite values; of `large` whole numbers by their differences from the first, which are exact."""
     # Fourth powers of numbers beyond 1e77 overflow: the figures built on them are then missing, and others stand.
     with np.errstate(over="ignore", invalid="ignore"):
-        return Higher.of(kept)
+        if large is None:
+            return Higher.of(kept)
+        found = Higher.of(less(large, large[:1]))
+        return replace(found, low=replace(found.low, mean=float(large[0]) + found.low.mean))
 
 
 def _quietly_merged(one: Higher, other: Higher) -> Higher:

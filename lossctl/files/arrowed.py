@@ -5,9 +5,12 @@ A null is NaN. Lists become axes, so they must be equally long; a list that is n
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from lossctl.wholes import Rounded, as_floats, held
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,10 +98,17 @@ def joined(arrays: Sequence[Any], tail: Shape, dtype: np.dtype[Any] | None) -> N
             found = values(array, tail)
         except Ragged as ragged:
             raise Ragged(start + ragged.row, ragged.length, ragged.wanted) from ragged
+        except Rounded as rounded:
+            raise Rounded(start + rounded.row // max(1, prod(tail)), rounded.number) from rounded
         if dtype is not None and found.dtype.kind == "f" != dtype.kind:
             message = "it holds nulls, though it says that it holds none"
             raise ValueError(message)
-        parts.append(found if dtype is None else found.astype(dtype, copy=False))
+        try:
+            parts.append(
+                found if dtype is None else as_floats(found, dtype) if dtype.kind == "f" else found.astype(dtype, copy=False)
+            )
+        except Rounded as rounded:
+            raise Rounded(start + rounded.row // max(1, prod(tail)), rounded.number) from rounded
         start += len(array)
     return parts[0] if len(parts) == 1 else np.concatenate([np.empty((0, *tail), dtype), *parts])
 
@@ -190,9 +200,12 @@ def _numbers(array: Any) -> NumPyArray:
         words, codes = values(array.dictionary, ()), raw(array.indices)
         if present is None:
             return words[codes]
-        return np.append(words, np.nan)[np.where(present, codes, len(words))]
+        return np.append(as_floats(words), np.nan)[np.where(present, codes, len(words))]
     numbers = _decimals(array) if hasattr(array.type, "scale") else raw(array)
-    return numbers if present is None else np.where(present, numbers.astype(np.float64), np.nan)
+    if present is None:
+        return numbers
+    # What stands where a null is means nothing.
+    return np.where(present, as_floats(np.where(present, numbers, numbers.dtype.type(0))), np.nan)
 
 
 def raw(array: Any, dtype: str = "") -> NumPyArray:
@@ -221,12 +234,23 @@ def _decimals(array: Any) -> NumPyArray:
 
 
 def _exactly(array: Any, rows: NumPyArray) -> NumPyArray:
-    """Divide integers of any size: Python rounds their quotient once."""
+    """Divide integers of any size: Python rounds their quotient once.
+
+    Raises: Rounded for a whole number that float64 does not hold.
+    """
+    present = _present(array)
+    valid = np.ones(len(array), bool) if present is None else present
     width, scale = array.type.bit_width // 8, array.type.scale
     content = raw(array, f"V{width}")
-    digits = (int.from_bytes(content[row].tobytes(), "little", signed=True) for row in rows)
     above, below = 10 ** max(-scale, 0), 10 ** max(scale, 0)
-    return np.fromiter((number * above / below for number in digits), np.float64, len(rows))
+    found = np.empty(len(rows))
+    for place, row in enumerate(rows.tolist()):
+        number = int.from_bytes(content[row].tobytes(), "little", signed=True) * above
+        found[place] = number / below
+        whole, rest = divmod(number, below)
+        if not rest and not held(whole) and valid[row]:
+            raise Rounded(row, whole)
+    return found
 
 
 def slots(kind: Any, numbers: count[int]) -> list[int]:

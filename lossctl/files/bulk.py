@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from lossctl.files import cells
 from lossctl.files.arrowed import joined
 from lossctl.files.cells import BLANK
 from lossctl.files.layout import WHITESPACE, Layout, rows
@@ -19,7 +20,7 @@ from lossctl.files.spool import Group, Spool, slowly
 from lossctl.watch import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from lossctl.blocks import NumPyArray, Part
     from lossctl.files.stored import Stored
@@ -42,7 +43,7 @@ class _Quoted(_Odd):
 
 
 def convert(stored: Stored, layout: Layout, groups: Sequence[Group]) -> list[Part]:
-    """Convert columns to float64, to the same bits as cell by cell.
+    """Convert columns to numbers, to the same bits as cell by cell.
 
     Raises: UnreadableFile with line, column and cell of the first that is no number.
     """
@@ -78,9 +79,27 @@ def _by_pieces(stored: Stored, layout: Layout, groups: Sequence[Group]) -> Itera
         _check(piece, layout)
         if b'"' in piece:
             raise _Quoted
-        return _arrays(csv.read_csv(pa.BufferReader(piece), **options), piece)
+        found = _arrays(csv.read_csv(pa.BufferReader(piece), **options), piece)
+        large = [position for position, values in found.items() if cells.large(values)]
+        return found | _wholes(piece, layout, large, found) if large else found
 
     yield from ahead(parse, _pieces(_data(stored, layout)))
+
+
+def _wholes(piece: bytes, layout: Layout, positions: Sequence[int], values: Mapping[int, NumPyArray]) -> dict[int, NumPyArray]:
+    """Read columns once more as text, and as whole numbers where float64 has rounded one."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    options = _options(layout, [Group(tuple(positions))], PIECE)
+    options["convert_options"].column_types = {str(position): pa.string() for position in positions}
+    table = csv.read_csv(pa.BufferReader(piece), **options)
+    texts = {int(name): column.to_pylist() for name, column in zip(table.schema.names, table.columns, strict=True)}
+    try:
+        return {position: cells.whole(texts[position], values[position]) for position in positions}
+    except cells.Mixed as error:
+        # Who goes cell by cell knows the line.
+        raise _Odd from error
 
 
 def _as_stream(stored: Stored, layout: Layout, groups: Sequence[Group]) -> Iterator[dict[int, NumPyArray]]:
@@ -94,7 +113,10 @@ def _as_stream(stored: Stored, layout: Layout, groups: Sequence[Group]) -> Itera
     options["parse_options"].newlines_in_values = True
     mark = layout.delimiter.join([str(MARK)] * len(layout.names))
     with csv.open_csv(_Marked(data.stream(), f"\n{mark}\n".encode()), **options) as reader:
-        yield from _unmarked(_arrays(batch, b"(") for batch in reader if len(batch))
+        for columns in _unmarked(_arrays(batch, b"(") for batch in reader if len(batch)):
+            if any(map(cells.large, columns.values())):
+                raise _Odd
+            yield columns
 
 
 class _Marked:

@@ -9,6 +9,7 @@ import numpy as np
 
 from lossctl.errors import UnreadableFile
 from lossctl.files.values import shown
+from lossctl.wholes import LIMIT, held, together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,19 @@ COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 DIGITS = re.compile(r"[+-]?(0x[0-9a-f]+|\d+(_\d+)+)", re.ASCII | re.IGNORECASE)
 
 
+# A whole number, with or without zeros behind a point.
+WHOLE = re.compile(r"([+-]?\d+)(?:\.0*)?", re.ASCII)
+
+
+class Mixed(Exception):
+    """The cell at `index` is a whole number that float64 does not hold, in a column that is not whole throughout."""
+
+    def __init__(self, index: int, number: int) -> None:
+        """Keep both."""
+        super().__init__(index, number)
+        self.index, self.number = index, number
+
+
 def number(cell: str) -> float | None:
     """Return the number in a cell, NaN for a blank one, None for text."""
     text = cell.strip()
@@ -31,6 +45,17 @@ def number(cell: str) -> float | None:
 
 
 def numbers(cells: Sequence[str]) -> NumPyArray | int:
+    """Return a column of cells as float64, or the position of the first cell that is text.
+
+    Whole numbers of which float64 does not hold some are int64 or uint64.
+
+    Raises: Mixed for such a number among others that are not whole.
+    """
+    found = floats(cells)
+    return found if isinstance(found, int) or not large(found) else whole(cells, found)
+
+
+def floats(cells: Sequence[str]) -> NumPyArray | int:
     """Return a column of cells as float64, or the position of the first cell that is text."""
     joined = "".join(cells)
     # float() also takes 1_000 and digits of other scripts; without those, what it takes is what `number` takes.
@@ -46,6 +71,32 @@ def numbers(cells: Sequence[str]) -> NumPyArray | int:
             return index
         values[index] = value
     return values
+
+
+def large(values: NumPyArray) -> bool:
+    """Whether float64 may have rounded a whole number among these: NaN compares as small."""
+    with np.errstate(invalid="ignore"):
+        return bool((values >= LIMIT).any() or (values <= -LIMIT).any())
+
+
+def whole(cells: Sequence[str], values: NumPyArray) -> NumPyArray:
+    """Return the column as whole numbers if float64, whose reading `values` is, has rounded one of them; else the values.
+
+    Raises: Mixed.
+    """
+    found = [int(one[1]) if (one := WHOLE.fullmatch(cell.strip())) else None for cell in cells]
+    lost = ((i, one) for i, one in enumerate(found) if one is not None and abs(values[i]) >= LIMIT and not held(one))
+    first = next(lost, None)
+    if first is None:
+        return values
+    # 1e3 is whole too.
+    digits = [
+        int(value) if one is None and value.is_integer() else one for one, value in zip(found, values.tolist(), strict=True)
+    ]
+    exact = together([one for one in digits if one is not None]) if None not in digits else None
+    if exact is None:
+        raise Mixed(*first)
+    return exact
 
 
 def not_a_number(where: str, line: int, column: str, cell: str) -> UnreadableFile:

@@ -23,6 +23,7 @@ from lossctl.files.columns import BATCH, Columns, pour
 from lossctl.files.leaves import reading
 from lossctl.files.recent import RECENT
 from lossctl.files.spool import Group
+from lossctl.wholes import Rounded, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 LARGEST = 1 << 22
 # Rows that are looked at together for one with a list that is not null.
 NULLS = 1 << 12
+NOT_WHOLE = ", since the column holds nulls, or decimals"
 HINT = "Pad the short rows or cut the long ones to one length before writing."
 
 
@@ -221,3 +223,6 @@ class Chunked:
             sizes = f"{ragged.length} elements, and in the first row it has {ragged.wanted}"
             message = f"{self.stored.name}, row {row}, column '{name}': the list has {sizes}."
             raise ShapeMismatch(message, hint=HINT) from ragged
+        except Rounded as rounded:
+            where = f"{self.stored.name}, row {start + rounded.row}, column '{self.names[position]}': the number"
+            raise refusal(rounded.number, where, NOT_WHOLE) from rounded

@@ -15,6 +15,7 @@ from lossctl.errors import UnreadableFile
 from lossctl.files.npy import Header, NpyPart
 from lossctl.files.recent import RECENT
 from lossctl.files.stored import Stored, Temporary
+from lossctl.wholes import Rounded, as_floats, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,7 +104,13 @@ class Columns:
         return {position: table.joined(found, position, *table.typed(position), start) for position, found in arrays.items()}
 
     def _stacked(self, columns: Sequence[NumPyArray]) -> NumPyArray:
-        return np.stack(columns, axis=1) if self.group.block else columns[0]
+        if not self.group.block:
+            return columns[0]
+        try:
+            return np.stack([as_floats(one) for one in columns] if self.dtype.kind == "f" else columns, axis=1)
+        except Rounded as rounded:
+            where = f"A number in the block of columns of {self.table.stored.name}"
+            raise refusal(rounded.number, where, ", since other columns of it are not whole") from rounded
 
     def ordered(self, arrays: Arrays, start: int) -> NumPyArray:
         """Return a batch of Arrow arrays, which begin at row `start`, as this part's own rows."""

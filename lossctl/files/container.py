@@ -162,4 +162,10 @@ def columns(parts: Sequence[Part], names: Sequence[str], where: str) -> NumPyArr
     if odd is not None:
         message = f"{where}: '{names[odd]}' has shape {shapes[odd]}, but '{names[0]}' has {shapes[0]}."
         raise ShapeMismatch(message, hint="Only one-dimensional arrays of one length stand side by side in a block.")
-    return np.stack([part.read(0, part.shape[0]) for part in parts], axis=1)
+    from lossctl.wholes import common, first_of, refusal
+
+    found = [part.read(0, part.shape[0]) for part in parts]
+    alike = common(found)
+    if alike is None:
+        raise refusal(first_of(found), f"{where}: a number in the block", ", since other columns of it are not whole")
+    return np.stack(alike, axis=1)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lossctl.files.cells import large
 from lossctl.files.jsonl_columns import LIST, NUMBER, OBJECT, OTHER, TEXT, Node, shape_of
-from lossctl.files.jsonl_values import BLANKS
+from lossctl.files.jsonl_values import BLANKS, MANY_DIGITS
 from lossctl.files.values import DEEPEST, WORDS
 
 if TYPE_CHECKING:
@@ -56,7 +57,10 @@ def convert(piece: Piece, columns: Sequence[Column], *, records: bool) -> list[N
     Raises: Odd.
     """
     table, rows = _table(piece, records, _schema(columns))
-    return [_array(_found(table, column.path or (BARE,)), column, rows) for column in columns]
+    found = [_array(_found(table, column.path or (BARE,)), column, rows) for column in columns]
+    if any(map(large, found)) and MANY_DIGITS.search(piece.content):
+        raise Odd
+    return found
 
 
 def _table(piece: Piece, records: bool, schema: Any) -> tuple[Any, int]:  # noqa: FBT001 - private

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lossctl.errors import ShapeMismatch, UnreadableFile
+from lossctl.files.cells import large
 from lossctl.files.values import NUMERIC, numbers, reason
+from lossctl.wholes import common, first_of, refusal, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from lossctl.files.pieces import Piece
     from lossctl.shapes import Shape
 
+# More digits than any float has before the point.
+LONGEST = 400
 # The white space of JSON.
 BLANKS = b" \t\r\n"
 PER_LINE = "Each line holds one JSON value of its own; for one document of several lines write --in-format json."
@@ -40,7 +45,15 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def whole_number(text: str) -> int | float:
+    """A whole number with all its digits; one beyond every float as infinity, and -0 with its sign."""
+    return float(text) if text == "-0" or len(text) > LONGEST else int(text)
+
+
 NUMBERS = json.JSONDecoder(object_pairs_hook=unique, parse_int=float)
+# The same for lines with a whole number of so many digits that float64 may not hold it.
+EXACT = json.JSONDecoder(object_pairs_hook=unique, parse_int=whole_number)
+MANY_DIGITS = re.compile(rb"(?<![.\d])\d{16,}(?![.\deE])")
 # Ids keep the digits that they are written with.
 TEXTS = json.JSONDecoder(object_pairs_hook=unique, parse_int=str)
 
@@ -82,6 +95,8 @@ def parsed(piece: Piece, name: str, *, records: bool, decoder: json.JSONDecoder 
 
     Raises: UnreadableFile with the first line that is no JSON, or not of the kind of the others.
     """
+    if decoder is NUMBERS and MANY_DIGITS.search(piece.content):
+        decoder = EXACT
     pairs = list(_parsed(piece, name, records, decoder.decode))
     return Parsed([line for line, _ in pairs], [value for _, value in pairs])
 
@@ -118,28 +133,36 @@ def floats(found: Parsed, column: Column, name: str) -> NumPyArray:
     Raises: UnreadableFile with the line that holds no numbers there, ShapeMismatch with one that holds more or fewer.
     """
     values = [column.of(value) for value in found.values]
+    where = [f"{name}, line {line}" + (f", column '{column.name}'," if column.path else ",") for line in found.lines]
     quick = _at_once(values, column.shape)
     if quick is not None:
         return quick
-    array = np.full((len(values), *column.shape), math.nan)
-    for row, (line, value) in enumerate(zip(found.lines, values, strict=True)):
-        if value is not None:
-            array[row] = _fitting(
-                value, column, f"{name}, line {line}" + (f", column '{column.name}'," if column.path else ",")
-            )
-    return array
+    nothing = np.full(column.shape, math.nan)
+    rows = [nothing if value is None else _fitting(value, column, place) for place, value in zip(where, values, strict=True)]
+    if not rows:
+        return np.empty((0, *column.shape))
+    lost = next((row for row, found in enumerate(rows) if rounded(found) is not None), None)
+    if lost is None:
+        return np.stack([row.astype(np.float64) for row in rows])
+    exact = common(rows)
+    if exact is None:
+        raise refusal(first_of(rows), f"{where[lost]} the number", ", since not all lines hold whole numbers there")
+    return np.stack(exact)
 
 
 def _at_once(values: list[Any], shape: Shape) -> NumPyArray | None:
     """Convert values that are all plain; None where each needs a look."""
+    kinds = set(map(type, values))
     if not shape:
-        plain = set(map(type, values)) <= {float, bool, type(None)}
-        return np.array([math.nan if value is None else value for value in values], np.float64) if plain else None
+        if kinds <= {float, bool, type(None)}:
+            return np.array([math.nan if value is None else value for value in values], np.float64)
+        return None
     try:
         array = np.asarray(values)
     except ValueError:
         return None
-    fits = array.shape == (len(values), *shape) and array.dtype.kind in NUMERIC
+    # NumPy rounds whole numbers beside fractions.
+    fits = array.shape == (len(values), *shape) and array.dtype.kind in NUMERIC and not large(array)
     return array.astype(np.float64, copy=False) if fits else None
 
 

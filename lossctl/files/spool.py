@@ -13,18 +13,22 @@ from lossctl.blocks import Memory
 from lossctl.files import cells
 from lossctl.files.npy import Header, NpyPart
 from lossctl.files.stored import Stored, Temporary, explained
+from lossctl.wholes import common, first_of, refusal, wide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
 
     from lossctl.blocks import NumPyArray, Part
+    from lossctl.errors import OutOfDomain
     from lossctl.files.layout import Layout, Row
     from lossctl.shapes import Shape
 
 # Putting the pieces together takes the same again for a moment.
 KEPT = 16 << 20
 CHUNK = 1 << 14
+# Why whole numbers are not kept as such.
+MIXED = ", since blanks or numbers that are not whole stand beside it"
 # Parts that wait to be written: each is one piece of the text.
 WAITING = 2
 
@@ -61,8 +65,8 @@ class Converted(Generic[Opened]):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Always float64."""
-        return np.dtype(np.float64)
+        """float64, or int64 or uint64 where float64 would round whole numbers; to know it a large file is converted."""
+        return self.table.values(self.group).dtype
 
     def read(self, start: int, stop: int, axis: int = 0) -> NumPyArray:
         """Return the range [start, stop) along `axis`."""
@@ -70,7 +74,10 @@ class Converted(Generic[Opened]):
 
 
 class Spool:
-    """Takes float64 arrays one after another and gives them back as one. A thread of its own writes what is too much."""
+    """Takes arrays one after another and gives them back as one. A thread of its own writes what is too much.
+
+    They are float64, but for whole numbers that float64 would round.
+    """
 
     def __init__(self, group: Group, name: str) -> None:
         """Begin empty; `name` is the file whose columns these are."""
@@ -78,16 +85,39 @@ class Spool:
         self._name = name
         self._parts: list[NumPyArray] = []
         self._rows = 0
+        self._kind = np.dtype(np.float64)
+        self._first = np.empty(0)
         self._temporary: Temporary | None = None
         self._writing: deque[Future[None]] = deque()
 
     def add(self, columns: Sequence[NumPyArray]) -> None:
-        """Add some rows, given as one array for each column."""
-        part = np.stack(columns, axis=1) if self._tail else np.ascontiguousarray(columns[0])
+        """Add some rows, given as one array for each column.
+
+        Raises: OutOfDomain for wide whole numbers among numbers of other kinds.
+        """
+        alike = self._alike(columns)
+        part = np.stack(alike, axis=1) if self._tail else np.ascontiguousarray(alike[0])
+        if part.dtype != self._kind:
+            # Of what is written already the type stays.
+            parts = self._alike([np.empty((0, *self._tail), self._kind) if self._temporary else part[:0], *self._parts, part])
+            if self._temporary and parts[0].dtype != self._kind:
+                raise self._refusal([part])
+            *self._parts, part = parts[1:]
+            self._kind, self._first = part.dtype, part if wide(part.dtype) else self._first
         self._rows += len(part)
         self._parts.append(part)
         if self._temporary or sum(kept.nbytes for kept in self._parts) > KEPT:
             self._spill()
+
+    def _alike(self, arrays: Sequence[NumPyArray]) -> list[NumPyArray]:
+        found = common(arrays)
+        if found is None:
+            raise self._refusal(arrays)
+        return found
+
+    def _refusal(self, arrays: Sequence[NumPyArray]) -> OutOfDomain:
+        where = f"A number in {self._name}"
+        return refusal(first_of([*arrays, *self._parts, self._first]), where, MIXED)
 
     def _spill(self) -> None:
         if self._temporary is None:
@@ -110,8 +140,8 @@ class Spool:
             writing.result()
         shape = (self._rows, *self._tail)
         if self._temporary is None:
-            return Memory(np.concatenate([np.empty((0, *self._tail)), *self._parts]))
-        header = Header(shape, fortran=False, dtype=np.dtype(np.float64), offset=0)
+            return Memory(np.concatenate([np.empty((0, *self._tail), self._kind), *self._parts]))
+        header = Header(shape, fortran=False, dtype=self._kind, offset=0)
         return NpyPart(Stored(self._name, header.size, temporary=self._temporary), header)
 
 
@@ -130,7 +160,11 @@ def slowly(rows: Iterator[Row], groups: Sequence[Group], stored: Stored, layout:
 
 
 def _column(chunk: list[Row], position: int, stored: Stored, layout: Layout) -> NumPyArray:
-    values = cells.numbers([row[position] for _, row in chunk])
+    try:
+        values = cells.numbers([row[position] for _, row in chunk])
+    except cells.Mixed as mixed:
+        where = f"{stored.name}, line {chunk[mixed.index][0]}, column '{layout.names[position]}':"
+        raise refusal(mixed.number, f"{where} the cell", MIXED) from mixed
     if isinstance(values, int):
         line, row = chunk[values]
         raise cells.not_a_number(stored.name, line, layout.names[position], row[position])

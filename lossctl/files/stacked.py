@@ -12,6 +12,7 @@ import numpy as np
 from lossctl.blocks import place
 from lossctl.errors import ShapeMismatch
 from lossctl.files.stored import sha256
+from lossctl.wholes import Rounded, as_floats, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +63,11 @@ class Stacked:
             starts = (0, *self._stops)
             spans = [(max(start - first, 0), min(stop, last) - first) for first, last in zip(starts, self._stops, strict=False)]
             pieces = [part.read(*span) for part, span in zip(self.parts, spans, strict=True) if span[0] < span[1]]
+        if self.dtype.kind == "f":
+            try:
+                pieces = [as_floats(piece, self.dtype) for piece in pieces]
+            except Rounded as rounded:
+                raise refusal(rounded.number, f"A number in {self.name}", ", since other files are not whole") from rounded
         return np.concatenate(pieces or [self.parts[0].read(0, 0)]).astype(self.dtype, copy=False)
 
     def place(self, index: tuple[int, ...]) -> str:

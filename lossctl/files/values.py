@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 # JSON has no words for these, so they are also understood in quotes.
 WORDS = {"nan": np.nan, "inf": np.inf, "+inf": np.inf, "-inf": -np.inf, "infinity": np.inf, "-infinity": -np.inf}
 NUMERIC = "biuf"
+# From here on some whole numbers are no float64.
+ROUNDED = 2.0**53
+# Beyond this no number is a float64.
+LARGEST = 2**1024
 # NumPy's own limit on the number of axes.
 DEEPEST = 64
 
@@ -28,7 +32,11 @@ def numbers(value: Any, where: str) -> NumPyArray:
         array = np.asarray(value)
     except (ValueError, OverflowError, RecursionError, TypeError):
         array = np.empty(0, object)
-    if array.dtype.kind in NUMERIC:
+    if array.dtype.kind in "biu":
+        return array
+    if array.dtype.kind == "f":
+        if not isinstance(value, np.ndarray) and (np.abs(array) >= ROUNDED).any():
+            _refuse_rounded(value, where, ())
         return array
     plain = _plain(value, where, ())
     try:
@@ -38,6 +46,21 @@ def numbers(value: Any, where: str) -> NumPyArray:
         raise ShapeMismatch(
             message, hint="Lists of one level must be equally long; pad the short ones or mask them."
         ) from error
+
+
+def _refuse_rounded(value: Any, where: str, at: tuple[int, ...]) -> None:
+    """Look for a whole number that float64 does not hold, beside others that are not whole.
+
+    Raises: OutOfDomain.
+    """
+    from lossctl.wholes import held, refusal
+
+    if isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _refuse_rounded(item, where, (*at, index))
+    elif isinstance(value, int) and not held(value):
+        place = f" at [{', '.join(map(str, at))}]" if at else ""
+        raise refusal(value, f"The number in {where}{place}", ", since it stands beside numbers that are not whole")
 
 
 def _plain(value: Any, where: str, at: tuple[int, ...]) -> Any:
@@ -54,6 +77,8 @@ def _plain(value: Any, where: str, at: tuple[int, ...]) -> Any:
 
 
 def _float(value: Any, where: str, at: tuple[int, ...]) -> float:
+    if isinstance(value, int) and abs(value) < LARGEST:
+        _refuse_rounded(value, where, at)
     if isinstance(value, str) and value.strip().lower() in WORDS:
         return WORDS[value.strip().lower()]
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lossctl.blocks import Broadcast, Moved, Reader, Reshaped, Wrapped
+from lossctl.blocks import Broadcast, Moved, Reader, Reshaped, Same, Wrapped
 
 if TYPE_CHECKING:
     from lossctl.blocks import NumPyArray
@@ -43,6 +43,8 @@ def back(reader: Reader, array: NumPyArray, start: int, axis: int | None) -> Pla
 
 
 def _step(view: Wrapped, array: NumPyArray, start: int, axis: int | None) -> Step:
+    if isinstance(view, Same):
+        return array, start, axis
     if isinstance(view, Reshaped):
         return _reshaped(view, array, start, axis)
     if isinstance(view, Moved):

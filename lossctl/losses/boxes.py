@@ -13,13 +13,13 @@ Sides = Array
 
 
 def refuse_inverted(xp: Any, index: Array, pred: Array, target: Array, **_: Any) -> None:
-    """Refuse boxes whose second corner is not beyond the first: torchvision gives them an overlap of 0 without a word."""
+    """Refuse boxes whose second corner lies before the first: torchvision gives them an overlap of 0 without a word."""
     for name, boxes in (("pred", pred), ("target", target)):
-        wrong = xp.any(boxes[:, 2:] <= boxes[:, :2], axis=1)
+        wrong = xp.any(boxes[:, 2:] < boxes[:, :2], axis=1)
         if xp.any(wrong):
             row = int(xp.argmax(xp.astype(wrong, xp.int8)))
             corners = ", ".join(f"{float(boxes[row, side]):g}" for side in range(4))
-            message = f"{name}: box {int(index[row])} is ({corners}), which is not x1 < x2 and y1 < y2."
+            message = f"{name}: box {int(index[row])} is ({corners}), which is not x1 <= x2 and y1 <= y2."
             raise OutOfDomain(message, hint="Boxes are two corners x1, y1, x2, y2; convert x, y, width, height first.")
 
 
@@ -36,6 +36,13 @@ def area(side: Sides) -> Array:
 def enclosing(xp: Any, pred: Array, target: Array) -> Sides:
     """Width and height of the smallest box around both."""
     return xp.maximum(pred[:, 2:], target[:, 2:]) - xp.minimum(pred[:, :2], target[:, :2])
+
+
+def lying(xp: Any, box: Array) -> Array:
+    """The angle of the diagonal against the vertical, from 0 to a right one; a box that is a point counts as upright."""
+    width, height = sides(box)[:, 0], sides(box)[:, 1]
+    point = (width == 0) & (height == 0)
+    return xp.where(point, xp.zeros_like(width), xp.atan2(width, xp.where(point, xp.ones_like(height), height)))
 
 
 def union_and_iou(xp: Any, pred: Array, target: Array, eps: float) -> tuple[Array, Array]:
@@ -129,10 +136,11 @@ def ciou(xp, pred: Box, target: Box, *, eps: NonNegative = 1e-7) -> Array:
     use: box regression where overlap, centre and shape should all be right.
     pitfall: torchvision holds a constant in its gradient, as the paper does; here the gradient is that of the formula. The
         value is the same.
-    pitfall: torchvision uses an eps other than 1e-7 in the last term only, and gives nan for boxes of no height.
+    pitfall: torchvision uses an eps other than 1e-7 in the last term only, and gives nan for a box that is a point; here such a
+        box has the aspect ratio of a vertical line.
     pitfall: torchvision's default reduction is none and not mean.
     """
     iou = union_and_iou(xp, pred, target, eps)[1]
-    turn = xp.atan2(sides(target)[:, 0], sides(target)[:, 1]) - xp.atan2(sides(pred)[:, 0], sides(pred)[:, 1])
+    turn = lying(xp, target) - lying(xp, pred)
     shape = 4 / math.pi**2 * turn * turn
     return distance_cost(xp, pred, target, iou, eps) + shape * shape / (1 - iou + shape + eps)

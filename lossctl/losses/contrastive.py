@@ -3,14 +3,46 @@
 from typing import Any
 
 from lossctl.loss import loss
-from lossctl.numerics import at_least, relu, square_root
+from lossctl.numerics import held, relu, square_root
 from lossctl.words import Array, Embedding, Flag, NonNegative, PairLabel, Positive, Vector, ZeroOrOne
 
 
+def scaled(xp: Any, vectors: Array) -> tuple[Array, Array]:
+    """Vectors whose largest entry lies between 1 and 2, and the power of two that they were divided by; zeros stay."""
+    size = held(xp, xp.abs(vectors))
+    largest = xp.max(size, axis=-1, keepdims=True) if size.shape[-1] else xp.sum(size, axis=-1, keepdims=True)
+    one = xp.ones_like(largest)
+    scale = xp.where(largest > 0, 2.0 ** xp.floor(xp.log2(xp.where(largest > 0, largest, one))), one)
+    return vectors / scale, scale
+
+
+def direction(xp: Any, vectors: Array, eps: float) -> tuple[Array, Array]:
+    """Vectors over their length along the last axis, which counts as eps at least; and which are longer than that.
+
+    A vector of zeros stays what it is. No square overflows or vanishes.
+    """
+    vectors, scale = scaled(xp, vectors)
+    square = xp.sum(vectors * vectors, axis=-1, keepdims=True)
+    nothing = square == 0
+    length = xp.sqrt(xp.where(nothing, xp.ones_like(square), square))
+    long = (length * scale > eps) & ~nothing
+    unit = vectors / xp.where(long, length, eps / scale if eps else xp.ones_like(scale))
+    # Without eps a vector of zeros has no direction, and none that it could move to.
+    unit = unit if eps else xp.where(nothing, xp.zeros_like(unit), unit)
+    return unit, xp.squeeze(long, axis=-1)
+
+
 def cosine(xp: Any, first: Array, second: Array, eps: float) -> Array:
-    """The cosine along the last axis; squared lengths are raised to eps, so that of a zero vector it is 0."""
-    lengths = at_least(xp, xp.sum(first * first, axis=-1), eps) * at_least(xp, xp.sum(second * second, axis=-1), eps)
-    return xp.sum(first * second, axis=-1) / xp.sqrt(lengths)
+    """The cosine along the last axis, 0 for a vector of zeros."""
+    return xp.sum(direction(xp, first, eps)[0] * direction(xp, second, eps)[0], axis=-1)
+
+
+def rest_of_product(xp: Any, x: Array, y: Array) -> Array:
+    """What rounding takes from x y, which gradients do not see (Dekker 1971, doi:10.1007/BF01397083)."""
+    x, y = held(xp, x), held(xp, y)
+    half = 1 + 2.0 ** (27 if x.dtype == xp.float64 else 12)
+    (x_high, x_low), (y_high, y_low) = ((high := half * z - (half * z - z), z - high) for z in (x, y))
+    return ((x_high * y_high - x * y) + x_high * y_low + x_low * y_high) + x_low * y_low
 
 
 @loss(
@@ -54,12 +86,12 @@ def contrastive(
     source="keras.losses.CosineSimilarity; Salton 1975, doi:10.1145/361219.361220",
     aliases=("negative_cosine_similarity",),
 )
-def negative_cosine(xp, pred: Embedding, target: Embedding, *, eps: NonNegative = 1e-12) -> Array:
+def negative_cosine(xp, pred: Embedding, target: Embedding, *, eps: NonNegative = 1e-7) -> Array:
     """Minus the cosine of two vectors, from -1 for one direction to 1 for opposite ones.
 
     formula: -<pred, target> / (||pred|| ||target||) along the last axis
     example: [[3, 4], [1, 0]], [[3, 4], [0, 1]] -> -0.5
-    eps: the least squared length of a vector, so that of a zero vector the cosine is 0.
+    eps: the least length of a vector: what is shorter has a smaller cosine, as in Keras, and a zero vector a cosine of 0.
     use: vectors of which only the direction counts.
     pitfall: it is negative where vectors agree, as in Keras: a loss that falls below 0 is no error.
     pitfall: Keras calls it CosineSimilarity, a name under which torch, optax and scikit-learn give the cosine itself, a score.
@@ -68,14 +100,25 @@ def negative_cosine(xp, pred: Embedding, target: Embedding, *, eps: NonNegative 
 
 
 @loss("embedding", source="optax.losses.cosine_distance; scipy.spatial.distance.cosine")
-def cosine_distance(xp, pred: Embedding, target: Embedding, *, eps: NonNegative = 1e-12) -> Array:
+def cosine_distance(xp, pred: Embedding, target: Embedding, *, eps: NonNegative = 0.0) -> Array:
     """One minus the cosine of two vectors: 0 for one direction, 1 for right angles, 2 for opposite ones.
 
     formula: 1 - <pred, target> / (||pred|| ||target||) along the last axis
     example: [[3, 4], [1, 0]], [[3, 4], [0, 1]] -> 0.5
-    eps: the least squared length of a vector, so that of a zero vector the cosine is 0.
+    eps: the least length of a vector; 0, as in optax, divides each by its own, however short it is.
     use: vectors of which only the direction counts; retrieval.
+    pitfall: a zero vector has no direction: its cosine counts as 0, its distance as 1 and its gradient, without eps, as 0;
+        optax and scipy give nan.
     pitfall: the length of vectors changes nothing, so it may grow or vanish unseen.
     pitfall: it is no metric: it breaks the triangle inequality.
     """
-    return 1 - cosine(xp, pred, target, eps)
+    (first, long), (second, far) = direction(xp, pred, eps), direction(xp, target, eps)
+    inner = xp.sum(first * second, axis=-1)
+    # Nearly parallel vectors: from what one of them has across the other, which keeps its digits.
+    close = long & far & (inner > 0.5)  # noqa: PLR2004 - beyond, nothing cancels
+    one = xp.ones_like(inner)
+    (p, _), (t, _) = scaled(xp, pred), scaled(xp, target)
+    along = xp.expand_dims(xp.sum(p * t, axis=-1) / xp.where(close, xp.sum(p * p, axis=-1), one), axis=-1)
+    across = (t - along * p) - rest_of_product(xp, along, p)
+    square = xp.sum(across * across, axis=-1) / xp.where(close, xp.sum(t * t, axis=-1), one)
+    return xp.where(close, square / (1 + xp.where(close, inner, one)), 1 - inner)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lossctl.loss import Terms, loss
+from lossctl.losses.contrastive import direction
 from lossctl.losses.labels import log_chance
 from lossctl.numerics import at_least, norm
 from lossctl.words import Array, Embedding, Flag, NonNegative, NormDegree, Positive, Vector
@@ -69,14 +70,10 @@ def info_nce(xp, pred: Vector, target: Vector, *, temperature: Positive = 0.07) 
     temperature: divides the similarities; smaller is sharper.
     use: contrastive learning from pairs: two views, image and text, query and document.
     pitfall: the other rows are the negatives, so the value depends on the batch and grows with its size.
+    pitfall: a zero vector has no direction: its similarities count as 0, and so does its gradient.
     pitfall: duplicates in the batch are treated as negatives of each other.
     """
-    scores = _unit(xp, pred) @ xp.matrix_transpose(_unit(xp, target)) / temperature
+    (found, _), (wanted, _) = direction(xp, pred, 0.0), direction(xp, target, 0.0)
+    scores = found @ xp.matrix_transpose(wanted) / temperature
     own = xp.arange(scores.shape[0], device=scores.device)
     return {"value": -log_chance(xp, scores, own)}
-
-
-def _unit(xp: Any, vectors: Array) -> Array:
-    """Vectors of length 1; the zero vector stays what it is."""
-    length = norm(xp, vectors, 2, axis=-1)
-    return vectors / xp.expand_dims(xp.where(length == 0, xp.ones_like(length), length), axis=-1)

@@ -185,7 +185,8 @@ def mcc_loss(xp, pred: Probability, target: Binary, *, eps: NonNegative = 1e-5) 
     eps: added to each of the four sums, so that empty ones divide.
     use: segmentation and detection with very few positives, where dice ignores the true negatives.
     pitfall: it runs from 0 to 2, and 1 means no better than chance.
-    pitfall: an empty or a full mask gives close to 1 whatever is predicted, since nothing correlates with a constant.
+    pitfall: an empty or a full mask gives close to 1 for predictions that vary, since nothing correlates with a constant; a
+        prediction of zeros alone or ones alone gives 0.5 where it is the mask and 1.5 where it is the opposite, all of it eps.
     """
     more, less = 1 - pred, 1 - target
     return {"tp": pred * target, "fp": pred * less, "fn": more * target, "tn": more * less}

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from lossctl.errors import BadParameter
+from lossctl.errors import BadParameter, OutOfDomain
 from lossctl.loss import Terms, loss
 from lossctl.losses.fit import centred
 from lossctl.losses.regression import root
-from lossctl.numerics import share, square_root
+from lossctl.numerics import held, share, square_root
 from lossctl.words import Array, Count, NonNegative, Real, Series, Spread
 
 # The least that sktime divides by.
@@ -23,7 +23,29 @@ def against_spread(xp: Any, sums: Terms, **_: Any) -> Array:
     return share(xp, square_root(xp, sums["square"] / sums["weight"]), sums["spread"])
 
 
-def check_season(_: Any, __: Array, ___: Array, ____: Array, train: Array, m: int, **_____: Any) -> None:
+def check_mase(xp: Any, _: Array, __: Array, ___: Array, train: Array, m: int, eps: float) -> None:
+    """Refuse a series that gives no scale: one shorter than the season, or one that does not change from season to season."""
+    check_season(train, m)
+    check_scale(float(held(xp, xp.mean(xp.abs(train[m:] - train[:-m])))), eps, m, "is off by {} on average")
+
+
+def check_rmsse(xp: Any, _: Array, __: Array, ___: Array, train: Array, m: int, eps: float) -> None:
+    """The same by the mean square."""
+    check_season(train, m)
+    check_scale(float(held(xp, xp.mean((train[m:] - train[:-m]) ** 2))), eps, m, "has a mean square error of {}")
+
+
+def check_scale(scale: float, eps: float, m: int, says: str) -> None:
+    """Refuse to divide by a guard against 0 that nobody has chosen, in place of a scale that is not there."""
+    if scale > eps or eps != SMALLEST:
+        return
+    steps = "the value before" if m == 1 else f"the value {m} steps before"
+    message = f"train: forecasting each value as {steps} {says.format(f'{scale:g}')}, so that there is no scale to divide by."
+    hint = "Give a series that changes, or another m; a series in tiny units needs -p eps=0, and -p eps=E divides by E or more."
+    raise OutOfDomain(message, hint=hint)
+
+
+def check_season(train: Array, m: int) -> None:
     """A season as long as the series leaves nothing to compare."""
     if m >= train.shape[0]:
         message = f"m={m}, but the series that was trained on has {train.shape[0]} values, none of them {m} steps apart."
@@ -34,7 +56,7 @@ def check_season(_: Any, __: Array, ___: Array, ____: Array, train: Array, m: in
     "regression",
     source="Hyndman & Koehler 2006, doi:10.1016/j.ijforecast.2006.03.001",
     aliases=("mean_absolute_scaled_error", "scaled_error"),
-    guard=check_season,
+    guard=check_mase,
 )
 def mase(xp, pred: Real, target: Real, train: Series, *, m: Count = 1, eps: NonNegative = SMALLEST) -> Array:
     """Absolute error in units of what the naive forecast, the value one season ago, was off by in training.
@@ -46,6 +68,7 @@ def mase(xp, pred: Real, target: Real, train: Series, *, m: Count = 1, eps: NonN
     use: comparing forecasts over series of different scale; below 1 they beat the naive forecast.
     pitfall: the scale comes from the training series, not from the values to forecast.
     pitfall: one scale for all rows: give one series at a time.
+    pitfall: a series that does not change has no scale and is refused; sktime divides by eps and gives 1e15 without a word.
     """
     naive = xp.mean(xp.abs(train[m:] - train[:-m]))
     return xp.abs(pred - target) / xp.clip(naive, eps, None)
@@ -57,7 +80,7 @@ def mase(xp, pred: Real, target: Real, train: Series, *, m: Count = 1, eps: NonN
     finish=root,
     reductions=("mean",),
     aliases=("root_mean_squared_scaled_error",),
-    guard=check_season,
+    guard=check_rmsse,
 )
 def rmsse(xp, pred: Real, target: Real, train: Series, *, m: Count = 1, eps: NonNegative = SMALLEST) -> Terms:
     """Root mean squared error in units of the naive forecast's in training.
@@ -67,6 +90,7 @@ def rmsse(xp, pred: Real, target: Real, train: Series, *, m: Count = 1, eps: Non
     m: the length of the season: 1 for none, 12 for months, 24 for hours.
     eps: the least that is divided by.
     use: the score of the M5 competition; like mase, for forecasts of means.
+    pitfall: a series that does not change has no scale and is refused.
     pitfall: M5 leaves out the zeros before a product's first sale; cut the series yourself.
     """
     step = train[m:] - train[:-m]

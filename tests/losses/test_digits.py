@@ -170,3 +170,21 @@ def test_rows_that_add_up_to_1_but_for_rounding_are_never_below_0(name):
     near /= near.sum(axis=1, keepdims=True)
     assert (terms(name, near, rows) >= 0).all()
     assert not terms(name, rows, rows).any()
+
+
+@pytest.mark.parametrize("turn", [1.0, 1e-2, 1e-4, 1e-6, 1e-7])
+def test_the_distance_of_nearly_parallel_vectors(turn):
+    first = RNG.normal(size=(20, 5))
+    second = first * RNG.uniform(0.1, 10, (20, 1)) + turn * RNG.normal(size=(20, 5))
+    wanted, slopes = [], []
+    for one, other in zip(first, second, strict=True):
+        a, b = ([mp.mpf(x) for x in vector] for vector in (one, other))
+        lengths = [mp.sqrt(mp.fsum(x * x for x in vector)) for vector in (a, b)]
+        cosine = mp.fsum(x * y for x, y in zip(a, b, strict=True)) / (lengths[0] * lengths[1])
+        wanted.append(1 - cosine)
+        slopes.append([float(-(y / lengths[1] - cosine * x / lengths[0]) / lengths[0]) for x, y in zip(a, b, strict=True)])
+    assert off(terms("cosine_distance", first, second), wanted) < 1e-12
+    leaf = torch.from_numpy(first).requires_grad_()
+    (found,) = torch.autograd.grad(terms("cosine_distance", leaf, torch.from_numpy(second), xp=XP).sum(), leaf)
+    for one, right in zip(found.numpy(), np.asarray(slopes), strict=True):
+        np.testing.assert_allclose(one, right, atol=1e-9 * np.abs(right).max())

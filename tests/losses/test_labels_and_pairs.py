@@ -7,6 +7,7 @@ import pytest
 from ask import ask, none, value
 
 from lossctl.autograd import gradients
+from lossctl.binding import scalars
 from lossctl.draws import Drawn
 from lossctl.errors import BadParameter, NotFinite, OutOfDomain, ShapeMismatch
 from lossctl.losses import LOSSES
@@ -153,6 +154,30 @@ def test_the_gradient_of_pairs_at_one_place_is_zero():
 def test_cosines():
     np.testing.assert_allclose(none("negative_cosine", [[0, 0], [3, 4]], [[1, 2], [6, 8]]), [0, -1])
     np.testing.assert_allclose(1 + none("negative_cosine", FIRST, SECOND), none("cosine_distance", FIRST, SECOND))
+
+
+@pytest.mark.parametrize("length", [1e-300, 1e-170, 1e-9, 1e-7, 1.0, 1e170, 1e300])
+def test_short_and_long_vectors_have_their_direction(length):
+    first, second = np.multiply([[3, 4], [3, 4], [3, 4]], length), np.multiply([[6, 8], [-3, -4], [4, -3]], length)
+    np.testing.assert_allclose(none("cosine_distance", first, second), [0, 2, 1], atol=1e-15)
+    # One row finds another among three: ln sum e^(cos - own cos), the cosines of (3, 4) being 1, -1 and 0.
+    right = math.log(math.exp(1) + math.exp(-1) + 1)
+    assert none("info_nce", first, second, temperature=1)[0] == pytest.approx(right - 1, rel=1e-14)
+    # Keras divides by 1e-7 at least.
+    damped = min(1.0, 5 * length / 1e-7) * min(1.0, 10 * length / 1e-7)
+    assert none("negative_cosine", first, second)[0] == pytest.approx(-damped, rel=1e-14)
+
+
+@pytest.mark.parametrize("name", ["cosine_distance", "negative_cosine", "info_nce"])
+def test_a_zero_vector_has_a_cosine_of_0_and_a_gradient(name):
+    arrays = {"pred": np.array([[0.0, 0.0], [3.0, 4.0]]), "target": np.array([[3.0, 4.0], [0.0, 0.0]])}
+    loss = LOSSES.get(name)
+    if name != "info_nce":
+        assert none(name, *arrays.values()).tolist() == ([1.0, 1.0] if name == "cosine_distance" else [0.0, 0.0])
+    found = gradients(loss, Drawn(arrays, {}, scalars(loss, {})))
+    assert all(np.isfinite(one).all() for one in found.values())
+    if name != "negative_cosine":
+        assert not found["pred"][0].any()
 
 
 def test_measures_of_distributions_at_their_ends():

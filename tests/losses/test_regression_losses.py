@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from ask import none, value
+from ask import ask, none, value
 from scipy import special, stats
 
+from lossctl.errors import OutOfDomain
 from lossctl.losses import LOSSES
 
 P, T = [1, 2, 3, 4], [1.5, 2, 1, 8]
@@ -184,3 +185,20 @@ def test_loss_of_positive_numbers_is_its_formula(name, n):
 )
 def test_names_of_other_libraries(alias, name):
     assert LOSSES.get(alias).name == name
+
+
+@pytest.mark.parametrize("name", ["mase", "rmsse"])
+@pytest.mark.parametrize(("train", "m"), [([5, 5, 5], 1), ([5, 6, 5, 6], 2), ([0, 0], 1)])
+def test_a_series_without_change_gives_no_scale(name, train, m):
+    with pytest.raises(OutOfDomain, match="no scale to divide by"):
+        ask(name, [1, 2], [1, 3], train, m=m)
+    # A least divisor that someone has chosen is taken: errors of 0 and 1, squared or not.
+    wanted = {"mase": (0 + 1) / 2 / 0.25, "rmsse": ((0 + 1) / 2 / 0.25) ** 0.5}
+    assert value(name, [1, 2], [1, 3], train, m=m, eps=0.25) == pytest.approx(wanted[name], rel=1e-14)
+
+
+def test_a_series_in_tiny_units_has_a_scale_once_eps_is_0():
+    arrays = np.multiply([6, 8], 1e-20), np.multiply([7, 10], 1e-20), np.multiply([1, 2, 4, 5], 1e-20)
+    with pytest.raises(OutOfDomain, match="no scale"):
+        ask("mase", *arrays)
+    assert value("mase", *arrays, eps=0) == pytest.approx(1.125, rel=1e-14)
