@@ -54,8 +54,9 @@ def median(xp: Any, values: Array) -> Array:
 
 
 def centred(xp: Any, values: Array) -> Array:
-    """Differences from the mean of each column."""
-    return values - xp.mean(values, axis=0, keepdims=True)
+    """Differences from the mean of each column; what rounding left in a mean far from 0 is taken away by a second one."""
+    apart = values - xp.mean(values, axis=0, keepdims=True)
+    return apart - xp.mean(apart, axis=0, keepdims=True)
 
 
 def r2_terms(xp: Any, pred: Array, target: Array) -> Terms:

@@ -99,12 +99,16 @@ def linear_cross_entropy(
     return label_cross_entropy(xp, scores, target, weight, ignore_index, label_smoothing)
 
 
-def clamped_log(xp: Any, x: Array, rest: Array) -> Array:
-    """The logarithm, but no less than -100, with torch's derivative: rest / max(x rest, 1e-12), where rest is 1 - x."""
+def clamped_log(xp: Any, x: Array, rest: Array, *, of_rest: bool = False) -> Array:
+    """The logarithm, but no less than -100, with torch's derivative: rest / max(x rest, 1e-12), where rest is 1 - x.
+
+    `of_rest` takes ln(1 - rest), which keeps the digits that x has lost near 1.
+    """
     if not followed(x):
-        return at_least(xp, xp.log(x), LEAST_LOG)
+        return at_least(xp, xp.log1p(-rest) if of_rest else xp.log(x), LEAST_LOG)
     low = (x >= 0) & (x <= LEAST)
-    value = xp.where(low, xp.full_like(x, LEAST_LOG), xp.log(xp.where(low, xp.ones_like(x), x)))
+    safe = xp.where(low, xp.zeros_like(rest), rest) if of_rest else xp.where(low, xp.ones_like(x), x)
+    value = xp.where(low, xp.full_like(x, LEAST_LOG), xp.log1p(-safe) if of_rest else xp.log(safe))
     steep = (x >= 0) & (rest >= 0) & (x * rest < LEAST_SLOPE)
     return xp.where(steep, held(xp, value) + (x - held(xp, x)) * held(xp, rest) / LEAST_SLOPE, value)
 
@@ -129,7 +133,7 @@ def bce(xp, pred: Probability, target: Probability, *, weight: TrailingWeight = 
         value stands still at 100. By the target it is that of the value, at most 100; torch's is infinite there.
     """
     rest = 1 - pred
-    value = -(target * clamped_log(xp, pred, rest) + (1 - target) * clamped_log(xp, rest, pred))
+    value = -(target * clamped_log(xp, pred, rest) + (1 - target) * clamped_log(xp, rest, pred, of_rest=True))
     return value if weight is None else value * weight
 
 

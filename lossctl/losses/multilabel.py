@@ -65,8 +65,14 @@ def asymmetric_multilabel(
     pitfall: negatives with p below clip have no gradient at all.
     """
     p, q = sigmoid(xp, pred), sigmoid(xp, -pred)
-    positive = power(xp, q, gamma_pos) * xp.log(at_least(xp, p, eps))
-    negative = at_least(xp, p - clip, 0) ** gamma_neg * xp.log(at_least(xp, at_most(xp, q + clip, 1), eps))
+    over = at_least(xp, p - clip, 0)
+    half = 0.5
+    # Near 1 a logarithm keeps its digits only by what is missing.
+    near = -softplus(xp, -xp.where(q < half, pred, xp.zeros_like(pred)))
+    positive = power(xp, q, gamma_pos) * xp.where(q < half, near, xp.log(at_least(xp, p, eps)))
+    least = xp.log(at_least(xp, at_most(xp, q + clip, 1), eps))
+    small = xp.log1p(-xp.where(over < half, over, xp.zeros_like(over)))
+    negative = over**gamma_neg * xp.where(over < half, small, least)
     return -xp.sum(target * positive + (1 - target) * negative, axis=1)
 
 

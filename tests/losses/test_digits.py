@@ -188,3 +188,34 @@ def test_the_distance_of_nearly_parallel_vectors(turn):
     (found,) = torch.autograd.grad(terms("cosine_distance", leaf, torch.from_numpy(second), xp=XP).sum(), leaf)
     for one, right in zip(found.numpy(), np.asarray(slopes), strict=True):
         np.testing.assert_allclose(one, right, atol=1e-9 * np.abs(right).max())
+
+
+def test_bce_of_small_chances_keeps_its_digits():
+    chances = 10 ** RNG.uniform(-18, -0.3, 100)
+    nothing = np.zeros_like(chances)
+    assert off(terms("bce", chances, nothing), [-mp.log(1 - mp.mpf(p)) for p in chances]) < 1e-15
+    leaf = torch.from_numpy(chances).requires_grad_()
+    found = terms("bce", leaf, torch.from_numpy(nothing), xp=XP)
+    twin = torch.nn.functional.binary_cross_entropy(leaf, torch.from_numpy(nothing), reduction="none")
+    np.testing.assert_allclose(found.detach().numpy(), twin.detach().numpy(), rtol=1e-15)
+
+
+@pytest.mark.parametrize("on", [0.0, 1.0])
+def test_the_asymmetric_loss_of_what_is_almost_right(on):
+    scores = RNG.uniform(-2, 40, (1, 50)) * (1 if on else -1)
+    found = terms("asymmetric_multilabel", scores.T, np.full((50, 1), on), gamma_neg=1.0, clip=0.0)
+    # The chance that is missing, times minus the logarithm of the other.
+    wanted = [(1 - 1 / (1 + mp.exp(-abs(x)))) * mp.log(1 + mp.exp(-abs(x))) for x in map(mp.mpf, scores[0]) if abs(x) > 2]
+    assert off(np.asarray(found)[np.abs(scores[0]) > 2], wanted) < 1e-12
+
+
+@pytest.mark.parametrize("name", ["r2", "explained_variance"])
+def test_scores_of_small_differences_far_from_0(name):
+    target = 1e8 + np.round(RNG.normal(size=200) * 2**10) * 2.0**-20
+    pred = target + np.round(RNG.normal(size=200) * 2**9) * 2.0**-20
+    exact, errors = [mp.mpf(t) for t in target], [mp.mpf(t) - mp.mpf(p) for p, t in zip(pred, target, strict=True)]
+    middle = mp.fsum(errors) / 200 if name == "explained_variance" else 0
+    spread = mp.fsum((t - mp.fsum(exact) / 200) ** 2 for t in exact)
+    wanted = 1 - mp.fsum((e - middle) ** 2 for e in errors) / spread
+    found = LOSSES.get(name).terms(np, pred, target)["score"]
+    assert float(found) == pytest.approx(float(wanted), rel=1e-13)
