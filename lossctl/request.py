@@ -27,6 +27,8 @@ CHOICES = {
 # A variable that the shell found unset must not turn into a run without the option.
 FILLED = ("on", "by", "weights", "mask", "in_format", "against", "summary", "cluster", "part", "partial", "device", "header")
 JUDGED = ("against", "alpha")
+# Labels are of 64 bits, and what is added to them and compared with them too.
+LARGEST = (1 << 63) - 1
 # One table of samples has one order.
 ORDERS = ("per_sample", "worst", "best")
 
@@ -59,6 +61,7 @@ def compute_spec(words: Sequence[str], options: Gated, typed: set[str]) -> Spec:
     chosen = _overlay(spec.options, options, typed, spec.folder)
     chosen = replace(chosen, backend=_on_device(chosen, options.device, library)) if options.device else chosen
     _check_order(chosen)
+    _check_whole_numbers(chosen)
     return replace(spec, inputs={**spec.inputs, **named}, gates=gates, options=chosen, **judged)
 
 
@@ -94,6 +97,14 @@ def _check_choices(options: Gated, typed: set[str]) -> None:
 
 def _dashed(name: str) -> str:
     return name.replace("_", "-")
+
+
+def _check_whole_numbers(options: Options) -> None:
+    for name in ("label_offset", "ignore_index", "class_dim"):
+        value = getattr(options, name)
+        if value is not None and not -LARGEST <= value <= LARGEST:
+            message = f"--{_dashed(name)} is {value}, and labels and axes reach from {-LARGEST} to {LARGEST}."
+            raise BadParameter(message, hint="Give a smaller one.")
 
 
 def _check_order(options: Options) -> None:
