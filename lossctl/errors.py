@@ -115,6 +115,10 @@ class ShapeMismatch(InputError):
     """Shapes, lengths or ids of the inputs do not fit one another."""
 
 
+class RowsInAnotherOrder(InputError):
+    """Two files hold the same ids in another order, so that rows that are paired do not belong together."""
+
+
 class TooLarge(InputError):
     """A loss that needs all samples at once would need more memory than it may take."""
 

@@ -77,6 +77,9 @@ class Reading(Passing):
         Words, _option("--input", "-i", panel=INPUT, metavar="NAME=SOURCE", doc="An input by name. Repeatable.")
     ] = field(default_factory=list)
     on: Annotated[str, _option("--on", panel=INPUT, metavar="COLUMN", doc="Join tables on this id, not on row order.")] = ""
+    row_order: Annotated[
+        bool, _option("--row-order", panel=INPUT, doc="Pair rows as they stand, though ids are in another order.")
+    ] = False
     by: Annotated[str, _option("--by", panel=INPUT, metavar="COLUMN|SOURCE", doc="One result for each group, too.")] = ""
     weights: Annotated[Word, _option("--weights", panel=INPUT, metavar="SOURCE", doc="One weight a sample.")] = None
     mask: Annotated[Word, _option("--mask", panel=INPUT, metavar="SOURCE", doc="What counts: by sample or by element.")] = None

@@ -92,6 +92,7 @@ class Options:
     in_format: str = ""
     header: str = ""
     on: str = ""
+    row_order: bool = False
     by: str = ""
     weights: Given | None = None
     mask: Given | None = None
@@ -121,6 +122,7 @@ REPLAYED = frozenset(
         "in_format",
         "header",
         "on",
+        "row_order",
         "by",
         "weights",
         "mask",

@@ -121,7 +121,7 @@ def test_tables_with_ids_are_joined(kind, tmp_path, monkeypatch):
     moved = planted(kind, pred, target)
     for name, own, values in zip(("pred", "target"), ids, moved, strict=True):
         write_table(tmp_path / f"{name}.csv", image=own.tolist(), split=[0] * N, **{name: values.tolist()})
-    document = run("compute mse pred.csv:pred target.csv:target")
+    document = run("compute mse pred.csv:pred target.csv:target --row-order")
     (text,) = warned(document)
     assert text.endswith(". Right: lossctl compute mse pred.csv:pred target.csv:target --on image")
     assert obeyed(text.partition(". Right: ")[2], tmp_path) <= document["results"][0]["value"] / 10

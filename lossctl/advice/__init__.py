@@ -12,7 +12,7 @@ from lossctl.advice.sight import Sight, Trap, Warned, look_at
 from lossctl.errors import UnknownName, near
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lossctl.binding import Bound
     from lossctl.engine import Outcome
@@ -29,13 +29,21 @@ SHARES = Trap(
     "Weigh each term by the inverse of its usual size, or learn the weights (Kendall 2018, arXiv:1705.07115).",
     lambda _: "",
 )
+IDS = Trap(
+    "L053",
+    "rows with different ids are paired",
+    "Two files have a column of ids of the same name, most ids are in both, and the same row holds different ones. Rows are "
+    "paired by their order, so that predictions meet the targets of others: one row that is missing in one file moves all that "
+    "follow. Leave out what only one file has, and join them by the column with --on.",
+    lambda _: "",
+)
 ORDER = order.misaligned.code
 TRAPS: dict[str, Trap] = {
     found.code: found
     for module in (activations, labels, numbers, order)
     for found in vars(module).values()
     if isinstance(found, Trap)
-} | {SHARES.code: SHARES}
+} | {one.code: one for one in (SHARES, IDS)}
 
 
 def advise(bound: Bound, outcome: Outcome, options: Options, typed: Mapping[str, str]) -> list[Warned]:
@@ -53,6 +61,11 @@ def check_shares(shares: Mapping[str, float | None], options: Options) -> list[W
         return []
     large = [(name, share) for name, share in shares.items() if share is not None and share > DOMINATES]
     return [Warned(SHARES.code, f"term {name} makes {share:.1%} of the sum") for name, share in large]
+
+
+def check_ids(unlike: Sequence[str], options: Options) -> list[Warned]:
+    """Warn of rows that are paired and have other ids; `unlike` says which."""
+    return [] if IDS.code in options.ignore else [Warned(IDS.code, said) for said in unlike]
 
 
 def check_codes(codes: tuple[str, ...]) -> None:

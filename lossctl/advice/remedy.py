@@ -21,7 +21,19 @@ if TYPE_CHECKING:
     from lossctl.signature import Parameter
 
 # The options that a value depends on and that fit any order of rows, as they are typed.
-REPEATED = ("reduction", "nan", "domain", "class_dim", "label_offset", "squeeze", "broadcast", "dtype", "in_format", "on")
+REPEATED = (
+    "reduction",
+    "nan",
+    "domain",
+    "class_dim",
+    "label_offset",
+    "squeeze",
+    "broadcast",
+    "dtype",
+    "in_format",
+    "on",
+    "row_order",
+)
 # Ids of more rows than this take seconds to read.
 JOINED = 100_000
 
@@ -30,7 +42,9 @@ def again(sight: Sight, sources: Mapping[str, str], *more: str) -> str:
     """The command that computes the same loss in the same way, of other sources."""
     typed = {**sight.typed, **sources}
     inputs = [shlex.quote(typed[one.name]) for one in sight.bound.loss.signature.inputs]
-    options = [word for name in REPEATED for word in _option(name, getattr(sight.options, name))]
+    # Joined rows have no order to insist on.
+    names = [name for name in REPEATED if name != "row_order" or "--on" not in more]
+    options = [word for name in names for word in _option(name, getattr(sight.options, name))]
     return " ".join(["lossctl compute", shlex.quote(_loss(sight)), *inputs, *options, *more])
 
 

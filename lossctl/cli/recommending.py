@@ -48,6 +48,9 @@ class Recommending(Talk):
         str, _wish("--in-format", panel=INPUT, metavar="FORMAT", doc="Read files as this format, whatever their suffix.")
     ] = ""
     header: Annotated[str, _wish("--header", metavar="yes|no", panel=INPUT, doc=HEADER)] = ""
+    row_order: Annotated[
+        bool, _wish("--row-order", panel=INPUT, doc="Pair rows as they stand, though ids are in another order.")
+    ] = False
     tree: Annotated[bool, _wish("--tree", panel=RESULT, doc="Draw the decision tree; --format mermaid exports it.")] = False
 
 

@@ -42,6 +42,9 @@ class Training(Talk):
         str, _option("--in-format", metavar="FORMAT", panel=INPUT, doc="Read files as this format, whatever their suffix.")
     ] = ""
     header: Annotated[str, _option("--header", metavar="yes|no", panel=INPUT, doc=HEADER)] = ""
+    row_order: Annotated[
+        bool, _option("--row-order", panel=INPUT, doc="Pair rows as they stand, though ids are in another order.")
+    ] = False
     score: Annotated[
         str, _option("--score", metavar="NAME", panel=RESULT, doc="The leading score: r2, rmse, accuracy, auc or f1.")
     ] = ""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # Options that change no value, and those that the signature always names.
 SHOWN = {"per_sample", "worst", "best", "stats"}
-SILENT = SHOWN | {"min_coverage", "max_memory", "jobs", "cluster", "in_format", "allow_code", "ignore", "strict"}
+SILENT = SHOWN | {"min_coverage", "max_memory", "jobs", "cluster", "in_format", "allow_code", "ignore", "strict", "row_order"}
 ALWAYS = {"reduction": "red", "nan": "nan", "dtype": "dtype", "backend": "backend"}
 
 

@@ -153,7 +153,7 @@ def _run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: bo
     compared = reruns(spec, wanted, prepared) if wanted.suggest_tol else compared_of(spec, wanted, prepared, say)
     measured = compared.measured
     answers = [_answer(spec, one, row) for one, row in zip(prepared, measured, strict=True)]
-    warned = list(dict.fromkeys(one for answer in answers for one in warnings(answer, say)))
+    warned = list(dict.fromkeys(one for answer in answers for one in warnings(answer, say, prepared[0].opened.unlike)))
     inputs = inputs_of(prepared[0].opened) if document or spec.against else []
     found = report(answers, compared, (), inputs, warned)
     if wanted.suggest_tol:

@@ -63,7 +63,7 @@ def run_losses(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, docume
     groups = prepared.groups.names if prepared.groups else ()
     answer = Answer(spec, prepared.asked, prepared.bounds, outcomes, groups, prepared.opened.ids)
     _say_skipped(answer, say)
-    warned = warnings(answer, say)
+    warned = warnings(answer, say, prepared.opened.unlike)
     inputs = inputs_of(prepared.opened) if document or spec.against else []
     made = document_of("compare", answer, (), inputs, warned)
     made["results"] = _entries(made["results"], found, norms)

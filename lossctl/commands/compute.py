@@ -46,7 +46,7 @@ def run(spec: Spec, say: Callable[[str], None], *, document: bool) -> tuple[Repo
     if answer.wants_samples and spec.options.stats and not document:
         say("--stats is not shown beside single samples; --format json holds both")
     inputs = inputs_of(prepared.opened) if document or spec.against else []
-    found = warnings(answer, say)
+    found = warnings(answer, say, prepared.opened.unlike)
     coverage = min(outcome.coverage for outcome in outcomes)
     told = report(answer, (), inputs, found)
     if not (spec.gates or spec.options.strict or spec.options.min_coverage):

@@ -98,7 +98,7 @@ def run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: boo
     found = _found(_job(spec, wanted, prepared, picks, outcomes, torch), wanted, prepared)
     settle(found.job, outcomes, [one.weight for one in prepared.asked], say)
     found = _compared(found, outcomes, say) if wanted.check else found
-    warned = warnings(answer, say)
+    warned = warnings(answer, say, prepared.opened.unlike)
     inputs = inputs_of(prepared.opened) if document or spec.against else []
     if wanted.board:
         show(wanted.board, wanted.step, answer, found)

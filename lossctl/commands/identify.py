@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from lossctl.advice import IDS
 from lossctl.block import Selection
 from lossctl.commands.asked import resolve
 from lossctl.commands.identify_answer import Answer, nothing, odds, report
@@ -63,6 +64,9 @@ def run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: boo
     asked, subjects = _subjects(spec, opened)
     weights = opened.open(spec.options.weights, "weights") if spec.options.weights else None
     mask = opened.open(spec.options.mask, "mask") if spec.options.mask else None
+    opened.check_rows(asked)
+    for said in opened.unlike:
+        say(f"{IDS.code} {said}")
     lenient = replace(spec.options, nan="propagate") if reported.value - reported.value else spec.options
     found = rank(identify(subjects, lenient, Selection(weights, mask)), reported)
     opened.say_how(say)

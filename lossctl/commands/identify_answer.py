@@ -27,7 +27,20 @@ NEAREST, NAMED = 3, 3
 # A command with more class weights than this is no line.
 WEIGHTS = 12
 # Options that say how inputs are read, as a command has to repeat them.
-SAID = ("class_dim", "label_offset", "squeeze", "broadcast", "nan", "domain", "dtype", "on", "in_format", "weights", "mask")
+SAID = (
+    "class_dim",
+    "label_offset",
+    "squeeze",
+    "broadcast",
+    "nan",
+    "domain",
+    "dtype",
+    "on",
+    "row_order",
+    "in_format",
+    "weights",
+    "mask",
+)
 
 
 @dataclass(frozen=True)

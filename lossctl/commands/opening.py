@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from lossctl.commands.sets import Readers, fitting
 from lossctl.engine import evaluate
 from lossctl.errors import LossctlError, ShapeMismatch, UnknownKey
 from lossctl.files import Files
+from lossctl.files.container import Ordered
+from lossctl.spec import Given
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from lossctl.binding import Bound
     from lossctl.blocks import NumPyArray, Reader
     from lossctl.commands.asked import Asked
-    from lossctl.spec import Given, Options, Spec
+    from lossctl.spec import Options, Spec
 
 # Beyond this many pairs the message about shapes that broadcast does without the number that torch would print.
 PAIRS = 10_000_000
@@ -32,12 +34,13 @@ PAIRS = 10_000_000
 
 @dataclass(eq=False, repr=False)
 class Opened:
-    """Every input of every loss, each opened once."""
+    """Every input of every loss, each opened once; `unlike` is what a warning says of rows that have other ids."""
 
     files: Files
     options: Options
     readers: dict[tuple[Given, str], Reader]
     ids: list[str] | None = None
+    unlike: list[str] = field(default_factory=list)
 
     def open(self, given: Given, role: str) -> Reader:
         """Open an input in a role, or return it as it was opened before."""
@@ -88,11 +91,26 @@ class Opened:
 
     def join(self, asked: Sequence[Asked]) -> None:
         """Put everything that has one entry a sample in the order of the first input's ids."""
-        named = [(name, given) for one in asked for name, given in one.given.items() if _by_sample(one, name)]
-        named += [(name, given) for name in ("weights", "mask") if (given := getattr(self.options, name))]
+        named = self._of_rows(asked)
         givens = {_key(given, name): (name, given) for name, given in named}
         self.readers |= zip(givens, self.files.open_joined(list(givens.values()), self.options.on), strict=True)
         self.ids = self.files.labels(self.options.on, named[0][1])
+
+    def _of_rows(self, asked: Sequence[Asked]) -> list[tuple[str, Given]]:
+        """Every input that has one entry a sample, with its role."""
+        named = [(name, given) for one in asked for name, given in one.given.items() if _by_sample(one, name)]
+        return named + [(name, given) for name in ("weights", "mask") if (given := getattr(self.options, name))]
+
+    def check_rows(self, asked: Sequence[Asked], *more: tuple[str, Given, int]) -> None:
+        """Refuse inputs that hold the same ids in another order, unless they are joined, or the order of rows is insisted on.
+
+        Raises: RowsInAnotherOrder.
+        """
+        if self.options.on or self.options.row_order:
+            return
+        opened = [(name, given, self.readers.get(_key(given, name))) for name, given in self._of_rows(asked)]
+        paired = [(name, given, reader.shape[0]) for name, given, reader in opened if reader is not None and reader.shape]
+        self.unlike += [said for said in self.files.check_rows([*paired, *more]) if said not in self.unlike]
 
 
 def _key(given: Given, role: str) -> tuple[Given, str]:
@@ -188,6 +206,10 @@ def prepare_all(specs: Sequence[Spec], say: Callable[[str], None], columns: Sequ
         kept = [number for number, one in enumerate(each) if one.label in common]
         bounds = [_bound(each[number], readers[number], options, alone=len(kept) == 1) for number in kept]
         found.append(Prepared([each[number] for number in kept], bounds, Selection(weights, mask), groups, opened))
+    # The terms of a weighted sum may have rows of their own, and systems that are compared have the same.
+    together = [[one] for one in asked[0]] if specs[0].terms else [[one for each in asked for one in each]]
+    for each in together:
+        opened.check_rows(each)
     opened.say_how(say)
     return found
 
@@ -224,7 +246,10 @@ def _groups_by(column: str, opened: Opened, asked: Sequence[Asked]) -> Groups:
     for beside in inputs:
         try:
             if not opened.options.on:
-                return Groups(*opened.files.groups(column, beside))
+                found = Groups(*opened.files.groups(column, beside))
+                if not opened.files.is_beside(column, beside):
+                    opened.check_rows(asked, ("by", Given(text=column), len(found.codes)))
+                return found
             labels = opened.files.labels(column, beside, opened.options.on, inputs[0])
         except UnknownKey as error:
             refused.append(error)
@@ -288,7 +313,11 @@ def _value(one: Asked, readers: Mapping[str, Reader], options: Options) -> float
 
 def inputs_of(opened: Opened) -> list[dict[str, Any]]:
     """Describe every input once: role, path, key, shape, type, and the hash of what was read."""
-    return [{"role": role, **_facts(reader)} for (_, role), reader in opened.readers.items()]
+    found = [{"role": role, **_facts(reader)} for (_, role), reader in opened.readers.items()]
+    for facts, reader in zip(found, opened.readers.values(), strict=True):
+        if isinstance(reader, Ordered):
+            facts["read"]["rows_matched"] = f"on {opened.options.on}"
+    return found
 
 
 def _facts(reader: Reader) -> dict[str, Any]:

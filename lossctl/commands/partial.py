@@ -55,7 +55,7 @@ def run(spec: Spec, path: str, say: Callable[[str], None]) -> Report:
     outcomes = [_outcome(bound, tally, spec.options) for bound, tally in zip(prepared.bounds, tallies, strict=True)]
     answer = Answer(spec, prepared.asked, prepared.bounds, outcomes, groups, None)
     document = _document(answer, prepared, tallies, groups)
-    document["warnings"] = [warned.as_dict() for warned in warnings(answer, say)]
+    document["warnings"] = [warned.as_dict() for warned in warnings(answer, say, prepared.opened.unlike)]
     document["checksum"] = checksum(strict(document))
     number, parts = spec.options.part
     rows = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from lossctl.advice import IDS
 from lossctl.commands.opening import Opened
 from lossctl.commands.recommend_answer import report, summary
 from lossctl.errors import UsageError
@@ -74,7 +75,10 @@ def _typed(options: Recommending) -> dict[str, Any]:
 
 
 def _opened(sources: Sequence[str], options: Recommending, say: Callable[[str], None]) -> tuple[Reader | None, Reader | None]:
-    """The prediction and the target, each where it is given."""
+    """The prediction and the target, each where it is given.
+
+    Raises: RowsInAnotherOrder; what opening raises.
+    """
     files = Files(folder="", in_format=options.in_format, say=say, header=options.header)
     roles = ("pred", "target")[-len(sources) :] if sources else ()
     files.uses = [(role, Given(text=text)) for role, text in zip(roles, sources, strict=True)]
@@ -87,4 +91,8 @@ def _opened(sources: Sequence[str], options: Recommending, say: Callable[[str], 
         from lossctl.files.reading import say_how
 
         say_how(found.items(), say)
+    if not options.row_order:
+        paired = [(role, given, found[role].shape) for role, given in files.uses]
+        for said in files.check_rows([(role, given, shape[0]) for role, given, shape in paired if shape], on=False):
+            say(f"{IDS.code} {said}")
     return found.get("pred"), found.get("target")

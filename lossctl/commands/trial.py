@@ -46,7 +46,9 @@ def run(features: str, target: str, options: Training, say: Callable[[str], None
     Raises: MissingExtra without torch; UsageError where no loss is left; what reading, dividing and training raise.
     """
     _check(options, typed_steps=options.epochs is None)
-    found = read(features, target, Options(in_format=options.in_format, header=options.header), say)
+    found = read(
+        features, target, Options(in_format=options.in_format, header=options.header, row_order=options.row_order), say
+    )
     task, coded = understand(found.target, options.task)
     scores = scores_of(task, options.score)
     data = divide(found.features, coded, task, options.test_share)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lossctl.advice import IDS
 from lossctl.blocks import whole
 from lossctl.commands.opening import Opened, inputs_of
 from lossctl.errors import LossctlError, NotFinite, NothingLeft, ShapeMismatch, UnknownKey, UnreadableFile
@@ -70,6 +71,10 @@ def read(features: str, target: str, options: Options, say: Callable[[str], None
     if len(given) != len(aim):
         message = f"features ({features}) have {len(given)} rows and the target ({target}) has {len(aim)}."
         raise ShapeMismatch(message, hint="Give one row a sample, in the same order.")
+    if not options.row_order:
+        named = [("features", Given(text=reader.name), len(given)), ("target", Given(text=target), len(aim))]
+        for said in opened.files.check_rows(named, on=False):
+            say(f"{IDS.code} {said}")
     opened.say_how(say)
     matrix = _matrix(given, reader, say)
     names = [_name(reader, column) for column in range(matrix.shape[1])]

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lossctl.advice import ORDER, advise, check_codes, check_shares, has_order
+from lossctl.advice import ORDER, advise, check_codes, check_ids, check_shares, has_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lossctl.advice import Warned
     from lossctl.commands.answer import Answer
     from lossctl.spec import Given
 
 
-def warnings(answer: Answer, say: Callable[[str], None]) -> list[Warned]:
-    """Find and say every warning once.
+def warnings(answer: Answer, say: Callable[[str], None], unlike: Sequence[str] = ()) -> list[Warned]:
+    """Find and say every warning once; `unlike` says where rows that are paired have other ids.
 
     Raises: UnknownName for a code to ignore that no warning has.
     """
@@ -33,6 +33,7 @@ def warnings(answer: Answer, say: Callable[[str], None]) -> list[Warned]:
         paired |= {rows} if has_order(bound, options) else set()
     if answer.total is not None:
         found |= dict.fromkeys(check_shares(answer.shares(), options))
+    found |= dict.fromkeys(check_ids(unlike, options))
     for warned in found:
         say(f"{warned.code} {warned.message}")
     return list(found)

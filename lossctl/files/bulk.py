@@ -6,7 +6,7 @@ read as one stream. Whatever pyarrow does not take goes to the csv module, which
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import islice, product
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -16,7 +16,7 @@ from lossctl.files.arrowed import joined
 from lossctl.files.cells import BLANK
 from lossctl.files.layout import WHITESPACE, Layout, rows
 from lossctl.files.pieces import ahead
-from lossctl.files.spool import Group, Spool, slowly
+from lossctl.files.spool import CHUNK, Group, Spool, slowly
 from lossctl.watch import watch
 
 if TYPE_CHECKING:
@@ -58,6 +58,46 @@ def convert(stored: Stored, layout: Layout, groups: Sequence[Group]) -> list[Par
         except (_Odd, pa.ArrowInvalid):
             break
     return slowly(rows(stored, layout), groups, stored, layout)
+
+
+def strings(stored: Stored, layout: Layout, position: int) -> Iterator[list[str]]:
+    """Yield the cells of a column as text, some at a time, as the csv module gives them.
+
+    Raises: UnreadableFile with the line that is ragged or no text.
+    """
+    import pyarrow as pa
+
+    done = 0
+    # In a single column the csv module has rules of its own for blank lines.
+    if layout.delimiter != WHITESPACE and len(layout.names) > 1:
+        try:
+            for cells in _cells(stored, layout, position):
+                done += len(cells)
+                yield cells
+        except (_Odd, pa.ArrowInvalid):
+            pass
+        else:
+            return
+    left = islice(rows(stored, layout), done, None)
+    while chunk := [cells[position] for _, cells in islice(left, CHUNK)]:
+        yield chunk
+
+
+def _cells(stored: Stored, layout: Layout, position: int) -> Iterator[list[str]]:
+    options = _options(layout, [Group((position,))], PIECE)
+
+    def parse(piece: bytes) -> list[str]:
+        import pyarrow as pa
+        from pyarrow import csv
+
+        _check(piece, layout)
+        if b'"' in piece:
+            raise _Quoted
+        chosen = csv.ConvertOptions(include_columns=[str(position)], column_types={str(position): pa.string()})
+        found: list[str] = csv.read_csv(pa.BufferReader(piece), **{**options, "convert_options": chosen}).column(0).to_pylist()
+        return found
+
+    yield from ahead(parse, _pieces(_data(stored, layout)))
 
 
 def _collected(batches: Iterable[dict[int, NumPyArray]], groups: Sequence[Group], stored: Stored) -> list[Part]:

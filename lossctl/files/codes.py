@@ -6,7 +6,6 @@ Numbers are as small as the groups are few. They lie in memory while they take l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
     from lossctl.blocks import NumPyArray, Part
     from lossctl.files.container import Container
 
-# Rows of a table that are looked at together, and elements of an array.
-ROWS, ELEMENTS = 1 << 14, 1 << 18
+# Elements of an array that are looked at together.
+ELEMENTS = 1 << 18
 # Numbers of groups that take more bytes than this lie in a temporary file.
 KEPT = 16 << 20
 # By each of these, floats are told apart as they are written: 0.0 from -0.0, and no NaN from another.
@@ -63,14 +62,10 @@ class Labels:
 
         Raises: as `texts`.
         """
-        rows, entries = getattr(self.container, "rows", None), getattr(self.container, "entries", None)
+        entries = getattr(self.container, "entries", None)
         if entries is not None:
             for names, codes in _of_array(entries(self.position)):
                 yield [names[code] for code in codes.tolist()]
-        elif rows is not None:
-            left = iter(rows())
-            while chunk := [cells[self.position] for _, cells in islice(left, ROWS)]:
-                yield chunk
         else:
             yield from getattr(self.container, "written", lambda _: [self.texts()])(self.position)
 

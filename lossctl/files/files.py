@@ -14,7 +14,7 @@ from lossctl.files.address import is_address
 from lossctl.files.container import Container, Found, how_read, ordered
 from lossctl.files.folders import expanded
 from lossctl.files.formats import opener
-from lossctl.files.keys import EVERY, Picked, named, pick
+from lossctl.files.keys import EVERY, Picked, named, names_id, pick
 from lossctl.files.source import GLOB, STDIN, Source, exists, locate
 from lossctl.files.stored import Stored, explained, spooled, stored, titled
 from lossctl.files.values import numbers, shown
@@ -64,6 +64,7 @@ class Files:
     turned: set[str] = field(default_factory=set)
     _containers: dict[str, Container] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
+    _sources: dict[str, Source] = field(default_factory=dict)
 
     def open(self, given: Given, role: str) -> Reader:
         """Return the array that was given for `role` (`pred`, `target`, `weight`, …).
@@ -88,7 +89,7 @@ class Files:
 
     def _reader(self, container: Container, source: Source, role: str, spare: str) -> Found:
         taken = self._taken(container, role) if source.key == EVERY else {}
-        taken |= {at: "--on" for at, name in enumerate(container.names or ()) if spare and name == spare}
+        taken |= {at: "--on" for at, name in enumerate(container.names or ()) if spare and spare in {name, f"#{at + 1}"}}
         picked = pick(container, source.key, role, self.say, taken)
         positions = picked.positions
         part = container.block(positions) if picked.block else container.part(positions[0])
@@ -216,6 +217,45 @@ class Files:
         """Return the key of a SOURCE."""
         return self._located(text).key
 
+    def check_rows(self, paired: Sequence[tuple[str, Given, int]], *, on: bool = True) -> list[str]:
+        """Look whether inputs that are paired row by row hold ids in the same order; each a role, and how many rows it has.
+
+        `on` says whether the command knows `--on`. Returns what a warning says of rows whose ids differ.
+        Raises: RowsInAnotherOrder.
+        """
+        sources = [(role, self._source(given), rows) for role, given, rows in paired]
+        if len({source.paths for _, source, _ in sources if source.paths}) < 2:  # noqa: PLR2004 - one file has one order
+            return []
+        tables: dict[tuple[str, ...], list[tuple[str, Source, int]]] = {}
+        for role, source, rows in sources:
+            if source.paths and all(self._container(path).names for path in source.paths):
+                tables.setdefault(source.paths, []).append((role, source, rows))
+        if len(tables) < 2:  # noqa: PLR2004 - and arrays without names have no ids
+            return []
+        from lossctl.files.rows import Side, check
+
+        sides = [
+            Side(
+                one[0][1].text.removesuffix(f":{one[0][1].key}").removesuffix(":") if one[0][1].key else one[0][1].text,
+                [self._container(path) for path in paths],
+                frozenset().union(*(self._used(source, role) for role, source, _ in one)),
+                one[0][2],
+            )
+            for paths, one in tables.items()
+        ]
+        return check(sides, self.say, on=on)
+
+    def _used(self, source: Source, role: str) -> set[str]:
+        """The names of the columns that an input takes from its file."""
+        container = self._container(source.paths[0])
+        try:
+            picked = pick(container, source.key, role, ignore)
+        except LossctlError:
+            return set()
+        used = {(container.names or ())[position] for position in picked.positions}
+        # An id among features is still an id.
+        return {name for name in used if not names_id(name)} if role == "features" else used
+
     def listed(self, text: str) -> list[Contents]:
         """Return what each file of a SOURCE holds, or what its key names there.
 
@@ -244,10 +284,12 @@ class Files:
         return Source(shown(given.value), literal=given.value) if given.inline else self._located(given.text)
 
     def _located(self, text: str) -> Source:
-        found = locate(text, self.folder)
-        if self.saved:
-            self._check_saved(found)
-        return expanded(found, self.folder, self.in_format)
+        if text not in self._sources:
+            found = locate(text, self.folder)
+            if self.saved:
+                self._check_saved(found)
+            self._sources[text] = expanded(found, self.folder, self.in_format)
+        return self._sources[text]
 
     def _check_saved(self, source: Source) -> None:
         """Refuse what only somebody who typed it may mean.
@@ -327,9 +369,17 @@ class Files:
                 continue
         return ()
 
+    def is_beside(self, text: str, beside: Given) -> bool:
+        """Whether `text` is a column of the table that `beside` comes from."""
+        found = self._beside(beside, text)
+        return bool(found) and all(text in (one.names or ()) or _is_place(text, one) for one in found)
+
+    def _beside(self, given: Given, text: str) -> list[Container]:
+        return [] if given.inline else [self._with_name(path, text) for path in self._located(given.text).paths]
+
     def _labels(self, text: str, beside: Given) -> tuple[Source, list[Labels]]:
-        found = [] if beside.inline else [self._with_name(path, text) for path in self._located(beside.text).paths]
-        if found and all(text in (one.names or ()) for one in found):
+        found = self._beside(beside, text)
+        if self.is_beside(text, beside):
             return self._source(beside), [self._column(one, text) for one in found]
         try:
             source = self._located(text)
@@ -368,6 +418,11 @@ class Files:
 
 def _lies(path: Path) -> bool:
     return path.is_file() or path.is_dir()
+
+
+def _is_place(text: str, container: Container) -> bool:
+    """Whether `#3` is a column by its position."""
+    return text.startswith("#") and text[1:].isdecimal() and 0 < int(text[1:]) <= len(container.names or ())
 
 
 def _labels(container: Container, position: int) -> Labels:

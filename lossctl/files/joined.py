@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 # 7, 7.0 and ' 7' are one id; 007 is another, since leading zeros are kept where they mean something.
 INTEGER = re.compile(r"(-?(?:0|[1-9]\d*))\.0*", re.ASCII)
+# 2024-01-31 00:00, 2024-01-31T00:00:00 and the moment of the same name in UTC are the day 2024-01-31, as in a column of dates.
+MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?::(\d\d)(\.\d+)?)?(?:Z|\+00:?00)?", re.ASCII)
+SHORTEST = len("2024-01-31 00:00")
 NAMED = 3
 
 
@@ -25,8 +28,15 @@ def normal(ids: Sequence[str]) -> list[str]:
 
 
 def _normal(text: str) -> str:
+    if len(text) >= SHORTEST and text[4] == "-" and (moment := MOMENT.fullmatch(text)):
+        return _moment(*moment.groups())
     found = INTEGER.fullmatch(text) if "." in text else None
     return found[1] if found else text
+
+
+def _moment(day: str, minute: str, second: str | None, fraction: str | None) -> str:
+    time = f"{minute}:{second or '00'}{(fraction or '').rstrip('0').rstrip('.')}"
+    return day if time == "00:00:00" else f"{day}T{time}"
 
 
 def order(ids: Sequence[str], wanted: Sequence[str], name: str, other: str) -> NumPyArray:

@@ -128,10 +128,18 @@ class Jsonl:
     def texts(self, position: int) -> list[str]:
         """Return the values of a column as text, null as nothing; integers as they are written.
 
+        Raises: as `written`.
+        """
+        return [text for part in self.written(position) for text in part]
+
+    def written(self, position: int) -> Iterator[list[str]]:
+        """Yield the same some at a time.
+
         Raises: ShapeMismatch if it holds lists or objects.
         """
         column = self.survey.columns[position]
-        return [self._text(column.of(value), column) for found in self._texts() for value in found.values]
+        for found in self._texts():
+            yield [self._text(column.of(value), column) for value in found.values]
 
     def _texts(self) -> Iterator[Parsed]:
         for piece in pieces(self.stored):

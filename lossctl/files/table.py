@@ -119,7 +119,19 @@ class Table:
 
     def texts(self, position: int) -> list[str]:
         """Return the cells of a column as they stand in the file."""
-        return [cells[position] for _, cells in self.rows()]
+        return [cell for part in self.written(position) for cell in part]
+
+    def written(self, position: int) -> Iterator[list[str]]:
+        """Yield the cells of a column as they stand in the file, some at a time.
+
+        Raises: as `rows`.
+        """
+        if self._kept is not None:
+            yield [cells[position] for _, cells in self._kept]
+            return
+        from lossctl.files.bulk import strings
+
+        yield from strings(self.stored, self.layout, position)
 
     def line(self, row: int) -> int:
         """Return the line on which a row begins, from 1."""

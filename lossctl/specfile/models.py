@@ -149,6 +149,7 @@ class OptionItems(Strict):
         said("Whether the first row of tables holds names, where it could be either."),
     ] = ""
     on: Annotated[str, said("The id column that joins two tables.")] = ""
+    row_order: Annotated[bool, said("Whether rows are paired as they stand, though ids are in another order.")] = False
     by: Annotated[str, said("The grouping column, or a file that holds it.")] = ""
     weights: Annotated[Input | None, said("One weight for each sample.")] = None
     mask: Annotated[Input | None, said("Which samples count.")] = None

@@ -17,7 +17,6 @@ def wanted(labels):
 @pytest.fixture(params=[1 << 24, 100], ids=["in memory", "in files"])
 def kept(request, monkeypatch):
     monkeypatch.setattr(codes, "KEPT", request.param)
-    monkeypatch.setattr(codes, "ROWS", 64)
     monkeypatch.setattr(codes, "ELEMENTS", 50)
     return request.param
 
