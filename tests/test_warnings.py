@@ -47,6 +47,7 @@ MISTAKES = [
     ("L021", ("multilabel_soft_margin", ROWS, [[2, 0, 1]] * 3), ("multilabel_soft_margin", ROWS, [[1, 0, 1]] * 3)),
     ("L031", ("kl_div", np.log(ROWS).tolist(), ROWS), ("kl_div", np.log(ROWS[0]).tolist(), ROWS[0])),
     ("L032", ("mse", [2, 2, 2], [1, 2, 3]), ("mse", [2, 2, 1], [1, 2, 3])),
+    ("L032", ("hinge", [3, 3, 3], [1, 0, 1]), ("hinge", [float("inf"), float("-inf"), 3], [1, 0, 1])),
     ("L033", ("bce", [0, 0.5], [1, 0]), ("bce", [0, 0.5], [0, 0])),
     ("L034", ("gaussian_nll", ERRORS, [0] * 40, SIGMA.tolist()), ("gaussian_nll", ERRORS, [0] * 40, (SIGMA**2).tolist())),
     ("L035", ("mape", [1, 2], [0, 2]), ("mape", [1, 2], [1, 2])),

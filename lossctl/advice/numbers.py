@@ -48,9 +48,11 @@ def _goes_on(sight: Sight, value: Any) -> bool:
     slot, n = sight.bound.slots[0], sight.bound.n
     if slot.axis is None:
         return True
-    for start in range(sight.count, n, max(1, sight.count)):
+    # The first block was seen without what is not finite: infinite scores, where a loss takes them, are other numbers.
+    scores = bool(slot.input.word.infinite)
+    for start in range(0 if scores else sight.count, n, max(1, sight.count)):
         array = as_given(slot.reader).read(start, min(n, start + sight.count), slot.axis)
-        if not ((array == value) | ~np.isfinite(array)).all():
+        if not ((array == value) | (np.isnan(array) if scores else ~np.isfinite(array))).all():
             return False
     return True
 
