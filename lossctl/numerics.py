@@ -139,7 +139,12 @@ def log_sum_exp(xp: Any, scores: Array, axis: int) -> Array:
 
 def softplus(xp: Any, x: Array) -> Array:
     """log(1 + e^x) without overflow."""
-    return log_of_one_and(xp, xp.exp(-xp.abs(x))) + relu(xp, x)
+    return bend(xp, x) + relu(xp, x)
+
+
+def bend(xp: Any, x: Array) -> Array:
+    """log(1 + e^-|x|): what softplus(x) is above max(x, 0), to be added last, lest a certain score lose it in rounding."""
+    return log_of_one_and(xp, xp.exp(-xp.abs(x)))
 
 
 def log_of_one_and(xp: Any, x: Array) -> Array:

@@ -6,13 +6,12 @@ from lossctl.errors import BadParameter
 from lossctl.loss import Terms, loss
 from lossctl.losses.labels import at_label, log_chance
 from lossctl.numerics import (
+    bend,
     binary_cross_entropy,
     followed,
-    log_of_one_and,
     log_softmax,
     relu,
     scaled,
-    softplus,
     times,
 )
 from lossctl.words import (
@@ -159,8 +158,9 @@ def bce_with_logits(
     def plain(x: Array) -> Array:
         if pos_weight is None:
             # With one product less than below, and 0 to the last bit for a label that is certain.
-            return relu(xp, x) - target * x + log_of_one_and(xp, xp.exp(-xp.abs(x)))
-        return (1 - target) * x + (1 + (pos_weight - 1) * target) * softplus(xp, -x)
+            return relu(xp, x) - target * x + bend(xp, x)
+        share = 1 + (pos_weight - 1) * target
+        return share * relu(xp, x) - pos_weight * target * x + share * bend(xp, x)
 
     value = binary_cross_entropy(xp, plain, pred, target, 1 if pos_weight is None else pos_weight)
     return {"value": value if weight is None else times(xp, weight, value)}

@@ -5,7 +5,7 @@ from typing import Any
 from lossctl.loss import Terms, loss
 from lossctl.losses.classification import per_class
 from lossctl.losses.labels import at_label, counted, log_chance, one_hot, to_one
-from lossctl.numerics import binary_cross_entropy, log_of_one_and, power, sigmoid, softplus, times
+from lossctl.numerics import bend, binary_cross_entropy, log_of_one_and, power, relu, sigmoid, times
 from lossctl.words import (
     Array,
     ClassLogits,
@@ -29,7 +29,7 @@ def missed(xp: Any, pred: Array, target: Array) -> Array:
 
 def entropy(xp: Any, pred: Array, target: Array) -> Array:
     """Binary cross-entropy of raw scores."""
-    return binary_cross_entropy(xp, lambda x: (1 - target) * x + softplus(xp, -x), pred, target, 1)
+    return binary_cross_entropy(xp, lambda x: relu(xp, x) - target * x + bend(xp, x), pred, target, 1)
 
 
 def balanced(xp: Any, value: Array, target: Array, alpha: float) -> Array:

@@ -6,7 +6,7 @@ from typing import Any
 
 from lossctl.loss import Terms, loss
 from lossctl.losses.overlap import cost, share
-from lossctl.numerics import binary_cross_entropy, softplus
+from lossctl.numerics import bend, binary_cross_entropy, relu
 from lossctl.words import Array, Binary, EmptyMask, Flag, Fraction, Logits, NonNegative, Probability
 
 
@@ -89,4 +89,4 @@ def soft_bce_logits(xp, pred: Logits, target: Probability, *, smooth_factor: Fra
     pitfall: at smooth_factor 0.5 every label is the same and nothing can be learned; Keras smooths half as far.
     """
     smooth = target * (1 - smooth_factor) + (1 - target) * smooth_factor
-    return binary_cross_entropy(xp, lambda x: softplus(xp, x) - x * smooth, pred, smooth, 1)
+    return binary_cross_entropy(xp, lambda x: relu(xp, x) - x * smooth + bend(xp, x), pred, smooth, 1)

@@ -4,6 +4,7 @@ from typing import Any
 
 from lossctl.loss import Terms, loss
 from lossctl.losses.classification import label_cross_entropy, per_class, soft_cross_entropy
+from lossctl.losses.excess import exp_excess
 from lossctl.losses.labels import at_label, counted, log_chance, one_hot
 from lossctl.numerics import log_softmax, probable, scaled, times
 from lossctl.words import (
@@ -82,7 +83,12 @@ def distillation_kl(xp, pred: ClassLogits, target: ClassLogits, *, temperature: 
     """
     student = log_softmax(xp, pred / temperature, axis=1)
     teacher = log_softmax(xp, target / temperature, axis=1)
-    return temperature**2 * xp.sum(probable(xp, teacher, student), axis=1)
+    # What both add up to cancels: of nearly equal answers it would leave nothing but rounding.
+    apart = student - teacher
+    near = xp.abs(apart) < 0.5  # noqa: PLR2004 - beyond, nothing cancels
+    close = xp.exp(teacher) * exp_excess(xp, xp.where(near, apart, xp.zeros_like(apart)))
+    far = probable(xp, teacher, student) + (xp.exp(student) - xp.exp(teacher))
+    return temperature**2 * xp.sum(xp.where(near, close, far), axis=1)
 
 
 @loss(

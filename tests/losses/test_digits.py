@@ -219,3 +219,52 @@ def test_scores_of_small_differences_far_from_0(name):
     wanted = 1 - mp.fsum((e - middle) ** 2 for e in errors) / spread
     found = LOSSES.get(name).terms(np, pred, target)["score"]
     assert float(found) == pytest.approx(float(wanted), rel=1e-13)
+
+
+SURE = np.concatenate([RNG.uniform(-60, 60, 60), [0.0, -700.0, 700.0]])
+LOGISTIC = {
+    "bce_with_logits": ({}, lambda x, t: mp.log(1 + mp.exp(-x if t else x))),
+    "soft_bce_logits": ({}, lambda x, t: mp.log(1 + mp.exp(-x if t else x))),
+    "focal": (
+        {"alpha": 0.25, "gamma": 2.0},
+        lambda x, t: (0.25 if t else 0.75) * mp.log(1 + mp.exp(-x if t else x)) * (1 / (1 + mp.exp(x if t else -x))) ** 2,
+    ),
+    "poly_binary": (
+        {"epsilon": 2.0},
+        lambda x, t: mp.log(1 + mp.exp(-x if t else x)) + 2 / (1 + mp.exp(x if t else -x)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOGISTIC)
+@pytest.mark.parametrize("on", [0.0, 1.0])
+def test_scores_that_are_surely_right_cost_what_is_left(name, on):
+    params, formula = LOGISTIC[name]
+    with mp.workdps(700):
+        wanted = [formula(mp.mpf(x), on) for x in SURE]
+    found = terms(name, SURE, np.full_like(SURE, on), **params)
+    # What is below the smallest normal number has few digits.
+    kept = np.array([right > 1e-300 for right in wanted])
+    assert off(np.asarray(found)[kept], [right for right in wanted if right > 1e-300]) < 1e-12
+
+
+def test_a_weighted_positive_costs_what_is_left():
+    weights = np.full_like(SURE, 3.0)
+    for on in (0.0, 1.0):
+        found = LOSSES.get("bce_with_logits").terms(np, SURE, np.full_like(SURE, on), weight=None, pos_weight=weights)["value"]
+        with mp.workdps(700):
+            wanted = [(3 if on else 1) * mp.log(1 + mp.exp(mp.mpf(-x if on else x))) for x in SURE]
+        np.testing.assert_allclose(found, [float(right) for right in wanted], rtol=1e-12)
+
+
+@pytest.mark.parametrize("distance", [30.0, 1.0, 1e-2, 1e-4])
+def test_distillation_of_nearly_equal_answers(distance):
+    student = RNG.normal(size=(50, 5))
+    teacher = student + distance * RNG.normal(size=student.shape)
+    found, wanted = terms("distillation_kl", student, teacher, temperature=2.0), []
+    for row in zip(student, teacher, strict=True):
+        shares = [[mp.exp(mp.mpf(x) / 2) for x in scores] for scores in row]
+        p, q = ([x / mp.fsum(part) for x in part] for part in shares)
+        wanted.append(4 * mp.fsum(y * mp.log(y / x) for x, y in zip(p, q, strict=True)))
+    # Scores have but 16 digits, of which the distance between them has the last.
+    assert off(found, wanted) < max(1e-12, 1e-13 / distance)
