@@ -36,10 +36,13 @@ def lossctl_check(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., flo
 def _checked(loss: str, inputs: Mapping[str, Any], keywords: dict[str, Any], folder: Path) -> float:
     """Compute `loss`, and hold its value against the bounds among the keywords."""
     from lossctl.commands.compute import run
+    from lossctl.touched import touching
 
     bounds = {name: keywords.pop(name) for name in BOUNDS if name in keywords}
     close = (keywords.pop("rtol", 1e-9), keywords.pop("atol", 0.0))
-    report, error = run(_spec(loss, inputs, keywords, _gates(loss, bounds, close), folder), _say, document=False)
+    with touching([]) as files:
+        report, error = run(_spec(loss, inputs, keywords, _gates(loss, bounds, close), folder), _say, document=False)
+        files.check_unchanged()
     if error is not None:
         raise AssertionError(error.paragraph())
     return float(report.document["results"][0]["value"])

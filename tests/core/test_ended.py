@@ -226,6 +226,16 @@ def test_standard_output_is_a_place_for_a_summary(tmp_path):
     assert (tmp_path / "out").read_text().endswith("4.0\n")
 
 
+def test_a_reader_that_has_gone_leaves_the_files(tmp_path):
+    script = "set -o pipefail; lossctl compute mse '[1]' '[3]' -o r.csv --summary s.md | (exec <&-; sleep 2)"
+    seen = subprocess.run(
+        ["/bin/bash", "-c", script], cwd=tmp_path, env=golden.environment(tmp_path), capture_output=True, check=False
+    )
+    assert (seen.returncode, seen.stderr) == (141, b"")
+    assert (tmp_path / "r.csv").read_text() == "loss,value,n\nmse,4.0,1\n"
+    assert (tmp_path / "s.md").read_text().startswith("## lossctl compute")
+
+
 def test_a_summary_that_does_not_fit_is_taken_back(tmp_path):
     (tmp_path / "s.md").write_text("before\n")
     prelude = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))"

@@ -256,6 +256,18 @@ def test_a_link_that_is_set_anew_is_a_change(here, capsys):
     assert "another file has taken its place" in err
 
 
+def test_the_fixture_of_pytest_refuses_it_too(here):
+    from lossctl import pytest_plugin
+
+    checked = vars(pytest_plugin)["_checked"]
+    np.save("p.npy", np.ones(N))
+    (here / "folder").mkdir()
+    assert checked("mse", {"pred": "p.npy", "target": "t.npy"}, {"max": 2}, here / "folder") == 1.0
+    meddler = Meddler(lambda: os.utime(here / "p.npy"))
+    with watched_by(meddler), pytest.raises(errors.InputChanged, match=r"p\.npy changed while it was being read"):
+        checked("mse", {"pred": "p.npy", "target": "t.npy"}, {"max": 2}, here / "folder")
+
+
 def test_a_file_that_is_read_twice_is_one_file(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"1")
