@@ -26,7 +26,8 @@ TEXT, NUMERIC, TRUTH, DATE, NOTHING = "text", "number", "bool", "date", ""
 VALUES = frozenset({NUMERIC, TRUTH, DATE})
 # What people write where a value is missing.
 MISSING = BLANK | {"n/a", "#n/a", "<na>", "none", "-", "--", "?", "."}
-WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+# No longer than what is read at once as a number.
+WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 # As pandas and NumPy write floating-point numbers, also whole ones.
 DECIMAL = re.compile(r"[+-]?(\d*\.\d*(e[+-]?\d+)?|\d+e[+-]?\d+)", re.ASCII | re.IGNORECASE)
 DAY = re.compile(r"\d{4}-\d\d?-\d\d?([T ]\d\d?:\d\d.*)?|\d\d?[/.]\d\d?[/.]\d{4}|\d\d?:\d\d(:\d\d.*)?", re.ASCII)
