@@ -10,7 +10,7 @@ from lossctl.calls import torch_of
 from lossctl.commands.asked import by_shape, resolve
 from lossctl.commands.trial_answer import Tried, report
 from lossctl.commands.trial_data import read
-from lossctl.errors import BadParameter, LossctlError, UsageError, near
+from lossctl.errors import BadParameter, LossctlError, TooLarge, UsageError, near
 from lossctl.spec import Given, Options, Spec, parse_losses
 from lossctl.training.candidates import candidate
 from lossctl.training.data import divide
@@ -37,6 +37,11 @@ USUAL = {
     BINARY: "bce_with_logits,mse,hinge,focal",
     LABELS: "bce_with_logits,focal,asymmetric_multilabel,zlpr",
 }
+# What a weight takes while it is trained: itself, its gradient and Adam's two means, in float64.
+# And what a model may take, in MiB.
+WEIGHT, MOST = 32, 2048
+# torch counts in 64 bits.
+LARGEST = 1 << 63
 FOOTER = "this covers the sampling of held-out rows and these seeds only"
 
 
@@ -82,9 +87,23 @@ def _check(options: Training, *, typed_steps: bool) -> None:
 
 
 def _budget(options: Training, data: Data) -> Budget:
+    """What every run may use.
+
+    Raises: TooLarge for a hidden layer that would not fit into memory.
+    """
+    need = options.hidden * (data.train.features.shape[1] + data.task.outputs + 1) * WEIGHT / 2**20
+    if options.model != "linear" and need > MOST:
+        message = f"--hidden {options.hidden} makes a model of about {need:,.0f} MiB, and trial takes up to {MOST} MiB."
+        raise TooLarge(message, hint="Give a smaller number; the default is 64.")
     epoch = math.ceil(len(data.train) / options.batch)
     steps = options.steps if options.epochs is None else options.epochs * epoch
-    return Budget(steps, options.batch, options.lr, options.model, options.hidden)
+    return Budget(
+        steps,
+        min(options.batch, len(data.train)) if options.batch >= LARGEST else options.batch,
+        options.lr,
+        options.model,
+        options.hidden,
+    )
 
 
 def _tell(data: Data, found: Read, options: Training, say: Callable[[str], None]) -> None:

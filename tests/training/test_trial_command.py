@@ -191,3 +191,19 @@ def test_an_interrupt_ends_the_bar_and_exits_130(here):
     assert b"%" in seen
     child.stdout.close()
     os.close(ours)
+
+
+@pytest.mark.parametrize("value", ["9" * 23, "200000000"])
+def test_a_hidden_layer_that_fits_into_no_memory(value, tmp_path, monkeypatch, capsys):
+    from lossctl.program import _run
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text("x,y\n" + "".join(f"{i},{i % 7 + 0.5}\n" for i in range(40)))
+    line = ["trial", "t.csv:x", "t.csv:y", "--steps", "1", "--seeds", "1", "--losses", "mse"]
+    assert _run([*line, "--hidden", value]) == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    # 32 bytes for each weight: from one feature, to one output, and the bias.
+    assert f"--hidden {value} makes a model of about {int(value) * 96 / 2**20:,.0f} MiB" in err
+    assert _run([*line, "--hidden", value, "--model", "linear"]) == 0
+    assert _run([*line, "--batch", "9" * 23, "-qq"]) == 0
