@@ -164,7 +164,7 @@ def collapsed(sight: Sight) -> str:
     return f"{share:.0%} of distances are below {TINY:g}: the embeddings have collapsed" if share > MOST else ""
 
 
-@trap("L063", "values that the loss is not defined on")
+@trap("L063", "values that the loss is not defined on", whole=True)
 def undefined(sight: Sight) -> str:
     """--domain ignore computes the formula as it stands, also of values that the loss is not defined on: probabilities
     above 1, variances below 0, labels other than those that its words name. The number that comes out is no value of that

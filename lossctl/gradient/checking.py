@@ -161,12 +161,14 @@ def _judged(measured: Probe, cube: Cube, slot: Slot, columns: NumPyArray) -> Jud
     bound, domain = measured.one.bound, _domain(measured.one.bound, slot)
     sizes = _flat(np.where(np.isfinite(cube.gradient), np.abs(cube.gradient), 0.0)).max(axis=1, initial=0.0)
     floor = np.clip(OF_SAMPLE * sizes, OF_VALUE * measured.weight, OF_SAMPLE * measured.weight)
-    reach = measured.weight * np.abs(_flat(cube.values)).max(axis=1, initial=0.0)
+    # An infinite score stays where it is, and what is rounded beside it is of the size of the others.
+    known = np.where(np.isfinite(cube.values), cube.values, 0.0)
+    reach = measured.weight * np.abs(_flat(known)).max(axis=1, initial=0.0)
     unit = measured.unit(slot.input.name)
     found = []
     for column in columns:
         index = tuple(int(i) for i in np.unravel_index(column, cube.values.shape[1:]))
-        at, gradient = cube.values[_every(index)], cube.gradient[_every(index)]
+        at, gradient = known[_every(index)], cube.gradient[_every(index)]
 
         def change(rows: NumPyArray, steps: NumPyArray, index: Place = index) -> tuple[NumPyArray, NumPyArray]:
             moved = {slot.input.name: cube.moved(rows, index, steps)}

@@ -211,3 +211,20 @@ def test_infinite_targets_have_no_finite_derivative():
         "target",
     )
     np.testing.assert_allclose(slope, [[INF, math.log(2), math.log(2)]])
+
+
+@pytest.mark.parametrize(
+    ("loss", "pred", "target"),
+    [
+        ("ce", "[[-inf, 0, 1], [2, -inf, .5]]", "[1, 2]"),
+        ("ce", "[[-inf, 0, 1], [2, -inf, .5]]", "[[0, .25, .75], [.5, 0, .5]]"),
+        ("bce_with_logits", "[-inf, inf, 2]", "[0, 1, 1]"),
+        ("hinge", "[-inf, inf, .5]", "[0, 1, 1]"),
+    ],
+)
+def test_differences_agree_beside_infinite_scores(loss, pred, target):
+    argv = ["grad", loss, pred, target, "--check", "-f", "json", "-q"]
+    printed = program()(argv, prog_name="lossctl", standalone_mode=False)
+    check = json.loads(printed.text)["gradients"][0]["check"]
+    assert printed.error is None
+    assert (check["verdict"], check["checked"]) == ("ok", check["of"])
