@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from lossctl.cli import commands
-from lossctl.errors import InputError, LossctlError, TooLarge, UsageError
+from lossctl.errors import InputError, LossctlError, MissingExtra, TooLarge, UsageError
 from lossctl.printing import Printed
 from lossctl.streams import drop, put, tell, tell_error
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 INTERRUPTED, PIPE_CLOSED = 130, 141
+# What pip calls packages that are imported under another name.
+INSTALLED_AS = {"yaml": "pyyaml", "array_api_compat": "array-api-compat", "sklearn": "scikit-learn"}
 # What Typer calls the types of options, in the words of those who type them.
 PLAIN = {"int": "whole number", "float": "number"}
 
@@ -86,8 +88,16 @@ def _said(error: Exception) -> LossctlError:
         return TooLarge("There is not enough memory for this.", hint="Give it more, or less at once.")
     if isinstance(error, OSError):
         return InputError(f"The system refused: {error.strerror or error}.", hint="--debug shows what it was doing.")
+    if isinstance(error, ModuleNotFoundError) and (missing := _missing(error.name or "")):
+        return MissingExtra(missing, "This", INSTALLED_AS.get(missing, missing))
     message = f"This is a bug in lossctl: {type(error).__name__}: {error}."
     return LossctlError(message, hint="Please report it on the project's issue tracker with what --debug prints.")
+
+
+def _missing(module: str) -> str:
+    """The package of somebody else's that a module is of; "" for Python's own and ours, whose absence is a bug."""
+    package = module.partition(".")[0]
+    return "" if package in {"", "lossctl"} or package in sys.stdlib_module_names else package
 
 
 def _usage(error: Any) -> LossctlError:

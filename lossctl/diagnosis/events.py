@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,13 @@ import numpy as np
 from lossctl.calls import unheard
 from lossctl.diagnosis.history import Series
 from lossctl.errors import MissingExtra, MissingFile, UnreadableFile
+from lossctl.files.temporary import explained
+from lossctl.files.values import reason
 from lossctl.touched import reads_later
 
 FILES = "*tfevents*"
+# A record: its length and the checksum of that, the record, and its checksum.
+HEAD, CRC = 12, 4
 
 
 def scalars(path: str) -> dict[str, Series]:
@@ -41,16 +46,48 @@ def _tag(place: Path, folder: Path, tag: str) -> str:
 
 
 def _read(path: Path) -> dict[str, Series]:
-    with unheard():
-        loaded = _accumulator()(str(path), size_guidance={"scalars": 0, "tensors": 0})
-        loaded.Reload()
-        tags = loaded.Tags()
-        plain = {tag: [(event.step, event.value) for event in loaded.Scalars(tag)] for tag in tags["scalars"]}
-        # The second writer of TensorFlow keeps scalars as tensors without axes.
-        tensors = {tag: [(event.step, event.tensor_proto) for event in loaded.Tensors(tag)] for tag in tags["tensors"]}
-    return {tag: _series(pairs) for tag, pairs in plain.items()} | {
-        tag: _series(pairs) for tag, events in tensors.items() if (pairs := _numbers(events))
-    }
+    accumulator = _accumulator()
+    for file in sorted(path.glob(FILES)) if path.is_dir() else [path]:
+        _check(file)
+    try:
+        with unheard():
+            loaded = accumulator(str(path), size_guidance={"scalars": 0, "tensors": 0})
+            loaded.Reload()
+            tags = loaded.Tags()
+            plain = {tag: [(event.step, event.value) for event in loaded.Scalars(tag)] for tag in tags["scalars"]}
+            # The second writer of TensorFlow keeps scalars as tensors without axes.
+            tensors = {tag: _numbers([(one.step, one.tensor_proto) for one in loaded.Tensors(tag)]) for tag in tags["tensors"]}
+    except Exception as error:  # whatever tensorboard stumbles over
+        raise _damaged(path, f"{type(error).__name__}: {reason(error)}") from error
+    return {tag: _series(pairs) for tag, pairs in (plain | tensors).items() if pairs}
+
+
+def _check(file: Path) -> None:
+    """Compare the records of a file with their checksums, at which tensorboard stops without a word.
+
+    A last record that is cut short is that of a run that still writes, or was killed.
+
+    Raises: UnreadableFile with the place of the first record that is damaged.
+    """
+    from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c  # noqa: PLC0415 - heavy
+
+    with explained(str(file)), file.open("rb") as stream:
+        size, at = file.stat().st_size, 0
+        while len(head := stream.read(HEAD)) == HEAD:
+            length, crc = struct.unpack("<QI", head)
+            if masked_crc32c(head[:8]) != crc:
+                raise _damaged(file, f"the length of the record at byte {at} does not fit its checksum")
+            if at + HEAD + length + CRC > size:
+                return
+            content = stream.read(length)
+            if masked_crc32c(content) != struct.unpack("<I", stream.read(CRC))[0]:
+                raise _damaged(file, f"the record at byte {at} does not fit its checksum")
+            at += HEAD + length + CRC
+
+
+def _damaged(path: Path, why: str) -> UnreadableFile:
+    message = f"{path} is damaged, or holds no events of TensorBoard: {why}."
+    return UnreadableFile(message, hint="Copy it again, or give the history as a .csv with the columns step and loss.")
 
 
 def _numbers(events: list[tuple[int, Any]]) -> list[tuple[int, float]]:

@@ -91,6 +91,8 @@ class Tally:
         """Look at a block of an array of any shape with at least one axis; `counting` says whether values are still few."""
         flat = array.reshape(-1)
         values = flat.astype(np.float64, copy=False)
+        # Longer floats are calculated with as float64 everywhere.
+        flat = values if flat.dtype.kind == "f" and flat.dtype.itemsize > values.dtype.itemsize else flat
         large = wide(flat.dtype) and beyond(flat)
         steps = Steps.of(flat if large else values) if array.ndim == 1 else Steps()
         finite = np.isfinite(values)

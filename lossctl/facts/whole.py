@@ -48,7 +48,9 @@ def whole_numbers(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     numbers = facts["distinct_counts"]
     many = f"{count} distinct" if count is not None else "more than 1000 distinct"
     kinds = [("labels", f"whole numbers {low:g} to {high:g}, {many}{_void(facts)}")] if _dense(low, high, count) else []
-    counted = ("counts", f"whole numbers {said}, {many}, variance / mean {facts['dispersion']:.3g}")
+    # Squares of numbers beyond 1e154 overflow.
+    spread = "" if facts["dispersion"] is None else f", variance / mean {facts['dispersion']:.3g}"
+    counted = ("counts", f"whole numbers {said}, {many}{spread}")
     thin = _thins_out(numbers, facts["ignored"]) if numbers else _skewed(facts)
     yield from [counted, *kinds] if thin or not kinds else [*kinds, counted]
     if ids:

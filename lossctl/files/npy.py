@@ -17,7 +17,7 @@ from numpy.lib import format as npy
 from lossctl.blocks import Memory, place
 from lossctl.errors import LossctlError, ShapeMismatch, UnreadableFile
 from lossctl.files.container import columns
-from lossctl.files.values import NUMERIC, reason
+from lossctl.files.values import DEEPEST, NUMERIC, reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # A header is a hundred bytes, or some thousands with very many fields; NumPy's own limit is the same.
 LONGEST_HEADER = 1 << 16
+# NumPy counts bytes in signed words of 64 bits.
+TOO_MANY = 2**63
 # What NumPy's own headers take, of arrays without fields.
 USUAL = 128
 PICKLED = "holds pickled Python objects, which can run code; lossctl never unpickles"
@@ -87,7 +89,9 @@ def read_header(stream: IO[bytes], name: str) -> Header:
     if dtype.hasobject:
         message = f"{name} {PICKLED}."
         raise UnreadableFile(message, hint=WRITE_AGAIN)
-    if any(size < 0 for size in shape):
+    # NumPy counts neither more axes than this nor more bytes, axes of size 0 left out.
+    bytes_claimed = math.prod(size for size in shape if size) * max(1, dtype.itemsize)
+    if any(size < 0 for size in shape) or len(shape) > DEEPEST or (0 in shape and bytes_claimed >= TOO_MANY):
         message = f"{name} is not a readable .npy: its header claims the shape {shape}."
         raise UnreadableFile(message, hint=WRITE_AGAIN)
     return Header(shape, fortran, dtype, stream.tell())

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lossctl.files.stored import Stored
 
 # The header's own length, little-endian.
+MOST = 2**60
 LENGTH = 8
 # Three hundred thousand arrays.
 LONGEST_HEADER = 1 << 25
@@ -95,7 +96,9 @@ def _span(name: str, entry: Any, room: int) -> tuple[int, int]:
 
 
 def _counts(value: Any) -> bool:
-    return isinstance(value, list) and len(value) <= DEEPEST and all(type(item) is int and item >= 0 for item in value)
+    counts = isinstance(value, list) and len(value) <= DEEPEST and all(type(item) is int and item >= 0 for item in value)
+    # NumPy counts bytes in signed words of 64 bits, of eight bytes a number, axes of size 0 left out.
+    return counts and math.prod(item for item in value if item) < MOST
 
 
 def _apart(spans: dict[str, tuple[int, int]]) -> None:

@@ -45,6 +45,9 @@ class _Torched:
         """Return what a leaf holds, or why it cannot be read."""
         where = f"{self.stored.name}:{name}" if name else self.stored.name
         try:
+            if _is_storage(leaf):
+                message = f"{where} holds a bare storage of torch, whose numbers have no shape."
+                raise UnreadableFile(message, hint="Save the tensor instead: torch.save({'name': tensor}, path).")
             return self._tensor(leaf, where) if _is_tensor(leaf) else _values(leaf, where)
         except LossctlError as error:
             return error
@@ -140,6 +143,12 @@ def _is_tensor(leaf: Any) -> bool:
     import torch
 
     return isinstance(leaf, torch.Tensor)
+
+
+def _is_storage(leaf: Any) -> bool:
+    import torch
+
+    return torch.is_storage(leaf)
 
 
 def _values(leaf: Any, where: str) -> Part:

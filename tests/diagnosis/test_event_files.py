@@ -2,9 +2,12 @@
 
 import sys
 import warnings
+from contextlib import suppress
 
+import numpy as np
 import pytest
 
+from lossctl.diagnosis.events import scalars
 from lossctl.diagnosis.reading import Wanted, read
 from lossctl.errors import MissingExtra, MissingFile, UnknownKey, UnreadableFile
 
@@ -83,3 +86,27 @@ def test_without_tensorboard(tmp_path, monkeypatch):
     with pytest.raises(MissingExtra) as caught:
         read(str(tmp_path), Wanted())
     assert "lossctl[tensorboard]" in caught.value.hint
+
+
+@pytest.mark.parametrize("change", ["flip", "insert", "delete", "cut"])
+def test_a_damaged_record_is_said_and_a_cut_end_is_not(tmp_path, change):
+    write(tmp_path, {"loss": [(step, 1 / (step + 1)) for step in range(20)]})
+    (file,) = tmp_path.iterdir()
+    good = file.read_bytes()
+    assert scalars(str(file))["loss"].values.size == 20
+    for at in range(60, len(good) - 1, 37):
+        changed = bytearray(good)
+        if change == "flip":
+            changed[at] ^= 4
+        elif change == "insert":
+            changed[at:at] = b"\x01"
+        elif change == "delete":
+            del changed[at : at + 3]
+        else:
+            changed = changed[:at]
+        file.write_bytes(bytes(changed))
+        with suppress(UnreadableFile):
+            found = scalars(str(file))["loss"].values
+            # Only what stands at the end may be missing, and nothing may be another number.
+            assert change == "cut" or at > len(good) - 60
+            np.testing.assert_array_equal(found, np.float32(1 / np.arange(1, found.size + 1)))

@@ -6,6 +6,9 @@ from arrays import KINDS, SIZES, drawn, facts, one_hot, scores, softmax
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lossctl.blocks import Memory
+from lossctl.facts import facts_of
+
 NAMES = {name for name, _ in KINDS.values()}
 
 
@@ -142,3 +145,13 @@ def test_a_void_label_is_no_class():
     found = facts(drawn("labels and 255", 200))
     assert (found["ignored"], found["classes"], len(found["class_counts"])) == (255, 5, 5)
     assert sum(found["class_counts"]) == 200 - 10
+
+
+@pytest.mark.parametrize(
+    "values", [np.array([1e200, 3e200]), np.array([1, 2, 3], np.longdouble), np.array([-1e300, 1e300, 2.5e300] * 9)]
+)
+def test_facts_of_numbers_whose_squares_overflow_and_of_long_floats(values):
+    found = facts_of(Memory(values))
+    assert found["high"] == float(values.max())
+    assert type(found["low"]) is float
+    assert found["looks"]

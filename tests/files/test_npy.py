@@ -178,3 +178,11 @@ def test_a_gigabyte_is_read_in_few_megabytes(tmp_path):
     env = golden.environment(tmp_path, golden.ROOT / "tests")
     done = subprocess.run([sys.executable, "-c", MEMORY, str(path)], env=env, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 40
+
+
+@pytest.mark.parametrize("shape", ["(" + "1, " * 70 + ")", "(0, 9223372036854775807, 9223372036854775807)", f"({10**30}, 0)"])
+def test_shapes_that_no_array_has_are_refused(folder, shape):
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    header += b" " * (-(len(header) + 11) % 64) + b"\n"
+    folder.write("a.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(8))
+    assert "a.npy is not a readable .npy: its header claims the shape" in folder.fault("a.npy")

@@ -210,3 +210,15 @@ def test_a_flipped_bit_is_seen_by_its_checksum(folder, view, checksums):
         assert "UnreadableFile: b.pt is damaged: its bytes have the checksum" in folder.fault("b.pt:pred")
     else:
         assert folder.array("b.pt:pred").shape == tensor.shape
+
+
+@pytest.mark.parametrize("make", [torch.Tensor.storage, torch.Tensor.untyped_storage])
+@pytest.mark.filterwarnings("ignore:TypedStorage")
+def test_a_bare_storage_is_refused(saved, make):
+    folder = saved(make(torch.arange(4.0)))
+    fault = folder.fault("a.pt")
+    # torch itself does not read an untyped one of its old format.
+    assert "holds a bare storage of torch" in fault or "a.pt is no readable file of torch" in fault
+    if make is torch.Tensor.storage:
+        folder = saved({"a": make(torch.arange(4.0)), "pred": torch.ones(2)})
+        assert folder.array("a.pt:pred").tolist() == [1, 1]
