@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -126,13 +127,53 @@ def row_numbers(sight: Sight) -> str:
 
 @trap("L042", "predictions that are the targets", whole=True)
 def same_twice(sight: Sight) -> str:
-    """Every prediction equals its target to the last digit. Real predictions never do: the same file or column was probably
-    given twice, or the model was given the answer.
+    """Every prediction equals its target to the last digit, or both were read from the same place: one file, column or array
+    under whatever names, or the one column that came over a pipe. Real predictions never are their targets: the same input
+    was probably given twice, or the model was given the answer.
     """
+    place = _same_place(sight)
+    if place:
+        return f"{place}: every prediction is compared with itself"
     pred, target = sight.pred, sight.target
     if pred.shape != target.shape or pred.size < ENOUGH or not np.array_equal(pred, target) or (pred == np.floor(pred)).all():
         return ""
     return f"all {pred.size} values of pred looked at equal target: was the same input given twice?"
+
+
+def _same_place(sight: Sight) -> str:
+    """Which input is read from where the first one is; an array that was typed twice stands there to be seen."""
+    slots = {slot.input.name: slot.reader for slot in sight.bound.slots}
+    first, *others = [one.name for one in sight.bound.loss.signature.inputs if one.name in slots]
+    for other in others:
+        place, same = _place(slots[first]), _place(slots[other])
+        if place is not None and place == same:
+            ours, theirs = sight.typed.get(first, first), sight.typed.get(other, other)
+            shown = "standard input" if ours == "-" else ours
+            return f"{first} and {other} are the same input, {shown}" + ("" if ours == theirs else f" and {theirs}")
+    return ""
+
+
+def _place(reader: Any) -> tuple[Any, ...] | None:
+    """The file, and what of it, that a reader reads, whatever views lie above it; None for what is in no file."""
+    while hasattr(reader, "inner"):
+        reader = reader.inner
+    parts = getattr(reader, "parts", None)
+    if parts is not None:
+        places = [_place(part) for part in parts]
+        return None if None in places else tuple(places)
+    stored = getattr(reader, "stored", None)
+    if stored is None:
+        return None
+    try:
+        file: Any = Path(stored.path).resolve(strict=True) if stored.path else stored.name
+    except OSError:
+        file = stored.name
+    table, group = (getattr(reader.part, name, None) for name in ("table", "group"))
+    names = getattr(table, "names", None)
+    key = (
+        tuple(names[at] if [*names].count(names[at]) == 1 else at for at in group.positions) if group and names else reader.key
+    )
+    return file, key
 
 
 @trap("L039", "pairs with labels the other way round")

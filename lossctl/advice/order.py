@@ -5,9 +5,10 @@ Each is found by trying: the same rows are paired in the way that would be right
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,6 +34,13 @@ LOWER, LOWER_TO_HIGHER = 10, 3
 RELATED = 0.5
 CHANCES = 4
 PAIR = ["pred", "target"]
+# Words of names that say which of the two a column is.
+WORDS = re.compile(r"[^a-z]+")
+SAID = "pred preds predict prediction predictions predicted yhat hat output outputs logit logits score scores prob probs proba"
+MEASURED = "true truth target targets label labels gt actual actuals observed groundtruth"
+PREDICTED = frozenset(f"{SAID} probability probabilities forecast forecasts fitted estimate".split())
+OBSERVED = frozenset(MEASURED.split())
+VAGUE = frozenset({"y", "y_test", "y_val", "score", "scores", "output", "outputs", "label", "labels", "estimate"})
 LABELLED = {"bce", "bce_with_logits", "focal", "dice", "brier", "log_loss"}
 
 
@@ -212,3 +220,51 @@ def _exchanged(sight: Sight) -> tuple[float, float] | None:
     if before is None or after is None or after.mean < 0 or after.mean * CUT > before.mean:
         return None
     return before.mean, after.mean
+
+
+@trap("L054", "columns whose names contradict their roles", whole=True)
+def misnamed(sight: Sight) -> str:
+    """The first input is the prediction, and it comes from what is called y_true, target, label or actual; or the second is
+    the target, and is called pred, y_hat, prob or forecast. It is said where the other name does not settle it, and where
+    the loss is another one the other way round: mape divides by the target, and mse does not care.
+    """
+    if sight.pred.shape != sight.target.shape or [one.name for one in sight.bound.loss.signature.inputs] != PAIR:
+        return ""
+    pred, target = (_named(sight, name) for name in PAIR)
+    ours, theirs = _role(pred), _role(target)
+    wrong = (ours == "target" and theirs != "target") or (theirs == "pred" and ours != "pred")
+    # A lone y or score may be anything, unless the other name says which it is.
+    if not wrong or ({pred, target} & VAGUE and {ours, theirs} != set(PAIR)) or swapped.look(sight) or _symmetric(sight):
+        return ""
+    which = f"pred is '{pred}'" if ours == "target" else f"target is '{target}'"
+    both = f"{which} and target '{target}'" if (ours, theirs) == ("target", "pred") else which
+    return f"{both}, which is the name of {'a target' if ours == 'target' else 'a prediction'}. Exchanged: {_exchange(sight)}"
+
+
+def _role(name: str) -> str:
+    """What a name says that it holds: a prediction, also one of labels; a target; or nothing."""
+    words = {word for word in WORDS.split(name) if word}
+    return "pred" if words & PREDICTED else "target" if words & OBSERVED or name in {"y", "y_test", "y_val"} else ""
+
+
+def _named(sight: Sight, name: str) -> str:
+    """The column or array of an input, else its file without a suffix."""
+    reader: Any = next((slot.reader for slot in sight.bound.slots if slot.input.name == name), None)
+    while hasattr(reader, "inner"):
+        reader = reader.inner
+    part = getattr(reader, "part", None)
+    names, group = getattr(getattr(part, "table", None), "names", None), getattr(part, "group", None)
+    if names and group and len(group.positions) == 1:
+        return str(names[group.positions[0]]).lower()
+    typed = sight.typed.get(name, "")
+    return "" if typed.startswith("[") else _called(typed)
+
+
+def _symmetric(sight: Sight) -> bool:
+    """Whether exchanging both changes nothing, by what the samples looked at give."""
+    try:
+        pairs = (sight.arrays, {**sight.arrays, "pred": sight.target, "target": sight.pred})
+        before, after = (tried(sight.bound, arrays, sight.options) for arrays in pairs)
+    except LossctlError:
+        return False
+    return before is not None and after is not None and bool(np.isclose(before.mean, after.mean, rtol=1e-12, atol=0))

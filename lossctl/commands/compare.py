@@ -153,7 +153,9 @@ def _run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: bo
     compared = reruns(spec, wanted, prepared) if wanted.suggest_tol else compared_of(spec, wanted, prepared, say)
     measured = compared.measured
     answers = [_answer(spec, one, row) for one, row in zip(prepared, measured, strict=True)]
-    warned = list(dict.fromkeys(one for answer in answers for one in warnings(answer, say, prepared[0].opened.unlike)))
+    # What is said of ids is said of all inputs, and once.
+    unlike = [prepared[0].opened.unlike, *([] for _ in answers[1:])]
+    warned = list(dict.fromkeys(one for answer, ids in zip(answers, unlike, strict=True) for one in warnings(answer, say, ids)))
     inputs = inputs_of(prepared[0].opened) if document or spec.against else []
     found = report(answers, compared, (), inputs, warned)
     if wanted.suggest_tol:
