@@ -90,7 +90,7 @@ class Files:
     def _reader(self, container: Container, source: Source, role: str, spare: str) -> Found:
         taken = self._taken(container, role) if source.key == EVERY else {}
         taken |= {at: "--on" for at, name in enumerate(container.names or ()) if spare and spare in {name, f"#{at + 1}"}}
-        picked = pick(container, source.key, role, self.say, taken)
+        picked = pick(container, source.key, role, self._say_once, taken)
         positions = picked.positions
         part = container.block(positions) if picked.block else container.part(positions[0])
         key = picked.key if container.names is not None else None
@@ -148,6 +148,12 @@ class Files:
                 self._told.add(path)
                 table = self._table(path)
                 self.say(sentence(titled(path), table.layout.first if table else (), one))
+
+    def _say_once(self, sentence: str) -> None:
+        """Say what holds for several roles, or is found again when a file is read otherwise, once."""
+        if sentence not in self._told:
+            self._told.add(sentence)
+            self.say(sentence)
 
     def _place(self, path: str) -> str:
         """A path however it was typed: `./a.csv` is `a.csv`."""

@@ -124,6 +124,18 @@ def test_an_index_is_no_candidate_where_no_column_is_named(here, capsys):
     assert "2 columns of numbers ('id', 'v')" in told(capsys, "compute", "mse", "p.csv", "y.csv").fault
 
 
+def test_it_is_said_once(here, capsys):
+    (here / "v.csv").write_text("id,a,b\n7,1.5,2\n9,2.5,4\n")
+    for line in (
+        "identify --value 0 v.csv:* v.csv:*",
+        "compute mse,l1,huber v.csv:* v.csv:*",
+        "compute @regression v.csv:* v.csv:*",
+    ):
+        found = told(capsys, *shlex.split(line))
+        assert found.code == 0
+        assert sum("leaves out" in text for text in found.said) == 1
+
+
 def test_inspect_and_recommend(capsys):
     found = told(capsys, "inspect", "t.csv:*", "-f", "json")
     assert [one["key"] for one in found.document["arrays"]] == ["a", "b", "y"]

@@ -146,6 +146,7 @@ def test_a_glob_with_a_key_or_a_single_file(folder):
     assert folder.array("sub/*.csv:pred").tolist() == [2, 5]
     assert folder.reader("sub/*.csv:pred").facts()["path"] == "sub/a.csv"
     folder.write("sub/b.csv", TABLE.replace("2", "9"))
+    folder.again()
     assert folder.array("sub/*.csv:pred").tolist() == [2, 5, 9, 5]
     assert folder.reader("sub/*.csv:pred").facts()["path"] == "sub/*.csv"
     assert folder.reader("sub/*.csv::pred").place((2,)) == "sub/b.csv, line 2, column 'pred'"
