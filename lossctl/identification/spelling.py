@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from lossctl.binding import scalars
-from lossctl.frameworks import FRAMEWORKS, PREFIXES
+from lossctl.frameworks import FRAMEWORKS, PREFIXES, RULES, Rules
 from lossctl.spec import parse_losses
 
 if TYPE_CHECKING:
@@ -61,5 +62,13 @@ def _others(candidate: Candidate) -> Iterable[str]:
         for theirs, ours in FRAMEWORKS[framework].items():
             (asked,) = parse_losses(ours)
             loss = trial.bound.loss
+            rules = RULES.get(framework, {}).get(theirs, Rules())
+            if not _theirs(rules, trial.bound.shape):
+                continue
             if asked.name == loss.name and scalars(loss, asked.params) == dict(trial.bound.params):
                 yield f"{PREFIXES[framework][0]}.{theirs}{call}({target}, {pred})"
+
+
+def _theirs(rules: Rules, shape: tuple[int, ...]) -> bool:
+    """Whether a framework's name gives our number for predictions of this shape."""
+    return not (rules.one_column and prod(shape[1:]) != 1) and not (rules.classes_last and len(shape) > 2)  # noqa: PLR2004
