@@ -7,10 +7,14 @@ import math
 from typing import Any
 
 from lossctl.loss import loss
-from lossctl.numerics import at_most, log_of_one_and
+from lossctl.numerics import at_least, at_most, log_of_one_and
 from lossctl.words import Array, Extended, Flag, Positive, Real
 
 BARRON = "Barron 2019, arXiv:1701.03077"
+
+
+# No square of what is larger is needed: there all that these losses add is a line, or a logarithm.
+LARGEST_ROOT = 1e150
 
 
 def scaled_square(pred: Array, target: Array, scale: float) -> Array:
@@ -19,9 +23,19 @@ def scaled_square(pred: Array, target: Array, scale: float) -> Array:
     return ratio * ratio
 
 
-def root_less_one(xp: Any, square: Array) -> Array:
-    """sqrt(1 + square) - 1, without cancellation for small squares."""
-    return square / (xp.sqrt(1 + square) + 1)
+def root_less_one(xp: Any, ratio: Array) -> Array:
+    """sqrt(1 + ratio^2) - 1, without cancellation for small ratios and without overflow for large ones."""
+    size = xp.abs(ratio)
+    curved = at_most(xp, size, LARGEST_ROOT)
+    square = curved * curved
+    return square / (xp.sqrt(1 + square) + 1) + (size - curved)
+
+
+def log_of_square(xp: Any, ratio: Array, factor: float) -> Array:
+    """ln(1 + factor ratio^2), without overflow."""
+    size = xp.abs(ratio)
+    curved = at_most(xp, size, LARGEST_ROOT)
+    return log_of_one_and(xp, factor * curved * curved) + 2 * xp.log(at_least(xp, size / LARGEST_ROOT, 1))
 
 
 @loss(
@@ -41,7 +55,11 @@ def charbonnier(xp, pred: Real, target: Real, *, eps: Positive = 1e-3, shifted: 
     pitfall: papers on super-resolution do not subtract eps, so that a perfect fit costs eps; kornia takes eps=1 and shifted.
     """
     error = pred - target
-    return eps * root_less_one(xp, scaled_square(pred, target, eps)) if shifted else xp.sqrt(error * error + eps * eps)
+    if shifted:
+        return eps * root_less_one(xp, error / eps)
+    size = xp.abs(error)
+    curved = at_most(xp, size, LARGEST_ROOT)
+    return xp.sqrt(curved * curved + eps * eps) + (size - curved)
 
 
 @loss(
@@ -58,7 +76,7 @@ def pseudo_huber(xp, pred: Real, target: Real, *, delta: Positive = 1.0) -> Arra
     use: robust regression where second derivatives are needed, as in gradient boosting.
     pitfall: it is not huber: at |e| = delta it is 0.414 delta^2 instead of 0.5 delta^2, and in the tails delta^2/2 less.
     """
-    return delta * delta * root_less_one(xp, scaled_square(pred, target, delta))
+    return delta * delta * root_less_one(xp, (pred - target) / delta)
 
 
 @loss(
@@ -76,7 +94,7 @@ def cauchy(xp, pred: Real, target: Real, *, scale: Positive = 1.0) -> Array:
     pitfall: it is not convex, so start near the answer, for instance from a fit with l1.
     pitfall: textbooks have c^2/2 ln(1 + (e/c)^2), another scale and another factor: theirs with c = sqrt(2) scale, over c^2/2.
     """
-    return log_of_one_and(xp, 0.5 * scaled_square(pred, target, scale))
+    return log_of_square(xp, (pred - target) / scale, 0.5)
 
 
 @loss(
@@ -101,7 +119,7 @@ def welsch(xp, pred: Real, target: Real, *, scale: Positive = 1.0) -> Array:
     source=f"Geman & McClure 1985; {BARRON}, alpha = -2; kornia geman_mcclure_loss",
     aliases=("geman_mcclure_loss",),
 )
-def geman_mcclure(xp, pred: Real, target: Real, *, scale: Positive = 1.0) -> Array:  # noqa: ARG001
+def geman_mcclure(xp, pred: Real, target: Real, *, scale: Positive = 1.0) -> Array:
     """Half the scaled square near zero, and never more than 2.
 
     formula: 2 (e/scale)^2 / ((e/scale)^2 + 4), with e = pred - target
@@ -111,7 +129,7 @@ def geman_mcclure(xp, pred: Real, target: Real, *, scale: Positive = 1.0) -> Arr
     pitfall: the original form x^2 / (x^2 + 1) is another scale and another factor: half of this at scale 1/2.
     pitfall: it is not convex, so start near the answer.
     """
-    square = scaled_square(pred, target, scale)
+    square = at_most(xp, scaled_square(pred, target, scale), LARGEST_ROOT**2)
     return 2 * square / (square + 4)
 
 
@@ -155,7 +173,8 @@ def barron(xp, pred: Real, target: Real, *, alpha: Extended = 1.0, scale: Positi
     square = scaled_square(pred, target, scale)
     if abs(alpha) == math.inf:
         return xp.expm1(0.5 * square) if alpha > 0 else -xp.expm1(-0.5 * square)
+    ratio = (pred - target) / scale
     if alpha == 0:
-        return log_of_one_and(xp, 0.5 * square)
+        return log_of_square(xp, ratio, 0.5)
     bend = abs(alpha - 2)
-    return bend / alpha * xp.expm1(0.5 * alpha * log_of_one_and(xp, square / bend)) if bend else 0.5 * square
+    return bend / alpha * xp.expm1(0.5 * alpha * log_of_square(xp, ratio, 1 / bend)) if bend else 0.5 * square

@@ -114,6 +114,22 @@ def test_losses_of_an_error(case):
     assert off(found, [formula(mp.mpf(e)) for e in error]) < 1e-12
 
 
+GROWTH = {"barron 1.0", "barron 1e-09", "barron -3.0", "charbonnier", "pseudo_huber", "cauchy", "geman_mcclure", "log_cosh"}
+
+
+@pytest.mark.parametrize("case", sorted(GROWTH))
+def test_losses_of_a_huge_error_do_not_overflow(case):
+    params, formula = ERRORS[case]
+    error = np.array([1e100, -1e160, 1e200, 1e300])
+    found = terms(case.split()[0], error, np.zeros_like(error), **params)
+    with mp.workdps(700):
+        wanted = [mp.mpf(e) - mp.log(2) if case == "log_cosh" else formula(mp.mpf(abs(e))) for e in error]
+    assert off(found, wanted) < 1e-12
+    leaf = torch.from_numpy(error).requires_grad_()
+    (slope,) = torch.autograd.grad(terms(case.split()[0], leaf, torch.zeros_like(leaf), xp=XP, **params).sum(), leaf)
+    assert torch.isfinite(slope).all()
+
+
 def shares(distance, classes=4):
     """Two distributions over classes, of whole numbers of 2^-40, so that both add up to 1 exactly."""
     one = RNG.integers(2**30, 2**36, classes)
