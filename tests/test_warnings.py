@@ -64,6 +64,7 @@ MISTAKES = [
         for name in ("dice", "jaccard", "tversky", "focal_tversky", "squared_dice")
     ),
     ("L066", ("dice", [0, 0, 1], [0, 0, 0]), ("dice", [1, 0, 0], [0, 0, 1])),
+    ("L066", ("tversky", [0, 0, 1], [0, 0, 0]), ("tversky:empty=counted", [0, 0, 1], [0, 0, 0])),
     *(
         ("L066", (f"{name}_multiclass", ROWS[:2], [0, 1]), (f"{name}_multiclass", ROWS, [0, 1, 2]))
         for name in ("dice", "jaccard", "tversky", "focal_tversky")
