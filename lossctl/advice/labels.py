@@ -158,7 +158,7 @@ def multi_hot_list(sight: Sight) -> str:
 def empty_mask(sight: Sight) -> str:
     """Overlaps count 0 where the mask is empty, as segmentation_models_pytorch has it: the same as for a perfect prediction,
     whatever is predicted. Of several classes, one without a label counts 0 and lowers the mean; classes=present leaves it
-    out. MONAI counts close to 1, and so does empty=counted, as Keras has it. Judge false alarms on empty masks by bce, or by counts.
+    out. MONAI counts close to 1, and empty=counted 1, as Keras has it. Judge false alarms on empty masks by bce, or by counts.
     """
     sums = sight.sums
     if sight.bound.params.get("empty") == "counted":
