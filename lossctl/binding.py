@@ -43,7 +43,8 @@ class Slot:
 class Bound:
     """A loss with its arrays in place: `n` samples of at most `elements` elements each.
 
-    `single` says that the arrays came without a sample axis, and that the unreduced loss goes without one too.
+    `single` says that the arrays came without a sample axis, and that the unreduced loss goes without one too. An `optional`
+    loss that refuses the values ends no pass: its tally says why it does not fit.
     """
 
     loss: Loss
@@ -53,6 +54,7 @@ class Bound:
     n: int
     single: bool
     shape: Shape
+    optional: bool = False
 
     @property
     def elements(self) -> int:

@@ -7,7 +7,7 @@ although every input is one is an error too, unless NaN may propagate.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lossctl.block import Backend, Selection
     from lossctl.blocks import NumPyArray
     from lossctl.bysample import Blame, Digest
+    from lossctl.errors import LossctlError
     from lossctl.spec import Options
     from lossctl.tally import Tally
 
@@ -37,7 +38,7 @@ class Outcome:
     """What one loss came to.
 
     `value` is a float, or a nested list under `none`; `samples` are pairs of sample number and value; `sums` are those of the
-    loss's terms.
+    loss's terms. An optional loss that refuses the values is `unfit`, and the rest means nothing.
     """
 
     value: Any
@@ -47,6 +48,7 @@ class Outcome:
     samples: tuple[NumPyArray, NumPyArray] | None = None
     stats: Mapping[str, float] = field(default_factory=dict)
     sums: Mapping[str, float] = field(default_factory=dict)
+    unfit: LossctlError | None = None
 
     @property
     def coverage(self) -> float:
@@ -66,7 +68,7 @@ def evaluate(bounds: Sequence[Bound], backend: Backend, options: Options, select
         from lossctl.bysample import ByOptions  # noqa: PLC0415 - most runs have no samples
 
         digest = ByOptions(bounds, options, own_values)
-    return evaluate_keeping(bounds, backend, options, selection, _keep(options), digest=digest)[0]
+    return evaluate_keeping(bounds, backend, options, selection, keep_of(options), digest=digest)[0]
 
 
 def evaluate_keeping(  # noqa: PLR0913, PLR0917 - everything that a pass depends on
@@ -86,10 +88,15 @@ def evaluate_keeping(  # noqa: PLR0913, PLR0917 - everything that a pass depends
     """
     check_asked(bounds, options, selection, keep)
     tallies = fold(bounds, backend, options, selection, keep=keep | extra, digest=digest)
-    outcomes = [outcome_of(bound, tally, options) for bound, tally in zip(bounds, tallies, strict=True)]
-    if options.nan != "propagate":
-        for bound, outcome in zip(bounds, outcomes, strict=True):
-            _refuse_non_finite(bound, outcome, backend, options, selection)
+    outcomes = []
+    for bound, tally in zip(bounds, tallies, strict=True):
+        outcome = Outcome(math.nan, 0)
+        with tally.tolerating(optional=bound.optional):
+            if tally.unfit is None:
+                outcome = outcome_of(bound, tally, options)
+                if options.nan != "propagate":
+                    _refuse_non_finite(bound, outcome, backend, options, selection)
+        outcomes.append(replace(outcome, unfit=tally.unfit) if tally.unfit else outcome)
     return outcomes, tallies
 
 
@@ -104,7 +111,8 @@ def check_asked(bounds: Sequence[Bound], options: Options, selection: Selection,
     _check_offset(bounds, options)
 
 
-def _keep(options: Options) -> Keep:
+def keep_of(options: Options) -> Keep:
+    """What a pass has to gather besides sums."""
     samples = options.per_sample or options.worst or options.best or options.stats
     return frozenset({"samples"} if samples else ()) | frozenset({"values"} if options.reduction == "none" else ())
 
@@ -190,7 +198,7 @@ def _of_samples(bound: Bound, tally: Tally, options: Options) -> tuple[tuple[Num
     from lossctl.statistics.levels import spread, statistics  # noqa: PLC0415 - likewise
 
     kept = tally.found if isinstance(tally.found, Kept) else Kept()
-    samples = own_values(bound, tally) if tally.rows and "samples" in _keep(options) else None
+    samples = own_values(bound, tally) if tally.rows and "samples" in keep_of(options) else None
     if kept.extremes is not None:
         samples = kept.extremes.rows, kept.extremes.values
     stats = spread(kept.pile.done(), kept.pile.moments) if kept.pile is not None else {}

@@ -119,7 +119,8 @@ def _fold_block(one: Pass, keep: Keep, digest: Callable[[Sequence[Tally]], None]
     block, tallies = one.block(span), [Tally() for _ in one.bounds]
     with np.errstate(all="ignore"):
         for tally, bound in zip(tallies, one.bounds, strict=True):
-            _add(tally, bound, block, keep, one.rows)
+            with tally.tolerating(optional=bound.optional):
+                _add(tally, bound, block, keep, one.rows)
         if digest is not None:
             digest(tallies)
     return tallies

@@ -67,16 +67,21 @@ def add_pieces(tallies: Sequence[Tally], bounds: Sequence[Bound], block: Block, 
     Raises: NotFinite, OutOfDomain, NothingLeft.
     """
     for bound, tally in zip(bounds, tallies, strict=True):
-        check_some(bound, block)
+        with tally.tolerating(optional=bound.optional):
+            check_some(bound, block)
         tally.n += block.kept
         tally.skipped += block.stop - block.start - block.kept
     for start, stop in cuts(block.kept, min(1, rows), block=rows):
         piece = Piece(block, start, stop)
         for bound, tally in zip(bounds, tallies, strict=True):
-            terms = unreduced(bound, piece.arrays(bound), block.backend.xp, piece.index)
-            add_sums(tally, terms, block.backend)
+            if tally.unfit is None:
+                with tally.tolerating(optional=bound.optional):
+                    terms = unreduced(bound, piece.arrays(bound), block.backend.xp, piece.index)
+                    add_sums(tally, terms, block.backend)
     for bound, tally in zip(bounds, tallies, strict=True):
-        inspect_late(tally, bound, block)
+        if tally.unfit is None:
+            with tally.tolerating(optional=bound.optional):
+                inspect_late(tally, bound, block)
 
 
 def inspect_late(tally: Tally, bound: Bound, block: Block) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lossctl.errors import LossctlError
 from lossctl.sums import Sums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lossctl.block import Backend
     from lossctl.blocks import NumPyArray
@@ -28,6 +30,17 @@ class Tally:
     samples: list[dict[str, NumPyArray]] = field(default_factory=list)
     values: list[NumPyArray] = field(default_factory=list)
     found: Found | None = None
+    unfit: LossctlError | None = None
+
+    @contextmanager
+    def tolerating(self, *, optional: bool) -> Iterator[None]:
+        """Note why an `optional` loss refuses its values; the others, and later blocks, go on."""
+        try:
+            yield
+        except LossctlError as error:
+            if not optional:
+                raise
+            self.unfit = self.unfit or error
 
     def merge(self, other: Tally) -> None:
         """Take in what a later block has gathered."""
@@ -35,6 +48,7 @@ class Tally:
         for code, sums in other.groups.items():
             self.groups.setdefault(code, Sums()).merge(sums)
             self.counts[code] = self.counts.get(code, 0) + other.counts[code]
+        self.unfit = self.unfit or other.unfit
         self.n += other.n
         self.skipped += other.skipped
         self.rows += other.rows

@@ -14,6 +14,7 @@ from lossctl.commands.compare_extras import with_tolerances
 from lossctl.commands.compare_pairs import compared_of, reruns
 from lossctl.commands.judging import judged
 from lossctl.commands.opening import inputs_of, prepare_all
+from lossctl.commands.sets import without_unfit
 from lossctl.commands.warn import warnings
 from lossctl.comparison.testing import TESTS, Rules, check_rules
 from lossctl.engine import Outcome
@@ -150,6 +151,7 @@ def _run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: bo
     columns = [("--cluster-by", wanted.cluster_by), ("--order", wanted.order), *(("--explain", one) for one in wanted.explain)]
     prepared = prepare_all(systems, say, columns)
     spec = settled(spec, [bound for one in prepared for bound in one.bounds], say)
+    prepared = without_unfit(prepared, spec.options, say)
     compared = reruns(spec, wanted, prepared) if wanted.suggest_tol else compared_of(spec, wanted, prepared, say)
     measured = compared.measured
     answers = [_answer(spec, one, row) for one, row in zip(prepared, measured, strict=True)]

@@ -10,6 +10,7 @@ from lossctl.commands.answer import Answer, document_of
 from lossctl.commands.backing import settled
 from lossctl.commands.judging import judged
 from lossctl.commands.opening import inputs_of, prepare
+from lossctl.commands.sets import without_unfit
 from lossctl.commands.warn import warnings
 from lossctl.comparison.side_by_side import held, side_by_side
 from lossctl.errors import UsageError
@@ -54,6 +55,7 @@ def run_losses(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, docume
     spec = replace(spec, positional=(Given(text=wanted.systems[0]), Given(text=wanted.target)))
     prepared = prepare(spec, say)
     spec = settled(spec, prepared.bounds, say)
+    (prepared,) = without_unfit([prepared], spec.options, say)
     _say_limits(prepared, spec.options, say)
     selection = _selection(prepared)
     seed = wanted.rules.draws.seed

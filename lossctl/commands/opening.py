@@ -146,13 +146,17 @@ class Groups:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prepared:
-    """Losses with their inputs in place: everything that a pass over the data needs."""
+    """Losses with their inputs in place: everything that a pass over the data needs.
+
+    `members` are all losses of the sets that were asked for, those whose shapes do not fit among them.
+    """
 
     asked: Sequence[Asked]
     bounds: Sequence[Bound]
     selection: Selection
     groups: Groups | None
     opened: Opened
+    members: Sequence[str] = ()
 
     def codes(self, column: str) -> Groups:
         """Read other groups of the same samples: a column beside the first input, or a source of its own."""
@@ -197,15 +201,18 @@ def prepare_all(specs: Sequence[Spec], say: Callable[[str], None], columns: Sequ
     groups = _groups(opened, asked[0])
     if opened.settle(every, _labels(opened, asked[0], groups)):
         groups = _groups(opened, asked[0])
-    pairs = [_fitted(opened, each, say) for each in asked]
-    common = set.intersection(*({one.label for one in each} for each, _ in pairs))
+    readers_of = [[{name: opened.open(given, name) for name, given in one.given.items()} for one in each] for each in asked]
     weights = opened.open(options.weights, "weights") if options.weights else None
     mask = opened.open(options.mask, "mask") if options.mask else None
+    selection = Selection(weights, mask)
+    pairs = [_fitted(each, readers, options, selection, say) for each, readers in zip(asked, readers_of, strict=True)]
+    common = set.intersection(*({one.label for one in each} for each, _ in pairs))
+    members = list(dict.fromkeys(one.loss.name for one in every if one.of))
     found = []
     for each, readers in pairs:
         kept = [number for number, one in enumerate(each) if one.label in common]
         bounds = [_bound(each[number], readers[number], options, alone=len(kept) == 1) for number in kept]
-        found.append(Prepared([each[number] for number in kept], bounds, Selection(weights, mask), groups, opened))
+        found.append(Prepared([each[number] for number in kept], bounds, selection, groups, opened, members))
     # The terms of a weighted sum may have rows of their own, and systems that are compared have the same.
     together = [[one] for one in asked[0]] if specs[0].terms else [[one for each in asked for one in each]]
     for each in together:
@@ -214,15 +221,16 @@ def prepare_all(specs: Sequence[Spec], say: Callable[[str], None], columns: Sequ
     return found
 
 
-def _fitted(opened: Opened, asked: Sequence[Asked], say: Callable[[str], None]) -> tuple[list[Asked], list[Readers]]:
-    """Open the inputs of each loss, and see which losses fit them."""
-    readers = [{name: opened.open(given, name) for name, given in one.given.items()} for one in asked]
+def _fitted(
+    asked: Sequence[Asked], readers: Sequence[Readers], options: Options, selection: Selection, say: Callable[[str], None]
+) -> tuple[list[Asked], list[Readers]]:
+    """See which losses are meant, and which of them the shapes fit."""
     meant = [
         by_shape(one, {name: reader.shape for name, reader in own.items()}) for one, own in zip(asked, readers, strict=True)
     ]
     for note in dict.fromkeys(one.note for one in meant if one.note):
         say(note)
-    return fitting(meant, readers, opened.options, say)
+    return fitting(meant, readers, options, selection)
 
 
 def _groups(opened: Opened, asked: Sequence[Asked]) -> Groups | None:
@@ -261,7 +269,7 @@ def _groups_by(column: str, opened: Opened, asked: Sequence[Asked]) -> Groups:
 def _bound(one: Asked, readers: Mapping[str, Reader], options: Options, *, alone: bool) -> Bound:
     """Bind one loss; among several, an error says whose it is."""
     try:
-        return _bind(one, readers, options)
+        return replace(_bind(one, readers, options), optional=bool(one.of))
     except LossctlError as error:
         if not alone:
             error.message = f"{one.label}: {error.message}"

@@ -14,6 +14,7 @@ from lossctl.commands.backing import settled
 from lossctl.commands.compute import grouped
 from lossctl.commands.opening import prepare
 from lossctl.commands.partial_file import SCHEMA, checksum
+from lossctl.commands.sets import spelt_out
 from lossctl.commands.warn import warnings
 from lossctl.drafts import atomic
 from lossctl.engine import Outcome, check_asked, reduced
@@ -46,7 +47,7 @@ def run(spec: Spec, path: str, say: Callable[[str], None]) -> Report:
     Raises: UsageError for what cannot be added up, and what computing raises.
     """
     _check(spec)
-    prepared = prepare(spec, say)
+    spec, prepared = spelt_out(spec, prepare(spec, say), say)
     spec = settled(spec, prepared.bounds, say)
     selection, groups = grouped(prepared)
     _check_losses(prepared.bounds)
