@@ -52,7 +52,7 @@ def facts_of_both(pred: Part, target: Part) -> tuple[Facts, Facts, Facts]:
         raise ValueError(message)
     first, second, both = Gathered(pred.shape, pred.dtype), Gathered(target.shape, target.dtype), Together(fit)
     elements = max(prod(first.shape[1:]), prod(second.shape[1:]))
-    for start, stop in cuts(first.shape[0], elements):
+    for start, stop in cuts(first.shape[0], elements) if elements else [(0, 0)]:
         one, other = pred.read(start, stop), target.read(start, stop)
         first.add(one, start)
         second.add(other, start)

@@ -69,7 +69,7 @@ class Chunked:
         """The first row of each chunk, and the number of all rows."""
         return list(accumulate(self.source.sizes, initial=0))
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """The names of the columns; fields of structs are `a.b`."""
         return [leaf.name for leaf in self.source.leaves]

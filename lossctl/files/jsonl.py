@@ -50,7 +50,7 @@ class Jsonl:
         """What one of the arrays is called."""
         return "column" if self.records else "this file of JSON lines"
 
-    @property
+    @cached_property
     def names(self) -> Sequence[str] | None:
         """The keys of all records, nested ones as `a.b`; None where the file is one array."""
         return [column.name for column in self.survey.columns] if self.records else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import PurePath
@@ -71,7 +72,9 @@ def contents(container: Container, key: str | None, again: Callable[[], Containe
         parts, faults = _parts(container, [0], again)
     else:
         parts, faults = _parts(container, sorted(set(positions) & set(container.numeric())), again)
-    listed = [_listed(container, position, parts.get(position), faults.get(position)) for position in positions]
+    alike = Counter(names or ())
+    keys = {i: f"#{i + 1}" if alike[names[i]] > 1 else names[i] for i in positions} if names is not None else {}
+    listed = [_listed(container, i, keys.get(i), parts.get(i), faults.get(i)) for i in positions]
     return Contents(listed, container)
 
 
@@ -100,23 +103,17 @@ def _alone(container: Container, position: int) -> Part | LossctlError:
     return part
 
 
-def _listed(container: Container, position: int, part: Part | None, fault: LossctlError | None) -> Listed:
-    names, path = container.names, container.stored.name
-    key = None if names is None else _key(names, position)
+def _listed(container: Container, position: int, key: str | None, part: Part | None, fault: LossctlError | None) -> Listed:
+    """One entry, under a name, or its position where two are named alike."""
+    path = container.stored.name
     name = path if key is None else f"{path}:{key}"
     if part is not None:
         how = how_read(container, [position], block=False)
         return Listed(name, path, key, Found(part, name, container.stored, key, how), position)
     why = _why_no_text(container, position, fault)
-    if why is not None and names is None:
+    if why is not None and key is None:
         raise why
     return Listed(name, path, key, None, position, why.message if why is not None else "")
-
-
-def _key(names: Sequence[str], position: int) -> str:
-    """A name, or the position where two are named alike."""
-    alike = sum(name == names[position] for name in names) > 1
-    return f"#{position + 1}" if alike else names[position]
 
 
 def _why_no_text(container: Container, position: int, fault: LossctlError | None) -> LossctlError | None:

@@ -52,12 +52,18 @@ class Npz:
 
     def _fields(self, member: int) -> Sequence[str]:
         """The fields of a member that holds records; nothing for others, and for what cannot be read."""
-        header = self._header(member)
+        header = self._headers[member]
         return (header and header.dtype.names) or ()
 
-    def _header(self, member: int) -> Header | None:
+    @cached_property
+    def _headers(self) -> list[Header | None]:
+        """What each member begins with, None for one that cannot be read; the archive's directory is read once for all."""
+        with unzipping(self.stored.name), self._zip() as archive:
+            return [self._header(archive, number) for number in range(len(self.members))]
+
+    def _header(self, archive: zipfile.ZipFile, member: int) -> Header | None:
         try:
-            with unzipping(self.stored.name), self._zip() as archive, archive.open(self.members[member]) as stream:
+            with unzipping(self.stored.name), archive.open(self.members[member]) as stream:
                 return read_header(stream, self._where(member))
         except LossctlError:
             return None
@@ -67,8 +73,7 @@ class Npz:
 
     def numeric(self) -> list[int]:
         """Return the arrays that hold numbers; those that cannot be read do not."""
-        kinds: dict[int, Header | None] = {member: self._header(member) for member in {member for member, _ in self._places}}
-        return [i for i, (member, field) in enumerate(self._places) if _is_numeric(kinds[member], field)]
+        return [i for i, (member, field) in enumerate(self._places) if _is_numeric(self._headers[member], field)]
 
     def part(self, position: int) -> Part:
         """Return one array.

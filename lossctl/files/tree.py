@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lossctl.blocks import Memory
@@ -59,7 +60,7 @@ class Tree:
     leaves: dict[str, Any]
     noun: str
 
-    @property
+    @cached_property
     def names(self) -> Sequence[str]:
         """The paths to all leaves, joined by points, in file order."""
         return list(self.leaves)

@@ -1,5 +1,7 @@
 """Every kind is recognised, and those that are easily confused are told apart as docs/inspect.md says."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from arrays import KINDS, SIZES, drawn, facts, one_hot, scores, softmax
@@ -155,3 +157,13 @@ def test_facts_of_numbers_whose_squares_overflow_and_of_long_floats(values):
     assert found["high"] == float(values.max())
     assert type(found["low"]) is float
     assert found["looks"]
+
+
+def test_rows_without_elements_take_no_memory():
+    tracemalloc.start()
+    try:
+        found = facts_of(Memory(np.empty((50_000_000, 0))))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    assert (found["n"], found["elements"], found["low"]) == (50_000_000, 0, None)

@@ -143,3 +143,13 @@ def test_a_flipped_bit_is_seen_by_its_checksum(folder, save, place):
     folder.write("b.npz", bytes(content))
     np.testing.assert_array_equal(folder.array("a.npz:pred"), values)
     assert folder.fault("b.npz:pred").startswith("UnreadableFile: b.npz:pred is ")
+
+
+def test_the_directory_is_read_as_often_whatever_the_number_of_arrays(folder, monkeypatch):
+    opened = []
+    monkeypatch.setattr("lossctl.files.npz.Npz._zip", lambda self: opened.append(1) or zipfile.ZipFile(self.stored.stream()))
+    for number in (3, 300):
+        opened.clear()
+        np.savez(folder.path / f"{number}.npz", **{f"a{i}": np.ones(2) for i in range(number)})
+        assert len(folder.files.listed(f"{number}.npz")[0].listed) == number
+        assert len(opened) == 1
