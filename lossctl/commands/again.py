@@ -79,7 +79,6 @@ def spec_of(request: Any, name: str, *, allow_code: bool, allow_remote: bool = F
     options: dict[str, Any] = found.get("options", {})
     sources = {one: _given(options[one]) for one in ("weights", "mask") if options.get(one)}
     own = {"max_memory": max_memory} if max_memory else {}
-    options |= {"part": tuple(options["part"])} if "part" in options else {}
     chosen = Options(**{**options, **sources, **own}, allow_code=allow_code, allow_remote=allow_remote)
     spec = Spec(
         losses=tuple(map(_loss_of, found.get("losses", ()))),

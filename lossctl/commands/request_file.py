@@ -14,7 +14,6 @@ DEEPEST = 64
 WORDS = ("nan", "inf", "-inf")
 Text = Annotated[str, Field(min_length=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Share = Annotated[int, Field(ge=1)]
 
 
 def _numbers(value: Any, depth: int = 0) -> Any:
@@ -81,7 +80,6 @@ class ReplayedOptions(OptionItems):
 
     backend: Text = "numpy"  # type: ignore[assignment] # a device may stand behind it
     in_format: str = ""
-    part: Annotated[list[Share], Field(min_length=2, max_length=2)] = Field(default=[1, 1])
     weights: GivenItem | None = None
     mask: GivenItem | None = None
 
