@@ -56,7 +56,7 @@ class Higher:
     @property
     def skew(self) -> float:
         """The third standardised moment; NaN where nothing varies."""
-        return _ratio(self.m3 / self.low.n, self.variance**1.5) if self.low.n else math.nan
+        return _ratio(self.m3 / self.low.n, self.variance * math.sqrt(self.variance)) if self.low.n else math.nan
 
     @property
     def kurtosis(self) -> float:

@@ -27,7 +27,9 @@ def positions(elements: int) -> NumPyArray:
     """Which of `elements` numbers are taken, in order: all, or one of each of MOST stretches of equal length."""
     if elements <= MOST:
         return np.arange(elements)
-    edges = np.arange(MOST + 1, dtype=np.int64) * elements // MOST
+    # A damaged file may claim so many that their product with MOST is no int64.
+    steps, (size, rest) = np.arange(MOST + 1, dtype=np.int64), divmod(elements, MOST)
+    edges = steps * size + steps * rest // MOST
     return np.random.default_rng(SEED).integers(edges[:-1], edges[1:])
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lossctl.blocks import Memory
 from lossctl.facts import facts_of
+from lossctl.facts.sample import positions
 
 NAMES = {name for name, _ in KINDS.values()}
 
@@ -167,3 +168,12 @@ def test_rows_without_elements_take_no_memory():
     finally:
         tracemalloc.stop()
     assert (found["n"], found["elements"], found["low"]) == (50_000_000, 0, None)
+
+
+def test_a_skew_that_overflows_and_a_sample_of_what_a_damaged_file_claims():
+    assert facts_of(Memory(np.array([1e120, -1e120, 3e140])))["kind"]
+    assert facts_of(Memory(np.array([1e150, -1e150, 3e150] * 5)))["kind"]
+    places = positions(2**62)
+    assert (np.diff(places) > 0).all()
+    assert 0 <= places[0] < places[-1] < 2**62
+    np.testing.assert_array_equal(positions(50), np.arange(50))
