@@ -87,7 +87,7 @@ def test_options_that_no_file_may_ask_for(changed, name):
         lambda document, address: options(by=address)(document),
         lambda document, address: document["request"].update(losses=[{"name": "ce", "params": {"weight": f"@{address}"}}]),
         lambda document, address: document["request"].update(
-            terms=[{"name": "a", "loss": {"name": "mse"}, "inputs": {"pred": {"source": address}}}]
+            losses=[], positional=[], terms=[{"name": "a", "loss": {"name": "mse"}, "inputs": {"pred": {"source": address}}}]
         ),
     ],
     ids=["positional", "inputs", "weights", "mask", "by", "params", "terms"],

@@ -14,6 +14,7 @@ from lossctl.advice.sight import look_at
 from lossctl.binding import bind, scalars
 from lossctl.blocks import Memory
 from lossctl.cli import program
+from lossctl.engine import Outcome
 from lossctl.losses import LOSSES
 from lossctl.spec import Options
 
@@ -58,7 +59,8 @@ def message(loss, pred, target, **more):
     """What the trap says of arrays in memory."""
     found, options = LOSSES.get(loss), Options()
     readers = {name: Memory(np.asarray(array)) for name, array in {"pred": pred, "target": target, **more}.items()}
-    sight = look_at(bind(found, readers, scalars(found, {}), options), 1.0, options, {"pred": "p.npy", "target": "t.npy"})
+    bound = bind(found, readers, scalars(found, {}), options)
+    sight = look_at(bound, Outcome(1.0, bound.n), options, {"pred": "p.npy", "target": "t.npy"})
     return TRAPS[ORDER].look(sight)
 
 
