@@ -157,10 +157,14 @@ class MissingExtra(LossctlError):
         super().__init__(f"{purpose} needs the package '{module}', which is not installed.", hint=f"Run: pip install {install}")
 
 
-def near(name: str, known: Iterable[str], noun: str, also: Iterable[str] = ()) -> str:
-    """Return the hint for an unknown name: the nearest known one, if one is within reach, and the list without `also`."""
+def near(name: str, known: Iterable[str], noun: str, also: Iterable[str] = (), *, quantities: bool = False) -> str:
+    """Return the hint for an unknown name: the nearest known one, if one is within reach, and the list without `also`.
+
+    Short names of `quantities` are often a letter apart and mean different numbers (`nse`, `mse`): of those only the order of
+    letters may be wrong, or one be doubled. Of other short names, a letter may be missing or too many as well.
+    """
     names = sorted(set(known))
-    close = _nearest(name, [*names, *sorted(set(also))])
+    close = _nearest(name, [*names, *sorted(set(also))], quantities=quantities)
     meant = f"Did you mean '{close}'? " if close else ""
     if len(names) > 2 * LISTED:
         return f"{meant}There are {len(names)} {noun}: lossctl list names them."
@@ -168,9 +172,10 @@ def near(name: str, known: Iterable[str], noun: str, also: Iterable[str] = ()) -
     return f"{meant}Known {noun}: {', '.join(names[:LISTED])}{more}." if names else f"{meant}There are no {noun}."
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
-    """The known name that is a slip of the finger away; of short ones every letter counts, since `nse` is not `mse`."""
-    reached = [(slips, one) for one in known if (slips := _slips(_compared(name), _compared(one))) is not None]
+def _nearest(name: str, known: Sequence[str], *, quantities: bool) -> str:
+    """The known name that is a slip of the finger away."""
+    typed = _compared(name)
+    reached = [(slips, one) for one in known if (slips := _slips(typed, _compared(one), strict=quantities)) is not None]
     return min(reached, key=lambda found: found[0])[1] if reached else ""
 
 
@@ -183,11 +188,11 @@ def _single(name: str) -> str:
     return "".join(letter for letter, before in zip(name, f" {name}", strict=False) if letter != before)
 
 
-def _slips(one: str, other: str) -> int | None:
+def _slips(one: str, other: str, *, strict: bool) -> int | None:
     """How many letters are wrong, missing, too many, or in the wrong order of two; None where that is more than a slip.
 
-    Of up to four letters only their order may be wrong, or one be doubled; of more, one of five may be wrong, two of nine,
-    three of twelve.
+    Of up to four letters none may be another one, and where it is `strict` none be missing either; of more, one of five may be
+    wrong, two of nine, three of twelve.
     """
     if one != other and _single(one) == _single(other):
         return 1
@@ -195,7 +200,7 @@ def _slips(one: str, other: str) -> int | None:
     allowed = sum(longest >= size for size in (5, 9, 12))
     if longest < SHORT or abs(len(one) - len(other)) > max(allowed, 1):
         return 0 if one == other else None
-    if sorted(one) != sorted(other) and not allowed:
+    if not allowed and sorted(one) != sorted(other) and (strict or len(one) == len(other)):
         return None
     rows = [list(range(len(other) + 1))]
     for i, left in enumerate(one, 1):

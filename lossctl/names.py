@@ -95,7 +95,8 @@ def _under(prefix: str, last: str, name: str) -> Meaning:
         raise UnknownName(message, hint=hint)
     message = f"'{name}' is no loss of {framework} that lossctl knows, and a name under a framework is never taken for another."
     theirs = {**FRAMEWORKS[framework], **ALSO.get(framework, {})}
-    raise UnknownName(message, hint=f"{near(last, theirs, 'names of ' + framework)} Without the prefix a name means ours.")
+    nearest = near(last, theirs, f"names of {framework}", quantities=True)
+    raise UnknownName(message, hint=f"{nearest} Without the prefix a name means ours.")
 
 
 # Losses that cannot be computed, and why.

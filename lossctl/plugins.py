@@ -54,8 +54,12 @@ class Plugins(Generic[T]):
             if self.spelling(entry.name) == self.spelling(name):
                 return resolve(entry.value, f"{name} ({entry.value})")  # type: ignore[no-any-return]
         message = f"There is no {self.noun} '{name}'."
+        raise UnknownName(message, hint=self._near(name))
+
+    def _near(self, name: str) -> str:
         also = self.rows() if self.also is None else self.also()
-        raise UnknownName(message, hint=near(self.spelling(name), self.names(), self.plural or f"{self.noun}s", also))
+        plural = self.plural or f"{self.noun}s"
+        return near(self.spelling(name), self.names(), plural, also, quantities=self.noun == "loss")
 
     def names(self) -> list[str]:
         """All known names: our own, those that are worth listing, then those of installed packages."""

@@ -21,9 +21,11 @@ def pytest_configure() -> None:
     if os.environ.get("LOSSCTL_TEST_INSTALLED") and "site-packages" not in Path(lossctl.__file__).parts:
         message = f"scripts/test tests the installed package, but lossctl was imported from {lossctl.__file__}"
         raise pytest.UsageError(message)
+    # A shell starts what runs in the background deaf to these signals, and the tests send them to what they start.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # A shell starts what runs in the background deaf to Ctrl-C, and the tests send it to what they start.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture

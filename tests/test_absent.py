@@ -184,7 +184,7 @@ def test_an_older_result_is_read_under_the_names_of_now(tmp_path):
 @pytest.mark.parametrize("typed", ["auc", "acc", "spearman", "mpe", "smse", "abc", "xyz", "kl2", "rec", "pred"])
 def test_a_hint_is_within_reach(typed):
     names = set(catalogue())
-    hint = near(typed, names, "losses", LOSSES.rows())
+    hint = near(typed, names, "losses", LOSSES.rows(), quantities=True)
     assert "Did you mean" not in hint
 
 
@@ -199,10 +199,23 @@ def test_a_hint_is_within_reach(typed):
         ("ped.npy", ["pred.npy", "target.npy"], "pred.npy"),
         ("dleta", ["delta", "weight"], "delta"),
         ("Target", ["target"], "target"),
+        ("jsn", ["csv", "json"], "json"),
+        ("maxi", ["max", "min"], "max"),
+        ("idx", ["id", "pred"], "id"),
     ],
 )
 def test_a_slip_is_hinted_at(typed, known, meant):
     assert near(typed, known, "things").startswith(f"Did you mean '{meant}'? ")
+
+
+@pytest.mark.parametrize(("typed", "known"), [("nse", "nrse"), ("mde", "mse"), ("maxi", "max"), ("jsn", "json")])
+def test_a_letter_more_or_less_is_another_quantity(typed, known):
+    assert "Did you mean" not in near(typed, [known], "losses", quantities=True)
+
+
+@pytest.mark.parametrize(("typed", "known"), [("mde", "mse"), ("prod", "pred"), ("ia", "id")])
+def test_another_letter_is_another_short_word(typed, known):
+    assert "Did you mean" not in near(typed, [known], "things")
 
 
 def test_a_slip_in_an_alias_is_hinted_at():

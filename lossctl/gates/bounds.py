@@ -42,7 +42,9 @@ def _find(gate: Gate, values: Mapping[str, float]) -> float:
         raise BadParameter(message, hint="Leave out the gate, or use another reduction.")
     if key not in values:
         message = f"There is no result '{key}' that a gate could bound."
-        raise BadParameter(message, hint=hint_for(key, gate.kind, repr(gate.bound), values) or near(key, values, "results"))
+        raise BadParameter(
+            message, hint=hint_for(key, gate.kind, repr(gate.bound), values) or near(key, values, "results", quantities=True)
+        )
     return values[key]
 
 

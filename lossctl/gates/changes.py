@@ -48,7 +48,7 @@ def _meant(gate: Gate, gates: Sequence[Gate], changes: Sequence[Change]) -> list
     if gate.key and not any(_names(gate, change) for change in changes):
         message = f"There is no result '{gate.key}' in both results, whose change a gate could bound."
         known = [name for one in changes for name in (one.key, *one.aliases)]
-        raise BadParameter(message, hint=hint_for(gate.key) or near(gate.key, known, "results"))
+        raise BadParameter(message, hint=hint_for(gate.key) or near(gate.key, known, "results", quantities=True))
     if gate.kind in MARGINS:
         return [change for change in changes if _names(gate, change)]
     margins = [other for other in gates if other.kind in MARGINS]

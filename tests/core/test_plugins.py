@@ -2,6 +2,7 @@ import sys
 
 import pytest
 
+from lossctl.commands.listing import look_up
 from lossctl.errors import UnknownName
 from lossctl.losses import LOSSES, catalogue, rows, spelling
 from lossctl.plugins import Plugins, resolve
@@ -86,7 +87,7 @@ def test_a_path_is_never_taken_for_a_name():
     ],
 )
 def test_spellings(typed, name):
-    assert LOSSES.get(typed) is catalogue()[name]
+    assert look_up(typed) is catalogue()[name]
 
 
 def test_no_two_losses_share_a_spelling():

@@ -128,7 +128,7 @@ def test_text_that_begins_like_bzip2_is_text(folder):
 def test_faults_name_the_file_as_it_was_typed(folder):
     folder.write("sub/t.csv.gz", gzip.compress(b"pred,target\n1,2\nx,4\n"))
     assert "sub/t.csv.gz, line 3, column 'pred'" in folder.fault("sub/t.csv.gz:pred")
-    assert "sub/t.csv.gz has no column 'prod'. Did you mean 'pred'?" in folder.fault("sub/t.csv.gz:prod")
+    assert "sub/t.csv.gz has no column 'prd'. Did you mean 'pred'?" in folder.fault("sub/t.csv.gz:prd")
 
 
 def test_zeros_between_streams_are_no_data(folder):

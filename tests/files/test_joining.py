@@ -74,8 +74,7 @@ def test_ids_that_do_not_fit(folder):
     assert "p.csv lacks ids '3', '4', '5', … (6 ids) of t.csv" in said
     folder.write("d.csv", "id,target\n1,1\n2,2\n1.0,3\n")
     assert "d.csv: id '1' in column 'id' occurs more than once." in fault(folder, "p.csv", "d.csv")
-    missing = "UnknownKey: p.csv has no column 'idx'. Known columns: id, pred."
-    assert fault(folder, "p.csv", "d.csv", on="idx").startswith(missing)
+    assert fault(folder, "p.csv", "d.csv", on="idx").startswith("UnknownKey: p.csv has no column 'idx'. Did you mean 'id'?")
     folder.save("a.npy", np.zeros(2))
     assert fault(folder, "p.csv", "a.npy").startswith("UnknownKey: a.npy has no column 'id': an .npy file holds one array.")
     assert "[1, 2] is written in place and has no column 'id'" in fault(folder, "p.csv", "[1, 2]")

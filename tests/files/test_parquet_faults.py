@@ -65,7 +65,8 @@ def test_flipped_bytes_never_end_in_a_traceback(folder, kind):
         for at in (*chance.integers(0, len(content), 2), -1 - chance.integers(900)):
             damaged[at] = chance.integers(256)
         folder.write(name, bytes(damaged))
-        assert outcome(folder, name) in {"", "UnreadableFile", "UnknownKey", "ShapeMismatch", "TooLarge"}
+        # What is damaged may be a whole number that float64 does not hold.
+        assert outcome(folder, name) in {"", "UnreadableFile", "UnknownKey", "ShapeMismatch", "TooLarge", "OutOfDomain"}
 
 
 def test_what_a_user_reads(folder):

@@ -110,7 +110,7 @@ LIES = {
     "backwards": (packed({"a": entry("U8", [1], 2, 1)}, b"123"), "'a' lies at the bytes 2 to 1 of 3"),
     "size": (packed({"a": entry("F32", [2], 0, 4)}, b"1234"), "'a' has the shape (2,) of F32, but 4 bytes"),
     "overlap": (packed({"a": entry("U8", [2], 0, 2), "b": entry("U8", [2], 1, 3)}, b"123"), "'a' and 'b' overlap"),
-    "overflow": (packed({"a": entry("U8", [1 << 40, 1 << 40, 0], 0, 3)}, b"123"), "'a' has the shape"),
+    "overflow": (packed({"a": entry("U8", [1 << 40, 1 << 40, 0], 0, 3)}, b"123"), "the entry of 'a' lacks"),
 }
 
 

@@ -41,7 +41,7 @@ def test_a_block_of_columns_beside_labels_of_another_order(tables, folder):
     scores, labels, _, order = tables
     found = written(folder / "out.npy", "cross_entropy", "scores.csv:s_*", "labels.csv:label", "--on", "id")
     np.testing.assert_allclose(found, wanted(scores, labels), rtol=1e-12, atol=1e-16)
-    shuffled = written(folder / "out.npy", "cross_entropy", "scores.csv:s_*", "labels.csv:label")
+    shuffled = written(folder / "out.npy", "cross_entropy", "scores.csv:s_*", "labels.csv:label", "--row-order")
     np.testing.assert_allclose(shuffled, wanted(scores, labels[order]), rtol=1e-12, atol=1e-16)
 
 

@@ -9,6 +9,7 @@ from ask import ask, none, value
 
 from lossctl.autograd import gradients, twin_gradients
 from lossctl.binding import scalars
+from lossctl.commands.listing import look_up
 from lossctl.draws import Drawn
 from lossctl.errors import BadParameter, NothingLeft, OutOfDomain, ShapeMismatch
 from lossctl.losses import LOSSES
@@ -133,7 +134,7 @@ def test_label_offset_without_ignore_index():
     ],
 )  # fmt: skip
 def test_names(typed, name):
-    assert LOSSES.get(typed).name == name
+    assert look_up(typed).name == name
 
 
 @pytest.mark.parametrize("name", ["hinge_embedding", "soft_margin"])
