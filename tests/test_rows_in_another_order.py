@@ -162,6 +162,39 @@ def test_names_of_ids_and_unique_text(folder, ask, name):
     assert refused(ask("compute", "mae", *write(folder, name=name)), name)
 
 
+@pytest.mark.parametrize(
+    "names", [("Id", "id"), ("ID", "Id"), ("image_id", "imageId"), ("ImageID", "image-id"), ("Date", "date")]
+)
+def test_names_of_ids_are_one_however_they_are_written(folder, ask, names):
+    for name, path, columns in zip(names, "py", ({"pred": PRED}, {"y": TARGET}), strict=True):
+        csv(folder / f"{path}.csv", {name: IDS["text"][:: 1 if path == "p" else -1], **columns})
+    code, out, err = ask("compute", "mse", "p.csv:pred", "y.csv:y")
+    assert (code, out, "hold the same ids in another order" in err) == (3, "", True)
+    assert f"name the column alike in both files, which is '{names[0]}' and '{names[1]}', and use --on" in err
+    assert ask("compute", "mse", "p.csv:pred", "y.csv:y", "--row-order", "-b")[:2] == (0, str(BY_ORDER))
+    # A file with both means two columns.
+    csv(folder / "p.csv", {names[0]: IDS["text"], names[1]: IDS["text"][::-1], "pred": PRED})
+    assert ask("compute", "mse", "p.csv:pred", "y.csv:y", "-b")[:2] == (0, str(BY_ORDER))
+
+
+@pytest.mark.parametrize(
+    ("ids", "other", "code"),
+    [
+        (["001", "002", "010", "020"], [20, 10, 2, 1], 3),
+        ([1, 2, 10, 20], ["20", "10", "02", "01"], 3),
+        # In the same order, other ids, and ids that no program took for numbers.
+        (["001", "002", "010", "020"], [1, 2, 10, 20], 0),
+        (["001", "002", "010", "020"], [20, 10, 2, 3], 0),
+        (["001", "002", "010", "020"], ["0020", "0010", "0002", "0001"], 0),
+        (["001", "002", "010", "x"], [4, 10, 2, 1], 0),
+    ],
+)
+def test_ids_that_lost_their_leading_zeros(folder, ask, ids, other, code):
+    answer = ask("compute", "mse", *write(folder, ids, other=other), "-b")
+    assert (answer[0], "but for leading zeros" in answer[2]) == (code, code == 3)
+    assert ask("compute", "mse", *write(folder, ids, other=other), "-b", "--row-order")[:2] == (0, str(BY_ORDER))
+
+
 def test_rows_in_the_same_order_are_no_matter(folder, ask):
     sources = write(folder, other=IDS["text"])
     assert ask("compute", "mse", *sources, "-b") == (0, str(BY_ORDER), "")
@@ -180,6 +213,14 @@ def test_an_id_in_order_counts_more_than_other_columns_and_row_numbers_count_for
     csv(folder / "p.csv", {**same, "rank": [1, 2, 3, 4], "pred": PRED})
     csv(folder / "y.csv", {**same, "rank": [4, 2, 3, 1], "y": TARGET})
     assert ask("compute", "mse", "p.csv:pred", "y.csv:y", "-b") == (0, str(BY_ORDER), "")
+    # Rows that are numbered by an id belong together whatever their ranks, though not whatever their names.
+    for name, code in (("id", 0), ("index", 3), ("", 3)):
+        csv(folder / "p.csv", {name: [1, 2, 3, 4], "rank": [1, 2, 3, 4], "pred": PRED})
+        csv(folder / "y.csv", {name: [1, 2, 3, 4], "rank": [4, 2, 3, 1], "y": TARGET})
+        assert ask("compute", "mse", "p.csv:pred", "y.csv:y", "-b")[0] == code
+    csv(folder / "p.csv", {"id": [1, 2, 3, 4], "file": IDS["text"], "pred": PRED})
+    csv(folder / "y.csv", {"id": [1, 2, 3, 4], "file": IDS["text"][::-1], "y": TARGET})
+    assert refused(ask("compute", "mse", "p.csv:pred", "y.csv:y"), "file")
     for begin in (0, 1):
         index = {"": range(begin, begin + 4)}
         csv(folder / "p.csv", {**index, "id": IDS["text"], "pred": PRED})

@@ -6,7 +6,9 @@ right and is not, so that it is refused.
 
 from __future__ import annotations
 
+import re
 import shlex
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,6 +40,9 @@ PIECE = 1 << 18
 MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 DIGITS = 10 ** np.arange(1, 19, dtype=np.int64)
 INT64 = range(-(2**63), 2**63)
+KEEP = "If the rows do belong together as they stand, say so with --row-order."
+# What stands between the words of a name.
+SEPARATORS = re.compile(r"[\W_]+")
 
 
 @dataclass(eq=False)
@@ -56,14 +61,22 @@ class Side:
     def columns(self) -> dict[str, str]:
         """The columns that could be ids: by the name that they share with other files, their own; each name once in each file.
 
-        An index without a name goes by the same name whatever pandas wrote for it.
+        An index without a name goes by the same name whatever pandas wrote for it, and `imageId`, `ImageID` and `image_id` are
+        one name, unless a file has two of them.
         """
-        found: dict[str, str] = {}
         names = [[*(one.names or ())] for one in self.containers]
-        for name in names[0] if names else ():
-            if name not in self.used and all(each.count(name) == 1 for each in names):
-                found.setdefault("" if is_unnamed(name) else name, name)
+        alone = [name for name in (names[0] if names else ()) if all(each.count(name) == 1 for each in names)]
+        alike = Counter(map(_alike, alone))
+        found: dict[str, str] = {}
+        for name in alone:
+            if name not in self.used:
+                key = _alike(name)
+                found.setdefault(key if alike[key] == 1 or is_unnamed(name) else name, name)
         return found
+
+    def is_id(self, column: str) -> bool:
+        """Whether a column says by its name that it tells rows apart."""
+        return names_id(self.columns[column])
 
     def on(self, column: str) -> str:
         """What `--on` calls a column here."""
@@ -89,6 +102,13 @@ class Side:
         """The first entries of a column, in the form in which they are compared."""
         texts = chain.from_iterable(map(str, piece) for piece in self.pieces(column))
         return normal([*islice(texts, FIRST)])
+
+
+def _alike(name: str) -> str:
+    """A name of ids however it is written, nothing for an index without a name, and any other name as it is."""
+    if is_unnamed(name):
+        return ""
+    return SEPARATORS.sub("", name).lower() if names_id(name) else name
 
 
 @dataclass(frozen=True)
@@ -174,13 +194,14 @@ def check(sides: Sequence[Side], say: Callable[[str], None], *, on: bool = True)
         if first.rows != second.rows or first.text == second.text:
             continue
         used = first.used | second.used
-        columns = [name for name in first.columns if name in second.columns and not {name, first.columns[name]} & used]
-        columns = sorted(columns, key=lambda name: (not names_id(name), not name))[:COLUMNS]
+        shared = [name for name in first.columns if name in second.columns]
+        columns = [name for name in shared if not {first.columns[name], second.columns[name]} & used]
+        columns = sorted(columns, key=lambda name: (not first.is_id(name), not name))[:COLUMNS]
         columns = [name for name in columns if all(_could_be(side, name) for side in (first, second))]
         if columns and first.rows > MOST:
             say(
-                f"{first.text} and {second.text}: nobody looked whether '{columns[0]}' is in the same order in both, since "
-                f"{first.rows:,} rows are more than {MOST:,}"
+                f"{first.text} and {second.text}: nobody looked whether '{first.columns[columns[0]]}' is in the same order in "
+                f"both, since {first.rows:,} rows are more than {MOST:,}"
             )
             continue
         found += _compared(first, second, columns, seen, on=on)
@@ -193,7 +214,7 @@ def _could_be(side: Side, column: str) -> bool:
         first = side.first(column)
     except LossctlError:
         return False
-    if names_id(column):
+    if side.is_id(column):
         return bool(first)
     kinds = {_kind(text) for text in first}
     return len(set(first)) == len(first) and kinds in ({"text"}, {"whole"}, {"text", "whole"})
@@ -215,13 +236,55 @@ def _compared(
             looks[name] = (pair[0], pair[1])
     same = [name for name, (one, other) in looks.items() if one.ordered == other.ordered]
     moved = [name for name, (one, other) in looks.items() if name not in same and one.together == other.together]
-    moved = [name for name in moved if names_id(name) or _unique(first, name)]
-    # Where one id is in the same order, rows belong together, whatever else is not; numbers of rows are no ids.
-    if moved and not any(not looks[name][0].counts and _unique(first, name) for name in same):
+    moved = [name for name in moved if first.is_id(name) or _unique(first, name)]
+    if moved and not any(_vouches(first, name, looks[name][0], moved) for name in same):
         raise _error(first, second, moved, on=on)
     if same or moved:
         return []
-    return [said for name in looks if names_id(name) and name and (said := _differing(first, second, name))]
+    ids = [name for name in looks if first.is_id(name)]
+    for name in ids:
+        _check_zeros(first, second, name)
+    return [said for name in ids if name and (said := _differing(first, second, name))]
+
+
+def _vouches(side: Side, name: str, look: Look, moved: Sequence[str]) -> bool:
+    """Whether rows belong together since the ids of one column are in the same order, whatever has `moved`.
+
+    Numbers of rows (0, 1, 2, …) are no ids where other ids or texts moved, but a rank or a count is no better than them.
+    """
+    if not look.counts:
+        return _unique(side, name)
+    return side.is_id(name) and name not in {"", "index", "idx"} and all(_is_rank(side, one) for one in moved)
+
+
+def _is_rank(side: Side, column: str) -> bool:
+    """Whether a column may be a rank or a count: whole numbers that no name calls ids."""
+    return not side.is_id(column) and all(_kind(text) == "whole" for text in side.first(column))
+
+
+def _check_zeros(first: Side, second: Side, name: str) -> None:
+    """Look at ids that are the same but for leading zeros, which programs drop that read 007 as a number.
+
+    Raises: RowsInAnotherOrder.
+    """
+    begin = [side.first(name) for side in (first, second)]
+    if not all(text.isascii() and text.isdecimal() for texts in begin for text in texts):
+        return
+    if sum(any(text != "0" and text[0] == "0" for text in texts) for texts in begin) != 1:
+        return
+    try:
+        one, other = (np.fromiter(map(int, _texts(side.pieces(name))), np.int64, side.rows) for side in (first, second))
+    except (ValueError, OverflowError):
+        return
+    if (one == other).all() or len(np.unique(one)) < len(one) or (np.sort(one) != np.sort(other)).any():
+        return
+    row = int(np.flatnonzero(one != other)[0])
+    message = (
+        f"{first.text} and {second.text} hold the same ids in another order, but for leading zeros: in the column "
+        f"'{first.columns[name]}' row {row + 1} is number {one[row]} in the first and number {other[row]} in the second."
+    )
+    hint = f"Write the ids alike in both files, and join them by --on. {KEEP}"
+    raise RowsInAnotherOrder(message, hint=hint)
 
 
 def _seen(side: Side, name: str, seen: dict[tuple[int, str], Look | None]) -> Look | None:
@@ -253,9 +316,9 @@ def _differing(first: Side, second: Side, name: str) -> str:
     where = int(np.flatnonzero(one != other)[0])
     texts = [next(islice(_texts(side.pieces(name)), where, None)) for side in (first, second)]
     return (
-        f"the column '{name}' of {first.text} and {second.text} differs in {rows} of {len(one)} rows, although {shared} ids "
-        f"are in both: row {where + 1} has {texts[0]!r} and {texts[1]!r}. Rows are paired by their order; leave out what only "
-        f"one file has, and join with --on {shlex.quote(first.on(name))}"
+        f"the column '{first.columns[name]}' of {first.text} and {second.text} differs in {rows} of {len(one)} rows, although "
+        f"{shared} ids are in both: row {where + 1} has {texts[0]!r} and {texts[1]!r}. Rows are paired by their order; leave "
+        f"out what only one file has, and join with --on {shlex.quote(first.on(name))}"
     )
 
 
@@ -274,8 +337,11 @@ def _error(first: Side, second: Side, moved: Sequence[str], *, on: bool) -> Rows
         f"{first.text} and {second.text} hold the same ids in another order: in {column} row {row} has {one!r} in the first "
         f"and {other!r} in the second, and rows would be paired by their order."
     )
-    keep = "If the rows do belong together as they stand, say so with --row-order."
+    if on and alone and name and first.on(name) != second.on(name):
+        both = f"'{first.columns[name]}' and '{second.columns[name]}'"
+        hint = f"Join them by it: name the column alike in both files, which is {both}, and use --on. {KEEP}"
+        return RowsInAnotherOrder(message, hint=hint)
     if not on or not alone or first.on(name) != second.on(name):
         why = "" if alone else f" by columns that tell rows apart, since '{first.columns[name]}' repeats itself"
-        return RowsInAnotherOrder(message, hint=f"Sort both files alike{why}. {keep}")
-    return RowsInAnotherOrder(message, hint=f"Join them by it: --on {shlex.quote(first.on(name))}. {keep}")
+        return RowsInAnotherOrder(message, hint=f"Sort both files alike{why}. {KEEP}")
+    return RowsInAnotherOrder(message, hint=f"Join them by it: --on {shlex.quote(first.on(name))}. {KEEP}")
