@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from lossctl.errors import UnknownName
@@ -22,7 +21,7 @@ ONE_MINUS, MINUS = "1 - {}", "-{}"
 TURNED = {"min": "max", "max": "min", "expect": "expect"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Absent:
     """Something that people ask for and that is not here.
 
@@ -51,6 +50,8 @@ class Absent:
 
     def gate(self, kind: str, bound: str) -> str:
         """The gate on the loss that says what `--KIND NAME=BOUND` says of the score; empty where there is none."""
+        from decimal import Decimal, InvalidOperation  # noqa: PLC0415 - only where there is a gate on a score
+
         try:
             number = Decimal(bound)
         except InvalidOperation:

@@ -50,7 +50,7 @@ PREFIXES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Rules:
     """Where a name's number is the framework's.
 

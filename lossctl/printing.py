@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WORDS = {"color": ("auto", "always", "never"), "output_if": ("always", PASSED), "header": ("", "yes", "no")}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Printed:
     """What a command says on stdout, and the error it ends with after having said it.
 
@@ -33,7 +33,7 @@ class Printed:
     left: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Say:
     """Says notes on stderr, or nothing where it is `quiet`; `wordy` asks for those that -v adds."""
 
