@@ -44,7 +44,7 @@ class Absent:
         if not self.turn:
             return f"Nearest is {self.loss}: {self.formula}."
         relation, command = f"{self.loss} is {self.turn.format(self.name)}", f"lossctl compute {self.loss} PRED TARGET"
-        bound = "0.7" if self.turn == ONE_MINUS else "30"
+        bound = "0.7" if self.turn == ONE_MINUS else "-0.5" if self.name.startswith("neg_") else "30"
         gate = f"--min {self.name}={bound} becomes {self.gate('min', bound)}"
         return f"The loss {relation} ({self.formula}). Write: {command}; {gate}."
 
@@ -68,6 +68,10 @@ def _score(name: str, *also: str, loss: str = "", turn: str = "", formula: str =
 
 def _loss(name: str, *also: str, loss: str = "", formula: str = "") -> Absent:
     return Absent(name, also, loss, "", formula, score=False)
+
+
+def _scorer(name: str, loss: str) -> Absent:
+    return Absent(name, (), loss, MINUS, "scikit-learn's scorers turn losses around, so that more is better")
 
 
 OVERLAP = "TP = sum(p t), FP = sum(p (1 - t)), FN = sum((1 - p) t)"
@@ -164,6 +168,18 @@ TABLE = (
            formula="the loss that it compares with that of the best constant"),
     _score("d2_brier_score", "d2_brier", loss="brier", formula="the loss that it compares with that of the best constant"),
     _score("confusion_matrix", "classification_report", "roc_curve", "precision_recall_curve"),
+    _scorer("neg_mean_squared_error", "mse"),
+    _scorer("neg_root_mean_squared_error", "rmse"),
+    _scorer("neg_mean_absolute_error", "l1"),
+    _scorer("neg_median_absolute_error", "median_ae"),
+    _scorer("neg_mean_absolute_percentage_error", "mape"),
+    _scorer("neg_mean_squared_log_error", "msle"),
+    _scorer("neg_root_mean_squared_log_error", "rmsle"),
+    _scorer("neg_mean_poisson_deviance", "poisson_deviance"),
+    _scorer("neg_mean_gamma_deviance", "gamma_deviance"),
+    _scorer("neg_max_error", "max_error"),
+    _scorer("neg_log_loss", "log_loss"),
+    _scorer("neg_brier_score", "brier"),
     _loss("crps", "crps_ensemble", "crps_gaussian", "crps_sample", "continuous_ranked_probability_score", loss="multi_pinball",
           formula="the mean over quantiles, half of it where they are many and even"),
     _loss("energy_score", "variogram_score", "energy_distance"),
@@ -177,7 +193,8 @@ TABLE = (
     _loss("ppo", "ppo_clip", "grpo", "reinforce"),
     _loss("nt_xent", "ntxent", "simclr", "supcon", "supervised_contrastive", "npairs", "n_pairs", "clip", loss="info_nce",
           formula="one view against the batch of the other, in one direction"),
-    _loss("arcface", "cosface", "sphereface", "circle", "proxy_nca", "proxy_anchor", "multi_similarity", "lifted_structure"),
+    _loss("arcface", "cosface", "sphereface", "circle", "proxy_nca", "proxy_anchor", "multi_similarity", "lifted_structure",
+          "tuplet_margin", "smooth_ap"),
     _loss("barlow_twins", "vicreg", "byol", "simsiam", "dino"),
     _loss("lambdarank", "lambda_rank", "lambda_loss", "listnet", "list_net", "listmle", "list_mle", "approx_ndcg",
           "ranking_softmax", "rank_ndcg", "rank_pairwise", "rank_xendcg", loss="margin_ranking", formula="of pairs"),
@@ -197,6 +214,7 @@ TABLE = (
     _loss("sse", "sum_of_squared_errors", "sum_squared_error", "rss", loss="mse",
           formula="with --reduction sum it is that"),
     _loss("sae", "sad", "sum_of_absolute_errors", loss="l1", formula="with --reduction sum it is that"),
+    _loss("rrse", "root_relative_squared_error", loss="relative_mse", formula="the root of it"),
     _loss("mpe", "mean_percentage_error", loss="mape", formula="of absolute errors"),
     _loss("theil", "theils_u", "mdape", "smdape", "gmrae", "mrae", loss="mase", formula="of the error of a naive forecast"),
 )  # fmt: skip
@@ -221,7 +239,25 @@ KEPT = frozenset(f"{name}loss" for name, one in NAMES.items() if one.score)
 
 
 def absent(name: str) -> Absent | None:
-    """What a name stands for that is not here, in any of its spellings; None where nobody is known to ask for it."""
+    """What a name stands for that is not here, in any of its spellings; None where nobody is known to ask for it.
+
+    A score's name with `loss` behind is no score, but a loss made of it.
+    """
+    found = _found(name)
+    last = letters(name.rpartition(".")[2])
+    if found is None or not found.score or not last.endswith("loss") or last in NAMES:
+        return found
+    made = found.turn.format(found.name)
+    formula = f"{made} ({found.formula})" if made else found.formula
+    return Absent(f"{found.name}_loss", (), found.loss, "", formula, score=False)
+
+
+def _is_made(what: Absent) -> bool:
+    """Whether it is a loss made of a score."""
+    return not what.score and what.name.endswith("_loss")
+
+
+def _found(name: str) -> Absent | None:
     last = re.sub(r"^acc(uracy)?@", "top", name.rpartition(".")[2].lower())
     short = re.sub(r"^top\d+", lambda top: top[0] if top[0] in NAMES else "topk", letters(re.sub(r"@(k|\d+)", "_at_k", last)))
     while short:
@@ -240,6 +276,8 @@ def absent(name: str) -> Absent | None:
 
 def refused(name: str, what: Absent) -> UnknownName:
     """The error of a name that stands for what is not here."""
+    if _is_made(what):
+        return UnknownName(f"There is no loss '{name}'.", hint=what.way_out)
     kind = "score" if what.score else "loss"
     named = "" if letters(name.rpartition(".")[2]) == letters(what.name) else f"{what.name}, "
     turned = ", and no loss is taken in its place, since gates on it would be turned around" if what.turn else ""
@@ -249,7 +287,7 @@ def refused(name: str, what: Absent) -> UnknownName:
 def hint_for(key: str, kind: str = "", bound: str = "", known: Iterable[str] = ()) -> str:
     """What to write where `key` names a result that cannot be; empty where it may be any slip."""
     what = absent(re.split(r"[:@\[]", key)[0])
-    if what is None:
+    if what is None or _is_made(what):
         return ""
     gate = what.gate(kind, bound) if what.loss in {*known} else ""
     instead = f"{what.loss} is {what.turn.format(what.name)}: write {gate}." if gate else what.way_out

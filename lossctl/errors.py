@@ -5,6 +5,8 @@ An error is one paragraph: what, where and why (the message), then the command t
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -12,8 +14,10 @@ if TYPE_CHECKING:
 
 # Longer lists of known names are cut in messages: a paragraph, not a page.
 LISTED = 32
-# Of shorter names no letter is a slip.
-SHORT = 3
+# Of names shorter than SHORT no letter is a slip; of those shorter than LONG every letter counts.
+SHORT, LONG = 3, 5
+# Names like rmsle and smape, where each letter is a word.
+ACRONYM = re.compile(r"[b-df-hj-np-tv-z]+(e|ap?e)?")
 
 
 class LossctlError(Exception):
@@ -174,9 +178,31 @@ def near(name: str, known: Iterable[str], noun: str, also: Iterable[str] = (), *
 
 def _nearest(name: str, known: Sequence[str], *, quantities: bool) -> str:
     """The known name that is a slip of the finger away."""
-    typed = _compared(name)
+    typed, words = _compared(name), _words(name)
     reached = [(slips, one) for one in known if (slips := _slips(typed, _compared(one), strict=quantities)) is not None]
-    return min(reached, key=lambda found: found[0])[1] if reached else ""
+    close = [(slips, one) for slips, one in reached if not (quantities and slips and _is_another(words, _words(one)))]
+    return min(close, key=lambda found: found[0])[1] if close else ""
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name, as hyphens and capitals part them."""
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    return [word for word in re.split(r"[\s_-]+", parted.lower()) if word]
+
+
+def _is_another(words: Sequence[str], known: Sequence[str]) -> bool:
+    """Whether names that are few letters apart differ by a whole word: `neg_log_loss` is no slip of `log_loss`."""
+    if len(words) != len(known):
+        return not Counter(words) - Counter(known) or not Counter(known) - Counter(words)
+    return len(words) > 1 and any(not _is_slip(*pair) for pair in zip(words, known, strict=True))
+
+
+def _is_slip(word: str, known: str) -> bool:
+    """Whether a word within a name may be a slip of another; in a short one a letter may be, since others stand around it."""
+    longest = max(len(word), len(known))
+    if word == known or longest < SHORT:
+        return word == known
+    return _slips(word, known, strict=True) is not None or (longest < LONG and _edits(word, known) == 1)
 
 
 def _compared(name: str) -> str:
@@ -191,17 +217,25 @@ def _single(name: str) -> str:
 def _slips(one: str, other: str, *, strict: bool) -> int | None:
     """How many letters are wrong, missing, too many, or in the wrong order of two; None where that is more than a slip.
 
-    Of up to four letters none may be another one, and where it is `strict` none be missing either; of more, one of five may be
-    wrong, two of nine, three of twelve.
+    Of up to four letters none may be another one, and where it is `strict` none be missing either, nor of acronyms any; of
+    more, one of five may be wrong, two of nine, three of twelve.
     """
     if one != other and _single(one) == _single(other):
         return 1
     longest = max(len(one), len(other))
-    allowed = sum(longest >= size for size in (5, 9, 12))
+    allowed = sum(longest >= size for size in (LONG, 9, 12))
+    if strict and ACRONYM.fullmatch(other):
+        allowed = 0
     if longest < SHORT or abs(len(one) - len(other)) > max(allowed, 1):
         return 0 if one == other else None
     if not allowed and sorted(one) != sorted(other) and (strict or len(one) == len(other)):
         return None
+    found = _edits(one, other)
+    return found if found <= max(allowed, 1) else None
+
+
+def _edits(one: str, other: str) -> int:
+    """How many letters are wrong, missing, too many, or in the wrong order of two."""
     rows = [list(range(len(other) + 1))]
     for i, left in enumerate(one, 1):
         rows.append([i])
@@ -209,5 +243,4 @@ def _slips(one: str, other: str, *, strict: bool) -> int | None:
             cost = min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + (left != right))
             swapped = i > 1 and j > 1 and left == other[j - 2] and one[i - 2] == right
             rows[i].append(min(cost, rows[i - 2][j - 2] + 1) if swapped else cost)
-    found = rows[-1][-1]
-    return found if found <= max(allowed, 1) else None
+    return rows[-1][-1]

@@ -59,7 +59,7 @@ class Plugins(Generic[T]):
     def _near(self, name: str) -> str:
         also = self.rows() if self.also is None else self.also()
         plural = self.plural or f"{self.noun}s"
-        return near(self.spelling(name), self.names(), plural, also, quantities=self.noun == "loss")
+        return near(name, self.names(), plural, also, quantities=self.noun == "loss")
 
     def names(self) -> list[str]:
         """All known names: our own, those that are worth listing, then those of installed packages."""

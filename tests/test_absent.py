@@ -97,6 +97,9 @@ def test_no_loss_is_found_under_a_score(typed):
         ("mcc_loss", "mcc_loss"),
         ("psnr-loss", "psnr_loss"),
         ("iou_box_loss", "iou_box"),
+        ("intersection_over_union_loss", "jaccard"),
+        ("MatthewsCorrelationLoss", "mcc_loss"),
+        ("phi_coefficient_loss", "mcc_loss"),
         ("dice", "dice"),
         ("r2", "r2"),
         ("r2_loss", "r2_loss"),
@@ -120,6 +123,51 @@ def test_what_stays(typed, loss):
 def test_no_suffix_crosses_from_a_loss_to_a_score(typed):
     with pytest.raises(UnknownName):
         look_up(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "loss"),
+    [
+        ("accuracy_loss", "zero_one: 1 - accuracy"),
+        ("dice_coef_loss", "dice: 1 - f1"),
+        ("JaccardIndexLoss", "jaccard: 1 - iou"),
+        ("ssim_loss", "psnr_loss"),
+    ],
+)
+def test_a_loss_made_of_a_score_is_not_said_to_be_a_score(typed, loss):
+    with pytest.raises(UnknownName, match=f"^There is no loss '{typed}'.$") as caught:
+        look_up(typed)
+    assert caught.value.hint.startswith(f"Nearest is {loss}")
+
+
+@pytest.mark.parametrize("typed", ["binary_dice_loss", "BinaryDiceLoss"])
+def test_a_framework_s_loss_is_not_said_to_be_a_score(typed):
+    with pytest.raises(UnknownName, match=r"^binary_dice_loss of optax is no number that lossctl has"):
+        look_up(typed)
+
+
+@pytest.mark.parametrize(
+    ("key", "known"), [("iou_loss", "jaccard"), ("dice_loss", "dice"), ("f1_loss", "dice"), ("mcc_los", "mcc_loss")]
+)
+def test_a_gate_on_another_name_of_a_loss_is_not_turned_around(key, known):
+    with pytest.raises(BadParameter) as caught:
+        check_bounds([Gate(key, "max", 0.3)], {known: 0.5})
+    assert caught.value.hint.endswith(f"Known results: {known}.")
+    assert "--" not in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("typed", "loss", "gate"),
+    [("neg_mean_squared_error", "mse", "--max mse=0.5"), ("neg_log_loss", "log_loss", "--max log_loss=0.5")],
+)
+def test_a_scorer_is_minus_its_loss(typed, loss, gate):
+    with pytest.raises(UnknownName) as caught:
+        look_up(typed)
+    assert f"The loss {loss} is -{typed}" in caught.value.hint
+    assert f"--min {typed}=-0.5 becomes {gate}." in caught.value.hint
+    with pytest.raises(BadParameter) as caught:
+        check_bounds([Gate(typed, "min", -0.25)], {loss: 0.5})
+    assert f"write --max {loss}=0.25." in caught.value.hint
 
 
 MISSING = (
@@ -186,6 +234,39 @@ def test_a_hint_is_within_reach(typed):
     names = set(catalogue())
     hint = near(typed, names, "losses", LOSSES.rows(), quantities=True)
     assert "Did you mean" not in hint
+
+
+OTHERS = (
+    "weighted_mse pinball_score Absolute JsdCrossEntropy SNRContrastive Sigmoid smooth_ap TupletMargin crmse rmdspe wmae "
+    "lognormal_nll quantile_risk r1_penalty neg_mean_pinball_loss balanced_mae squared"
+)
+
+
+@pytest.mark.parametrize("typed", OTHERS.split())
+def test_a_name_with_another_word_is_no_slip(typed):
+    with pytest.raises(UnknownName) as caught:
+        look_up(typed)
+    assert "Did you mean" not in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("l1_los", "l1_loss"),
+        ("r22_loss", "r2_loss"),
+        ("bce_wih_logits", "bce_with_logits"),
+        ("BCEWithLogitLoss", "bce_with_logits_loss"),
+        ("smoth_l1", "smooth_l1"),
+        ("lgo_loss", "log_loss"),
+        ("rmsel", "rmsle"),
+        ("distance_box_iou_los", "distance_box_iou_loss"),
+        ("lovaz_hinge_loss", "lovasz_hinge_loss"),
+    ],
+)
+def test_a_slip_in_a_word_is_hinted_at(typed, meant):
+    with pytest.raises(UnknownName) as caught:
+        look_up(typed)
+    assert caught.value.hint.startswith(f"Did you mean '{meant}'? ")
 
 
 @pytest.mark.parametrize(

@@ -50,8 +50,9 @@ def rows() -> dict[str, Loss]:
 
 
 def names() -> Iterable[str]:
-    """Every name that a loss has, as it is written."""
-    return (name for loss in catalogue().values() for name in (loss.name, *loss.aliases))
+    """Every name that a loss has, as it is written, with and without `loss` where that says nothing."""
+    written = [name for loss in catalogue().values() for name in (loss.name, *loss.aliases)]
+    return [*written, *(longer for name in written if spelling(longer := f"{name}_loss") == spelling(name))]
 
 
 LOSSES: Plugins[Loss] = Plugins(

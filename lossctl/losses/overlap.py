@@ -71,7 +71,7 @@ def one_minus_mcc(xp: Any, sums: Terms, *, eps: float) -> Array:
     source="Rahman & Wang 2016, doi:10.1007/978-3-319-50835-1_22; segmentation_models_pytorch JaccardLoss, from_logits=False",
     finish=one_minus_jaccard,
     reductions=("mean",),
-    aliases=("jaccard_loss", "soft_jaccard", "iou_loss", "soft_iou_loss"),
+    aliases=("jaccard_loss", "soft_jaccard", "iou_loss", "soft_iou_loss", "intersection_over_union_loss"),
 )
 def jaccard(
     xp,
@@ -175,7 +175,7 @@ def focal_tversky(
     source="Abhishek & Hamarneh 2021, arXiv:2010.13454; segmentation_models_pytorch MCCLoss",
     finish=one_minus_mcc,
     reductions=("mean",),
-    aliases=("matthews_loss",),
+    aliases=("matthews_loss", "matthews_correlation_loss", "phi_coefficient_loss"),
 )
 def mcc_loss(xp, pred: Probability, target: Binary, *, eps: NonNegative = 1e-5) -> Terms:
     """One minus Matthews' correlation of prediction and mask: background counts too.
