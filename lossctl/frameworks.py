@@ -56,7 +56,7 @@ class Rules:
 
     `note` is said with it; `params` are the framework's names of parameters, and ours; `needs` those without a default there.
     `one_column` says what it does with several columns where that is another number. `classes_last` says that it has classes on
-    the last axis, and `reductions` which of ours are a reduction of its own.
+    the last axis, `reductions` which of ours are a reduction of its own, `weights` why a mean with weights is another number.
     """
 
     note: str = ""
@@ -297,10 +297,7 @@ SOFT = "of targets 0 and 1; soft targets are weighed otherwise there"
 NONE = "the default reduction there is none: single values, as --reduction none gives them"
 PER_SAMPLE = "single values are returned there; this is their mean"
 SIGNS = "targets are 1 and -1; a 0 is read as -1 here"
-BY_SUM = (
-    "Keras' default reduction sum_over_batch_size divides by the number of samples, not by the sum of the weights; this is its"
-    " mean_with_sample_weight"
-)
+BY_SUM = "Keras' default reduction sum_over_batch_size divides by the number of samples, not by the sum of the weights"
 FRAMES = "it takes scores (N, T, C) before log_softmax, knows lengths by padding and divides no sequence by its length"
 CTC = "Put the scores through log_softmax with time first, and write: lossctl compute ctc, whose sum is the same."
 LAST = Rules(classes_last=True)
@@ -383,11 +380,11 @@ REFUSED: Mapping[str, Mapping[str, tuple[str, str]]] = {
 
 RULES: Mapping[str, Mapping[str, Rules]] = {
     "keras": {
-        **{name: Rules(weights=BY_SUM) for name in KERAS},
+        **{name: Rules(weights=BY_SUM) for name in (*KERAS, *ALSO["keras"])},
         **{
             name: Rules(classes_last=True, weights=BY_SUM)
-            for name in KERAS
-            if name.startswith(("Categorical", "Sparse")) or name == "KLDivergence"
+            for name in (*KERAS, *ALSO["keras"])
+            if name.lower().startswith(("categorical", "sparse", "kl", "kullback"))
         },
         "Tversky": Rules(params={"alpha": "beta", "beta": "alpha"}, weights=BY_SUM),
     },

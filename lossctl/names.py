@@ -84,7 +84,8 @@ def _under(prefix: str, last: str, name: str) -> Meaning:
     if framework and prefix.lower().endswith("metrics") and (found := _of(f"{framework}.metrics", last)):
         return found
     if framework and (found := _of(framework, last)):
-        return found
+        # A metric of Keras is a mean by weights, whatever the loss of the same name is.
+        return replace(found, rules=replace(found.rules, weights="")) if "metrics" in prefix.lower() else found
     if what := absent(last):
         raise refused(name, what)
     if not framework:

@@ -124,7 +124,26 @@ def test_a_focal_loss_of_a_framework_does_not_change_its_form_by_shapes():
 def test_what_is_said_beside_a_frameworks_number(capsys):
     value("torchvision.ops.sigmoid_focal_loss", "[0,2,-3]", "[1,0,0]")
     assert "the default reduction there is none" in capsys.readouterr().err
-    value("keras.losses.MeanSquaredError", "[1,4]", "[0,0]", "--weights", "[1,3]")
-    assert "sum_over_batch_size divides by the number of samples" in capsys.readouterr().err
     value("keras.losses.MeanSquaredError", "[1,4]", "[0,0]")
     assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "ours"),
+    [
+        ("keras.losses.MeanSquaredError", "mse"),
+        ("keras.MeanAbsoluteError", "l1"),
+        ("tf.keras.losses.mape", "mape:percent=true,eps=1e-7"),
+    ],
+)
+def test_a_mean_of_keras_with_weights_is_refused(typed, ours):
+    # Of squared errors 1 and 16 with weights 1 and 3 Keras has 49 / 2 = 24.5, and the mean by weights is 49 / 4 = 12.25.
+    with pytest.raises(NoSuchReduction, match="sum_over_batch_size divides by the number of samples") as caught:
+        value(typed, "[1,4]", "[2,1]", "--weights", "[1,3]")
+    assert f"Write {ours} for the mean by weights" in caught.value.hint
+
+
+def test_sums_of_keras_with_weights_are_its_own():
+    assert value("keras.losses.MeanSquaredError", "[1,4]", "[0,0]", "--weights", "[1,3]", "--reduction", "sum") == 49
+    for typed in ("mse", "keras.metrics.MeanSquaredError"):
+        assert value(typed, "[1,4]", "[0,0]", "--weights", "[1,3]") == 12.25

@@ -111,7 +111,7 @@ def _ask(one: LossSpec, spec: Spec) -> Asked:
         raise UsageError(message, hint="If you trust it, use --allow-code.")
     found = meant(one.name)
     ours, rules = parse_losses(found.loss)[0], found.rules
-    note = "" if one.of else _note(one.name, found.note, rules, spec)
+    note = "" if one.of else _note(one.name, found.note)
     typed, of = one.name, one.of
     one = LossSpec(ours.name, {**ours.params, **{rules.params.get(name, name): value for name, value in one.params.items()}})
     _check_rules(one, typed, rules, spec.options)
@@ -131,11 +131,9 @@ def _ask(one: LossSpec, spec: Spec) -> Asked:
     return replace(made, framework=found.framework, rules=rules, class_dim=spec.options.class_dim)
 
 
-def _note(name: str, note: str, rules: Rules, spec: Spec) -> str:
-    """What is said of a name, with its name in front where it is a framework's; and of weights, where there are any."""
-    told = [note, rules.weights] if spec.options.weights else [note]
-    words = "; ".join(word for word in told if word)
-    return words if not words or name in words or words.startswith(name) else f"{name}: {words}"
+def _note(name: str, note: str) -> str:
+    """What is said of a name, with its name in front where it is a framework's."""
+    return note if not note or name in note or note.startswith(name) else f"{name}: {note}"
 
 
 def _check_rules(one: LossSpec, typed: str, rules: Rules, options: Options) -> None:
@@ -150,6 +148,12 @@ def _check_rules(one: LossSpec, typed: str, rules: Rules, options: Options) -> N
     if rules.reductions and options.reduction not in rules.reductions:
         message = f"{typed} adds over classes, which --reduction {options.reduction} of {one.name} does not."
         raise NoSuchReduction(message, hint=f"Write: --reduction {rules.reductions[0]}")
+    if rules.weights and options.weights and options.reduction not in {"sum", "none"}:
+        message = f"{typed} with weights is another number than --reduction {options.reduction}: {rules.weights}."
+        params = ",".join(f"{name}={brief(value)}" for name, value in one.params.items())
+        bare = f"{one.name}:{params}" if params else one.name
+        hint = f"Write {bare} for the mean by weights, Keras' mean_with_sample_weight; or --reduction sum, then divide."
+        raise NoSuchReduction(message, hint=hint)
 
 
 def _from_folder(name: str, folder: str) -> str:
