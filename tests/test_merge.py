@@ -196,6 +196,31 @@ def test_missing_and_doubled_parts():
         merge([*names, "all.json"], Wanted(), quiet)
 
 
+@pytest.mark.parametrize("parts", [10**9, 2**62, 10**30])
+def test_more_parts_than_memory_holds(parts):
+    name = parts_of(asked("mse"), 1)[0]
+    rewritten(name, lambda document: document.update(part=[2, parts]))
+    with pytest.raises(InputError, match=rf"missing: 1/{parts}, 3/{parts}, .*, 9/{parts} and {parts - 9} more\."):
+        merge([name], Wanted(), quiet)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_parts_of_fewer_losses_than_were_asked_for(more):
+    names = parts_of(asked("mse,l1"), 2)
+    rewritten(names[more], lambda document: document["losses"].pop())
+    with pytest.raises(UnreadableFile, match="sums of 1 losses, but asks for 2"):
+        merge(names, Wanted(), quiet)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+@pytest.mark.parametrize("request_", [{"options": 7}, {"options": [1]}, {"terms": 0.5}, {"terms": ["a"]}, {"losses": {}}])
+def test_requests_that_are_none(request_, more):
+    names = parts_of(asked("mse"), 2)
+    rewritten(names[more], lambda document: document["request"].update(request_))
+    with pytest.raises(UnreadableFile, match=names[more]):
+        merge(names, Wanted(), quiet)
+
+
 def test_parts_of_other_requests():
     first = parts_of(asked("mse"), 1)[0]
     partial(asked("l1"), "other.json", quiet)
@@ -215,6 +240,7 @@ def test_parts_of_other_requests():
         {"request": {"losses": [{}]}},
         {"request": {"losses": [{"name": "mse"}], "options": {"no": 1}}},
         {"request": {"losses": [{"name": "mse"}, {"name": "l1"}]}},
+        {"losses": [{"n": 0, "sums": {}, "samples": 0}] * 2},
         {"more": 1},
     ],
 )

@@ -6,6 +6,7 @@ import json
 import math
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 from lossctl.binding import Bound
@@ -53,15 +54,17 @@ def run(paths: Sequence[str], wanted: Wanted, say: Callable[[str], None]) -> tup
     if twice:
         raise _doubled(twice[0])
     partials = {path: load(path) for path in paths}
-    _check_alike(partials)
     every = list(partials.values())
-    spec = _spec(paths[0], every[0], wanted)
+    spec, *_ = [_spec(path, partial, wanted) for path, partial in partials.items()]
+    _check_alike(partials)
+    asked = resolve(spec)
+    _check_losses(asked, every)
     _check_contents(partials)
     for same in _sets(partials):
         _check_parts(same)
         _check_counts(same)
         _say_unsure(same, say)
-    answer = _answer(spec, every)
+    answer = _answer(spec, asked, every)
     warned = _unique([one for partial in every for one in partial.warnings])
     for one in warned:
         say(f"{one['code']} {one['message']}")
@@ -71,7 +74,7 @@ def run(paths: Sequence[str], wanted: Wanted, say: Callable[[str], None]) -> tup
 
 
 def _spec(name: str, first: Partial, wanted: Wanted) -> Spec:
-    """The request that the parts share, with gates.
+    """The request of one part, which all share, with gates.
 
     Raises: UnreadableFile if it is none.
     """
@@ -201,11 +204,14 @@ def _check_parts(same: Mapping[str, Partial]) -> None:
             raise _doubled(path)
         found[partial.part[0]] = path
     parts = counts.pop()
-    missing = [f"{number}/{parts}" for number in range(1, parts + 1) if number not in found]
+    # A file may say that there are more parts than memory holds.
+    lacking = (number for number in count(1) if number not in found)
+    missing = [f"{number}/{parts}" for number in islice(lacking, min(parts - len(found), LISTED))]
     if missing:
-        more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
+        rest = parts - len(found) - len(missing)
+        more = f" and {rest} more" if rest else ""
         sources = ", ".join(one.source for one in next(iter(same.values())).inputs)
-        message = f"Of {sources} these parts are missing: {', '.join(missing[:LISTED])}{more}."
+        message = f"Of {sources} these parts are missing: {', '.join(missing)}{more}."
         raise InputError(message, hint=f"Compute them: --part {missing[0]} --partial FILE.")
 
 
@@ -214,9 +220,7 @@ def _doubled(path: str) -> InputError:
     return InputError(message, hint="Give each part once, all cut into the same number of parts.")
 
 
-def _answer(spec: Spec, partials: Sequence[Partial]) -> Answer:
-    asked = resolve(spec)
-    _check_losses(asked, partials)
+def _answer(spec: Spec, asked: Sequence[Asked], partials: Sequence[Partial]) -> Answer:
     groups = sorted({name for one in partials for loss in one.losses for name in loss.groups})
     tallies = [_tally([one.losses[at] for one in partials], groups) for at in range(len(asked))]
     bounds = [_unbound(one, tally) for one, tally in zip(asked, tallies, strict=True)]
