@@ -116,6 +116,17 @@ def test_a_summary_is_not_added_to_an_input(title, here, capsys):
     assert (here / name).read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["logits.npy", "a.npz"])
+def test_a_summary_is_not_added_to_what_is_no_text(name, here, capsys):
+    # A spec that cannot be read does not say which files it means.
+    (here / "s.yaml").write_text(f"loss: mse\nno: 1\ninputs: {{pred: {name}, target: t.csv}}\n")
+    np.savez("a.npz", y=np.ones(4))
+    before = (here / name).read_bytes()
+    assert _run(["check", "s.yaml", "--summary", name]) == 3
+    assert "holds no text" in capsys.readouterr().err
+    assert (here / name).read_bytes() == before
+
+
 @pytest.mark.parametrize("name", ["s.yaml", "p.csv", "t.csv"])
 def test_a_partial_is_not_written_over_what_a_spec_names(name, here, capsys):
     # A partial holds no gates.

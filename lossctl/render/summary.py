@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # GitHub refuses the whole summary of a step that is larger.
 LIMIT = 1 << 20
+# Bytes that tell text from what is none.
+HEAD = 4096
 # What a verdict of several gates is: that of the first of these words that occurs.
 WORST = ("failed", "error", "undecided", "passed")
 
@@ -26,10 +29,11 @@ def append(report: Report, path: str, style: Style) -> None:
     """Append the report to the file at `path`, which is made if it is missing, and cut it to what GitHub takes.
 
     Within a run of a command it is appended when the run has ended well.
-    Raises: InputError where the file cannot be written; WouldOverwrite for an input.
+    Raises: InputError where the file cannot be written, or holds no text; WouldOverwrite for an input.
     """
     added = _Added(path, summary(report, style).encode(errors="backslashreplace"))
     refuse_overwriting(path)
+    _check_text(path)
     if not later(added):
         added.commit()
 
@@ -65,6 +69,22 @@ class _Added:
 
     def drop(self) -> None:
         """Nothing has been written yet."""
+
+
+def _check_text(path: str) -> None:
+    """Refuse to add Markdown to what holds bytes that no text has, as arrays do: they could not be read any more.
+
+    Raises: InputError.
+    """
+    # What may not be read may still be added to.
+    with suppress(OSError):
+        if not os.path.isfile(path):  # noqa: PTH113 - a text may be no path
+            return
+        with open(path, "rb") as file:  # noqa: PTH123 - as above
+            head = file.read(HEAD)
+        if b"\0" in head:
+            message = f"The summary '{path}' holds no text, and Markdown added to it would spoil it."
+            raise InputError(message, hint="Name another file.")
 
 
 def _opened(path: str) -> BinaryIO:
