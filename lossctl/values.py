@@ -144,9 +144,12 @@ def check_index(array: NumPyArray, slot: Slot, bound: Bound, numbers: Numbers, o
     word = slot.input.word
     if array.dtype.kind in "fu":
         exact = array.astype(np.float64)
-        wrong = (exact != np.floor(exact)) | (np.abs(exact) > WHOLE)
+        wrong = exact != np.floor(exact)
         if wrong.any():
             raise _outside(array, slot, numbers, wrong, "what a label may be: a whole number")
+        if (np.abs(exact) > WHOLE).any():
+            rule = "what a label among floats may be: at most 2^53, since larger ones are rounded; store whole numbers"
+            raise _outside(array, slot, numbers, np.abs(exact) > WHOLE, rule)
     elif array.dtype == np.uint64 and array.max() > LARGEST_LABEL:
         raise _outside(array, slot, numbers, array > LARGEST_LABEL, f"what a label may be: at most {LARGEST_LABEL}")
     if word.upto and array.max() > (most := bound.dims[word.upto][0]):

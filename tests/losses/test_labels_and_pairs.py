@@ -202,3 +202,11 @@ def test_cosine_similarity_is_that_of_keras():
 def test_the_root_is_taken_over_all_columns():
     # scikit-learn averages a root a column: 4.72359.
     assert value("rmse", [[1, 2], [3, 10]], np.zeros((2, 2))) == pytest.approx(5.33854, abs=5e-6)
+
+
+def test_large_labels_that_are_stored_as_floats_are_refused_for_their_size_and_fractions_for_what_they_are():
+    with pytest.raises(OutOfDomain, match=r"at most 2\^53, since larger ones are rounded"):
+        ask("zero_one", [2.0**53 + 2], [2.0**53 + 2])
+    with pytest.raises(OutOfDomain, match="a whole number"):
+        ask("zero_one", [1.5], [1.0])
+    assert value("zero_one", [2.0**53], [2.0**53]) == 0
