@@ -76,6 +76,16 @@ def nowhere_nan(xp: Any, value: Array) -> bool:
     return not math.isnan(float(xp.sum(held(xp, value))))
 
 
+def growing(xp: Any, value: Array, lone: Callable[[], Array]) -> Array:
+    """The value, and inf where it is infinity less infinity and `lone()` says that one of the two inputs alone is infinite.
+
+    Derivatives are those of the formula, which exist there.
+    """
+    if followed(value) or nowhere_nan(xp, value):
+        return value
+    return xp.where(lone() & xp.isnan(value), xp.full_like(value, xp.inf), value)
+
+
 def times(xp: Any, x: Array, y: Array, *, steep: bool = False) -> Array:
     """The product x y, and 0 where x is 0 and y infinite, as a masked class whose probability is 0 counts for nothing.
 

@@ -5,7 +5,7 @@ from typing import Any
 from lossctl.errors import BadParameter, OutOfDomain
 from lossctl.loss import loss
 from lossctl.losses.excess import NEAR_POWER, entropy_unit, gamma_excess, power_excess
-from lossctl.numerics import relu, x_log_y
+from lossctl.numerics import growing, relu, x_log_y
 from lossctl.words import Array, NonNegative, NonNegativeReal, PositiveReal, Real, VariancePower
 
 
@@ -26,7 +26,7 @@ def tweedie_unit(xp: Any, pred: Array, target: Array, power: float) -> Array:
     far = xp.where(alike, ones, target)
     size = relu(xp, far) if power < 0 else far
     direct = size**two / (one * two) - far * pred**one / one + pred**two / two
-    return 2 * xp.where(alike, near, direct)
+    return 2 * growing(xp, xp.where(alike, near, direct), lambda: xp.isinf(pred) != xp.isinf(target))
 
 
 def check_power(xp: Any, index: Array, pred: Array, target: Array, power: float, **_: Any) -> None:
@@ -118,4 +118,4 @@ def keras_poisson(xp, pred: NonNegativeReal, target: NonNegativeReal, *, eps: No
     pitfall: it may be negative, and a perfect fit is not 0; poisson_deviance is.
     pitfall: pred is the rate; torch's poisson_nll takes its logarithm unless told otherwise.
     """
-    return pred - x_log_y(xp, target, pred + eps)
+    return growing(xp, pred - x_log_y(xp, target, pred + eps), lambda: xp.isinf(pred) & xp.isfinite(target))

@@ -7,7 +7,7 @@ their derivative may be infinite; it is that from inside the domain.
 
 from typing import Any
 
-from lossctl.numerics import either, followed, is_numpy, steep
+from lossctl.numerics import at_most, either, followed, growing, is_numpy, steep
 from lossctl.words import Array
 
 # Ratios this near to 1, less 1, are taken from the series, whose terms are coefficients of r^2 with r = x / (2 + x).
@@ -19,6 +19,8 @@ HALVES = tuple(1 / (k * (2 * k - 1)) for k in range(1, 10))
 SMALL_EXPONENT, FACTORIALS = 0.5, 14
 # Powers this near to 0 and 1 divide by so little that far ratios need the stable form too.
 NEAR_POWER = 1e-2
+# The logarithm of what is larger is nothing beside it.
+NEGLIGIBLE = 1e30
 LN2 = 0.6931471805599453
 SMALLEST_NORMAL = 2.2250738585072014e-308
 
@@ -53,7 +55,7 @@ def log_excess(xp: Any, x: Array) -> Array:
     near = xp.abs(x) < NEAR
     nothing = xp.zeros_like(x)
     far = xp.where(near, nothing, x)
-    return either(xp, near, near_log(xp, xp.where(near, x, nothing)), far - xp.log1p(far))
+    return either(xp, near, near_log(xp, xp.where(near, x, nothing)), far - xp.log1p(at_most(xp, far, NEGLIGIBLE)))
 
 
 def exp_excess(xp: Any, y: Array) -> Array:
@@ -83,7 +85,7 @@ def entropy_unit(xp: Any, x: Array, y: Array) -> Array:
     value = xp.where(near, x * near_log(xp, xp.where(near, gap, none) / xp.where(near, x, one)), far)
     # Infinite, and as steep: 1 / y has the derivative by y that x ln(x / y) has not.
     value = xp.where(barred, x / xp.where(barred, y, one), value)
-    return value - steep(xp, x, nothing)
+    return growing(xp, value - steep(xp, x, nothing), lambda: xp.isinf(gap))
 
 
 def gamma_excess(xp: Any, x: Array, y: Array) -> Array:
@@ -94,6 +96,7 @@ def gamma_excess(xp: Any, x: Array, y: Array) -> Array:
     if is_numpy(rest) and near.all():
         return near_log(xp, rest)
     far = rest - log_ratio(xp, xp.where(near, one, x), xp.where(near, one, y))
+    far = growing(xp, far, lambda: xp.isinf(x) != xp.isinf(y))
     return xp.where(near, near_log(xp, xp.where(near, rest, xp.zeros_like(rest))), far)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from lossctl.errors import BadParameter
 from lossctl.loss import Terms, loss
 from lossctl.losses.classification import label_cross_entropy, soft_cross_entropy
-from lossctl.numerics import at_least, either, followed, held, log_softmax, times
+from lossctl.numerics import at_least, either, followed, growing, held, log_softmax, times
 from lossctl.words import (
     Array,
     ClassBias,
@@ -161,6 +161,7 @@ def poisson_nll(
     pitfall: the mean Poisson deviance of scikit-learn and the Poisson loss of Keras are other numbers.
     """
     value = (xp.exp(pred) if log_input else pred) - times(xp, target, pred if log_input else xp.log(pred + eps), steep=True)
+    value = growing(xp, value, lambda: xp.isinf(pred) & xp.isfinite(target))
     if not full:
         return value
     small = target <= 1

@@ -4,7 +4,7 @@ from typing import Any
 
 from lossctl.loss import Terms, loss
 from lossctl.losses.regression import root
-from lossctl.numerics import at_least, followed, log_of_one_and, share
+from lossctl.numerics import at_least, followed, held, log_of_one_and, nowhere_nan, share
 from lossctl.words import AboveMinusOne, Array, Flag, NonNegative, Real, Scalar
 
 # scikit-learn's.
@@ -24,6 +24,17 @@ def log_error(xp: Any, pred: Array, target: Array) -> Array:
     close = log_of_one_and(xp, xp.where(near, apart, nothing) / xp.where(near, size, one))
     far = log_of_one_and(xp, xp.where(near, nothing, pred)) - log_of_one_and(xp, xp.where(near, nothing, target))
     return xp.where(near, close, far)
+
+
+def relative_error(xp: Any, pred: Array, target: Array, eps: float) -> Array:
+    """(pred - target) / max(|target|, eps), and the limit -1 or 1 where only the target is infinite."""
+    apart, size = pred - target, at_least(xp, xp.abs(target), eps)
+    error = apart / size
+    if nowhere_nan(xp, error):
+        return error
+    far = xp.isinf(target) & xp.isfinite(pred)
+    one = xp.ones_like(apart)
+    return xp.where(far, -xp.sign(held(xp, target)), xp.where(far, one, apart) / xp.where(far, one, size))
 
 
 @loss(
@@ -84,7 +95,7 @@ def mape(xp, pred: Real, target: Real, *, eps: NonNegative = SMALLEST, percent: 
     pitfall: one target of 0 makes it astronomical, 4.5e15 for an error of 1; use wape, smape or mase.
     pitfall: minimising it favours predictions that are too low: those cost at most 1, too high ones any amount.
     """
-    value = xp.abs(pred - target) / at_least(xp, xp.abs(target), eps)
+    value = xp.abs(relative_error(xp, pred, target, eps))
     return 100 * value if percent else value
 
 
@@ -102,7 +113,7 @@ def mspe(xp, pred: Real, target: Real, *, eps: NonNegative = SMALLEST) -> Array:
     use: relative errors where large ones should count more; its root is rmspe.
     pitfall: one target close to 0 decides everything.
     """
-    error = (pred - target) / at_least(xp, xp.abs(target), eps)
+    error = relative_error(xp, pred, target, eps)
     return error * error
 
 
@@ -123,7 +134,7 @@ def rmspe(xp, pred: Real, target: Real, *, eps: NonNegative = SMALLEST) -> Terms
     pitfall: it is a fraction; multiply by 100 for percent.
     pitfall: some competitions leave out rows whose target is 0; do so with --mask, since one of them decides everything.
     """
-    error = (pred - target) / at_least(xp, xp.abs(target), eps)
+    error = relative_error(xp, pred, target, eps)
     return {"square": error * error}
 
 
@@ -144,7 +155,12 @@ def smape(xp, pred: Real, target: Real, *, bounded: Flag = False, percent: Flag 
     pitfall: two definitions are in use, one twice the other; say which when you report it.
     pitfall: where the target is 0 every prediction but 0 costs the same, however small.
     """
-    value = share(xp, xp.abs(pred - target), xp.abs(pred) + xp.abs(target))
+    apart, size = xp.abs(pred - target), xp.abs(pred) + xp.abs(target)
+    value = share(xp, apart, size)
+    if not nowhere_nan(xp, value):
+        far = xp.isinf(apart)
+        one = xp.ones_like(apart)
+        value = xp.where(far, one, share(xp, xp.where(far, one, apart), xp.where(far, one, size)))
     return value * ((1 if bounded else 2) * (100 if percent else 1))
 
 

@@ -7,26 +7,34 @@ import math
 from typing import Any
 
 from lossctl.loss import loss
-from lossctl.numerics import at_least, at_most, log_of_one_and
+from lossctl.numerics import at_least, at_most, followed, log_of_one_and
 from lossctl.words import Array, Extended, Flag, Positive, Real
 
 BARRON = "Barron 2019, arXiv:1701.03077"
 
 
-# No square of what is larger is needed: there all that these losses add is a line, or a logarithm.
-LARGEST_ROOT = 1e150
+# No square of what is larger is needed, in float64 and in narrower floats: there all that these losses add is a line, or a
+# logarithm.
+LARGEST_ROOT, LARGEST_NARROW_ROOT = 1e150, 1e15
 
 
-def scaled_square(pred: Array, target: Array, scale: float) -> Array:
-    """(e / scale)^2."""
+def largest_root(x: Array) -> float:
+    """What can be squared, and the square halved or doubled, in the float that the array holds."""
+    return LARGEST_ROOT if str(x.dtype).endswith("float64") else LARGEST_NARROW_ROOT
+
+
+def scaled_square(xp: Any, pred: Array, target: Array, scale: float) -> Array:
+    """(e / scale)^2 for what has reached its bound long before the square overflows, and has derivative 0 there."""
     ratio = (pred - target) / scale
-    return ratio * ratio
+    largest = largest_root(ratio)
+    curved = xp.clip(ratio, -largest, largest)
+    return curved * curved
 
 
 def root_less_one(xp: Any, ratio: Array) -> Array:
     """sqrt(1 + ratio^2) - 1, without cancellation for small ratios and without overflow for large ones."""
     size = xp.abs(ratio)
-    curved = at_most(xp, size, LARGEST_ROOT)
+    curved = at_most(xp, size, largest_root(size))
     square = curved * curved
     return square / (xp.sqrt(1 + square) + 1) + (size - curved)
 
@@ -34,8 +42,9 @@ def root_less_one(xp: Any, ratio: Array) -> Array:
 def log_of_square(xp: Any, ratio: Array, factor: float) -> Array:
     """ln(1 + factor ratio^2), without overflow."""
     size = xp.abs(ratio)
-    curved = at_most(xp, size, LARGEST_ROOT)
-    return log_of_one_and(xp, factor * curved * curved) + 2 * xp.log(at_least(xp, size / LARGEST_ROOT, 1))
+    largest = largest_root(size)
+    curved = at_most(xp, size, largest)
+    return log_of_one_and(xp, factor * curved * curved) + 2 * xp.log(at_least(xp, size / largest, 1))
 
 
 @loss(
@@ -58,7 +67,7 @@ def charbonnier(xp, pred: Real, target: Real, *, eps: Positive = 1e-3, shifted: 
     if shifted:
         return eps * root_less_one(xp, error / eps)
     size = xp.abs(error)
-    curved = at_most(xp, size, LARGEST_ROOT)
+    curved = at_most(xp, size, largest_root(size))
     return xp.sqrt(curved * curved + eps * eps) + (size - curved)
 
 
@@ -111,7 +120,7 @@ def welsch(xp, pred: Real, target: Real, *, scale: Positive = 1.0) -> Array:
     use: data in which a large part is plain wrong; also known as the correntropy loss.
     pitfall: beyond a few scales the gradient is 0, so a bad start never gets better.
     """
-    return -xp.expm1(-0.5 * scaled_square(pred, target, scale))
+    return -xp.expm1(-0.5 * scaled_square(xp, pred, target, scale))
 
 
 @loss(
@@ -129,7 +138,7 @@ def geman_mcclure(xp, pred: Real, target: Real, *, scale: Positive = 1.0) -> Arr
     pitfall: the original form x^2 / (x^2 + 1) is another scale and another factor: half of this at scale 1/2.
     pitfall: it is not convex, so start near the answer.
     """
-    square = at_most(xp, scaled_square(pred, target, scale), LARGEST_ROOT**2)
+    square = scaled_square(xp, pred, target, scale)
     return 2 * square / (square + 4)
 
 
@@ -148,7 +157,7 @@ def tukey(xp, pred: Real, target: Real, *, scale: Positive = 4.685) -> Array:
     pitfall: the default is meant for residuals of standard deviation 1; divide by a robust spread first, as 1.4826 MAD.
     pitfall: where every error is beyond scale the gradient is exactly 0.
     """
-    square = at_most(xp, scaled_square(pred, target, scale), 1)
+    square = at_most(xp, scaled_square(xp, pred, target, scale), 1)
     return scale * scale / 6 * square * (3 - square * (3 - square))
 
 
@@ -170,11 +179,14 @@ def barron(xp, pred: Real, target: Real, *, alpha: Extended = 1.0, scale: Positi
         normaliser too.
     pitfall: above 2 it grows faster than the square; at inf it is exp((e/scale)^2 / 2) - 1 and soon overflows.
     """
-    square = scaled_square(pred, target, scale)
-    if abs(alpha) == math.inf:
-        return xp.expm1(0.5 * square) if alpha > 0 else -xp.expm1(-0.5 * square)
+    if alpha == -math.inf:
+        return -xp.expm1(-0.5 * scaled_square(xp, pred, target, scale))
     ratio = (pred - target) / scale
+    if alpha == math.inf:
+        return xp.expm1(0.5 * ratio * ratio)
     if alpha == 0:
         return log_of_square(xp, ratio, 0.5)
+    if alpha == 1 and not followed(alpha):
+        return root_less_one(xp, ratio)
     bend = abs(alpha - 2)
-    return bend / alpha * xp.expm1(0.5 * alpha * log_of_square(xp, ratio, 1 / bend)) if bend else 0.5 * square
+    return bend / alpha * xp.expm1(0.5 * alpha * log_of_square(xp, ratio, 1 / bend)) if bend else 0.5 * ratio * ratio
