@@ -89,11 +89,12 @@ def focal_multiclass(
     pitfall: with gamma = 0 and alpha it is not the weighted cross_entropy, whose mean divides by the weights.
     """
     logp = log_chance(xp, pred, target, ignore_index)
-    value = -power(xp, -xp.expm1(logp), gamma) * logp
-    if alpha is not None:
-        balance = at_label(xp, xp.broadcast_to(per_class(xp, alpha, pred), pred.shape), target, ignore_index)
-        value = times(xp, balance, value)
-    return counted(xp, value, target, ignore_index)
+    if alpha is None:
+        return counted(xp, -power(xp, -xp.expm1(logp), gamma) * logp, target, ignore_index)
+    balance = at_label(xp, xp.broadcast_to(per_class(xp, alpha, pred), pred.shape), target, ignore_index)
+    # A class of weight 0 counts for nothing, also where it has no chance at all.
+    logp = xp.where((balance == 0) & xp.isinf(logp), xp.zeros_like(logp), logp)
+    return counted(xp, -balance * power(xp, -xp.expm1(logp), gamma) * logp, target, ignore_index)
 
 
 @loss(

@@ -106,3 +106,11 @@ NARROW = {
 def test_robust_losses_work_in_narrow_floats(tmp_path, name, backend):
     line = f"compute {name} [3,1e30] [1,1] --reduction none --dtype f32 --backend {backend} -f value -q"
     assert numbers(tmp_path, line) == pytest.approx(NARROW[name], rel=1e-6)
+
+
+def test_an_impossible_class_of_weight_0_costs_nothing_and_is_flat(tmp_path):
+    # The sum over both rows is that of the second row alone, whose class has weight 1.
+    line = "focal_multiclass [[-inf,1,2],[0,1,2]] [0,1] -i alpha=[0,1,1] --nan propagate --reduction sum -f value -q"
+    alone = "focal_multiclass [[0,1,2]] [1] --reduction sum -f value -q"
+    assert numbers(tmp_path, f"compute {line}") == pytest.approx(numbers(tmp_path, f"compute {alone}"), rel=1e-14)
+    assert numbers(tmp_path, f"grad {line}") == pytest.approx([0, 0, 0, *numbers(tmp_path, f"grad {alone}")], rel=1e-14)
