@@ -99,6 +99,14 @@ def test_a_result_reads_no_address(changed, put, address):
     assert "--allow-remote" in done.stderr
 
 
+def test_a_result_that_does_not_say_what_was_read_comes_out(changed):
+    def older(document):
+        for one in document["inputs"]:
+            del one["read"]
+
+    assert changed(older).code == 0
+
+
 @pytest.mark.parametrize("text", ["-", "-:p", "-::p"])
 def test_a_result_does_not_wait_for_standard_input(changed, text):
     done = changed(lambda document: document["request"]["positional"][0].update(source=text))
