@@ -70,6 +70,10 @@ def client_of(text: str) -> Any:
 
 
 def _started(distributed: Any, address: Address) -> Any:
+    """Connect to a scheduler, or start one with its workers.
+
+    Raises: ClusterLost, OSError, TimeoutError.
+    """
     import logging
 
     # Each of its modules has a level of its own; what matters comes as an exception.
@@ -78,15 +82,20 @@ def _started(distributed: Any, address: Address) -> Any:
             logging.getLogger(name).setLevel(logging.CRITICAL)
     if address.scheduler:
         return distributed.Client(address.scheduler, timeout=PATIENCE, set_as_default=False)
-    with _uninterrupted():
-        cluster = distributed.LocalCluster(
-            n_workers=address.workers,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            worker_dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-        )
+    try:
+        with _uninterrupted():
+            cluster = distributed.LocalCluster(
+                n_workers=address.workers,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                worker_dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+            )
+    except RuntimeError as error:
+        # What Dask makes of a worker that ends before it has said that it is there.
+        message = f"A worker of --cluster local:{address.workers} ended while it started: {error}"
+        raise ClusterLost(message, hint="It may lack memory: use fewer workers, or --jobs instead.") from error
     atexit.register(cluster.close, timeout=5)
     return distributed.Client(cluster, set_as_default=False)
 

@@ -155,3 +155,11 @@ def doing(pid):
             if "spawn_main" in " ".join(one.cmdline()):
                 found[one] = "reading" if any(file.path.endswith(".npy") for file in one.open_files()) else "starting"
     return found
+
+
+def test_a_worker_that_ends_while_it_starts_is_no_bug(tmp_path):
+    argv = "compute mse '[1, 2]' '[1, 4]' --cluster local:1"
+    dies = {"DASK_DISTRIBUTED__WORKER__PRELOAD": '["import os; os._exit(9)"]'}
+    outcome = golden.run({"argv": argv, "env": dies}, tmp_path)
+    assert (outcome.code, outcome.stdout) == (3, "")
+    assert "A worker of --cluster local:1 ended while it started" in outcome.stderr

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 # Values of the wanted columns, 32 MiB as float64. Writers make row groups of a million rows at most unless they are told.
 LARGEST = 1 << 22
+# Values of a chunk, and columns, that are decoded along with a column that is read.
+FEW_VALUES, MOST_COLUMNS = 1 << 16, 256
 # Rows that are looked at together for one with a list that is not null.
 NULLS = 1 << 12
 NOT_WHOLE = ", since the column holds nulls, or decimals"
@@ -114,6 +116,16 @@ class Chunked:
         if self.source.in_place:
             return False
         return self.source.one_way or max(self.source.sizes, default=0) * prod(columns.tail) > LARGEST
+
+    def next_to(self, number: int, positions: Sequence[int]) -> list[int]:
+        """The columns of single numbers behind these that were asked for too, as far as a small chunk of them reaches.
+
+        Each time that a file of very many columns is opened takes as long as it has columns.
+        """
+        room = min(FEW_VALUES // max(1, self.source.sizes[number]), MOST_COLUMNS) - len(positions)
+        behind = range(max(positions) + 1, max(positions) + 1 + max(room, 0))
+        leaves = self.source.leaves
+        return [i for i in behind if i < len(leaves) and not leaves[i].sizes and Group((i,)) in self._poured]
 
     def poured(self, group: Group) -> Part:
         """Return large columns out of a temporary file, with all that were asked for so far from one pass."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.blocks import place
-from lossctl.errors import UnreadableFile
+from lossctl.errors import LossctlError, UnreadableFile
 from lossctl.files.npy import Header, NpyPart
 from lossctl.files.recent import RECENT
 from lossctl.files.stored import Stored, Temporary
@@ -86,11 +86,21 @@ class Columns:
     def _piece(self, number: int, start: int, stop: int) -> NumPyArray:
         positions = self.group.positions
         if not self.table.source.in_place:
-            found = RECENT.columns(self.table.owner, number, positions, lambda wanted: self._decoded(number, wanted))
+            found = RECENT.columns(self.table.owner, number, positions, lambda wanted: self._among(number, wanted))
             return self._stacked([column[start:stop] for column in found])
         cut = self.table.source.chunk(number, positions, (start, stop))
         # A copy, for what it is taken from is unmapped again.
         return self._stacked(list(self._converted(cut, self.table.starts[number] + start).values())).copy()
+
+    def _among(self, number: int, positions: Sequence[int]) -> dict[int, NumPyArray]:
+        """Decode columns of a chunk, and along with them those that come next; a fault in one of these is for later."""
+        others = self.table.next_to(number, positions)
+        if others:
+            try:
+                return self._decoded(number, [*positions, *others])
+            except LossctlError:
+                pass
+        return self._decoded(number, positions)
 
     def _decoded(self, number: int, positions: Sequence[int]) -> dict[int, NumPyArray]:
         table = self.table

@@ -54,8 +54,10 @@ class Recent:
         with chunk.lock:
             missing = set(wanted) - chunk.columns.keys()
             if missing:
-                chunk.columns |= _decoded(decode, missing, self._before(owner, number) - chunk.columns.keys())
-                self._make_room(chunk)
+                found = _decoded(decode, missing, self._before(owner, number) - chunk.columns.keys())
+                fresh = sum(column.nbytes for position, column in found.items() if position not in chunk.columns)
+                chunk.columns |= found
+                self._make_room(chunk, fresh)
             chunk.asked |= set(wanted)
             return [chunk.columns[position] for position in wanted]
 
@@ -71,9 +73,9 @@ class Recent:
             chunk = self._chunks.get((owner, number - 1))
             return chunk.asked if chunk else frozenset()
 
-    def _make_room(self, newest: _Chunk) -> None:
+    def _make_room(self, newest: _Chunk, fresh: int) -> None:
         with self._lock:
-            newest.size = sum(column.nbytes for column in newest.columns.values())
+            newest.size += fresh
             total = sum(chunk.size for chunk in self._chunks.values())
             for key in list(self._chunks)[:-FEWEST]:
                 if total <= self.limit:
