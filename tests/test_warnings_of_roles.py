@@ -7,7 +7,9 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from lossctl.cli import program
 
@@ -30,6 +32,8 @@ def folder(tmp_path, monkeypatch):
     np.save("y_true.npy", [1.0, 2.0, 4.0])
     np.save("model.npy", [2.0, 2.5, 3.0])
     (tmp_path / "link.csv").symlink_to("d.csv")
+    np.savez("d.npz", **{name: np.array(values, float) for name, values in COLUMNS.items()})
+    parquet.write_table(pa.table({name: np.array(values, float) for name, values in COLUMNS.items()}), "d.parquet")
     return tmp_path
 
 
@@ -45,9 +49,19 @@ def said(*words):
     [
         ("mape", "y_true", "ridge", "pred is 'y_true', which is the name of a target"),
         ("mape", "ridge", "y_pred", "target is 'y_pred', which is the name of a prediction"),
-        ("mape", "y_true", "y_pred", "pred is 'y_true' and target 'y_pred', which is the name of a target"),
+        (
+            "mape",
+            "y_true",
+            "y_pred",
+            "pred is 'y_true', which is the name of a target, and target is 'y_pred', which is the name of a prediction",
+        ),
         ("poisson_deviance", "ridge", "prob", "target is 'prob', which is the name of a prediction"),
-        ("mape", "y", "prob", "pred is 'y' and target 'prob', which is the name of a target"),
+        (
+            "mape",
+            "y",
+            "prob",
+            "pred is 'y', which is the name of a target, and target is 'prob', which is the name of a prediction",
+        ),
         ("mape", "#1", "#2", "pred is 'y_true', which is the name of a target"),
     ],
 )
@@ -83,6 +97,9 @@ def test_files_and_systems_have_names_too():
     assert "L054" not in said("compute", "mape", "model.npy", "y_true.npy")
     assert "L054" in said("compare", "mape", "d.csv:ridge", "d.csv:actual_price", "-t", "d.csv:y_pred")
     assert "L054" in said("grad", "mape", "d.csv:y_true", "d.csv:ridge")
+    for path in ("d.npz", "d.parquet"):
+        assert "L054" in said("compute", "mape", f"{path}:#1", f"{path}:#2")
+        assert "L054" not in said("compute", "mape", f"{path}:#2", f"{path}:#1")
 
 
 @pytest.mark.usefixtures("folder")
@@ -94,6 +111,8 @@ def test_files_and_systems_have_names_too():
         ("d.csv:ridge", "link.csv:ridge"),
         ("d.csv:ridge", "d.csv:#2"),
         ("d.csv::ridge", "link.csv:#2"),
+        ("d.npz:ridge", "./d.npz:#2"),
+        ("d.parquet:#2", "d.parquet:ridge"),
         ("model.npy", "model.npy"),
         ("model.npy", "./model.npy"),
         ("d.csv:y*", "d.csv:y*"),

@@ -168,12 +168,7 @@ def _place(reader: Any) -> tuple[Any, ...] | None:
         file: Any = Path(stored.path).resolve(strict=True) if stored.path else stored.name
     except OSError:
         file = stored.name
-    table, group = (getattr(reader.part, name, None) for name in ("table", "group"))
-    names = getattr(table, "names", None)
-    key = (
-        tuple(names[at] if [*names].count(names[at]) == 1 else at for at in group.positions) if group and names else reader.key
-    )
-    return file, key
+    return file, reader.columns or reader.key
 
 
 @trap("L039", "pairs with labels the other way round")

@@ -236,9 +236,9 @@ def misnamed(sight: Sight) -> str:
     # A lone y or score may be anything, unless the other name says which it is.
     if not wrong or ({pred, target} & VAGUE and {ours, theirs} != set(PAIR)) or swapped.look(sight) or _symmetric(sight):
         return ""
-    which = f"pred is '{pred}'" if ours == "target" else f"target is '{target}'"
-    both = f"{which} and target '{target}'" if (ours, theirs) == ("target", "pred") else which
-    return f"{both}, which is the name of {'a target' if ours == 'target' else 'a prediction'}. Exchanged: {_exchange(sight)}"
+    which = f"pred is '{pred}', which is the name of a target" if ours == "target" else ""
+    other = f"target is '{target}', which is the name of a prediction" if theirs == "pred" else ""
+    return f"{', and '.join(filter(None, (which, other)))}. Exchanged: {_exchange(sight)}"
 
 
 def _role(name: str) -> str:
@@ -252,10 +252,9 @@ def _named(sight: Sight, name: str) -> str:
     reader: Any = next((slot.reader for slot in sight.bound.slots if slot.input.name == name), None)
     while hasattr(reader, "inner"):
         reader = reader.inner
-    part = getattr(reader, "part", None)
-    names, group = getattr(getattr(part, "table", None), "names", None), getattr(part, "group", None)
-    if names and group and len(group.positions) == 1:
-        return str(names[group.positions[0]]).lower()
+    columns: Sequence[str] = getattr(reader, "columns", ())
+    if len(columns) == 1:
+        return str(columns[0]).lower()
     typed = sight.typed.get(name, "")
     return "" if typed.startswith("[") else _called(typed)
 

@@ -59,7 +59,8 @@ class Container(Protocol):
 class Found:
     """A Part under the name that the user typed: this is the Reader that leaves the room.
 
-    `reading` is how its file was read, as far as the format leaves that open.
+    `reading` is how its file was read, as far as the format leaves that open, and `columns` are the names of what is read,
+    however they were typed; of several of one name, their positions.
     """
 
     part: Part
@@ -67,6 +68,7 @@ class Found:
     stored: Stored
     key: str | None
     reading: Mapping[str, Any] = field(default_factory=dict)
+    columns: tuple[str | int, ...] = ()
 
     @property
     def shape(self) -> Shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -95,7 +96,9 @@ class Files:
         part = container.block(positions) if picked.block else container.part(positions[0])
         key = picked.key if container.names is not None else None
         name = source.text if len(source.paths) == 1 else container.stored.name
-        return Found(part, name, container.stored, key, how_read(container, positions, block=picked.block))
+        names = [*(container.names or ())]
+        columns = tuple(names[at] if names.count(names[at]) == 1 else at for at in positions) if names else ()
+        return Found(part, name, container.stored, key, how_read(container, positions, block=picked.block), columns)
 
     def _container(self, path: str) -> Container:
         if path not in self._containers:
@@ -156,8 +159,8 @@ class Files:
             self.say(sentence)
 
     def _place(self, path: str) -> str:
-        """A path however it was typed: `./a.csv` is `a.csv`."""
-        return path if is_address(path) else str(Path(self.folder, path))
+        """A path however it was typed: `./a.csv` and the whole path are `a.csv`."""
+        return path if is_address(path) or path == STDIN else os.path.realpath(Path(self.folder, path))
 
     def _taken(self, container: Container, role: str) -> dict[int, str]:
         """The columns of a file that other roles of the command use, each with what it is."""

@@ -16,12 +16,14 @@ from lossctl.files.source import GLOB
 from lossctl.files.stored import titled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from lossctl.files.container import Container
 
 PRED = "pred prediction predictions preds y_pred yhat y_hat output outputs logits logit score scores prob probs probability"
 TARGET = "target targets y y_true label labels gt truth ground_truth"
+# Targets whose names are nothing else; y is also a coordinate.
+TRUTHS = frozenset(TARGET.split()) - {"y"}
 WELL_KNOWN = {"pred": frozenset(PRED.split()), "target": frozenset(TARGET.split())}
 
 # Names that say which row it is, not what was measured: `id`, `image_id`, `imageId`, `date`.
@@ -75,7 +77,7 @@ def pick(
         message = f"{titled(path)} has no '{key}': {container.noun} holds one array and takes no key."
         raise UnknownKey(message, hint=f"Write {path} alone.")
     if key == EVERY and EVERY not in names:
-        return _every(container, names, say, taken)
+        return _every(container, names, role, say, taken)
     if key is not None:
         return named(container, names, key)
     return _unnamed(container, names, role, say, taken)
@@ -118,8 +120,10 @@ def _matching(container: Container, names: Sequence[str], pattern: str) -> list[
     return container.numeric() if pattern == EVERY else [i for i, name in enumerate(names) if fnmatchcase(name, pattern)]
 
 
-def _every(container: Container, names: Sequence[str], say: Callable[[str], None], taken: Mapping[int, str]) -> Picked:
-    """What `*` means: the columns of numbers that can be one block. What is left out is said.
+def _every(
+    container: Container, names: Sequence[str], role: str, say: Callable[[str], None], taken: Mapping[int, str]
+) -> Picked:
+    """What `*` means: the columns of numbers that can be one block. What is left out is said, and a target in a prediction.
 
     Raises: UnknownKey where nothing is left.
     """
@@ -137,6 +141,9 @@ def _every(container: Container, names: Sequence[str], say: Callable[[str], None
         raise UnknownKey(message, hint=f"Name what is meant, by a name or a pattern: '{path}:?*' takes what has a name.")
     if left:
         say(f"{path}:{EVERY} leaves out {said}{more}")
+    targets = [names[at] for at in kept if role == "pred" and names[at].lower() in TRUTHS]
+    if targets and len(targets) < len(kept):
+        say(f"{path}:{EVERY} takes in {_listed(targets)}, the name of a target; another pattern leaves it out")
     return Picked(tuple(kept), block=True, key=EVERY)
 
 
@@ -175,7 +182,9 @@ def _undecided(container: Container, names: Sequence[str], numeric: list[int], r
     message = f"{titled(path)} has {len(numeric)} {noun}s of numbers ({listed}), and none is certain to be {role}."
     if len(numeric) == 1:
         message = f"{titled(path)} has one {noun} of numbers ({listed}), and by its name it is not {role}."
-    likely = [names[i] for i in numeric if not _of_another_role(names[i], role)] or [names[i] for i in numeric]
+    counting: Collection[int] = getattr(container, "counting", tuple)()
+    values = [i for i in numeric if not names_id(names[i]) and i not in counting] or numeric
+    likely = [names[i] for i in values if not _of_another_role(names[i], role)] or [names[i] for i in values]
     pattern = _pattern(likely, len(numeric))
     block = f"; or several as one block: '{path}:{pattern}'" if pattern else ""
     return UnknownKey(message, hint=f"Name one: {path}:{likely[0]}{block}.")

@@ -32,6 +32,7 @@ TAKEN = {
     "the target by its well-known name": ("mse t.csv:* t.csv --broadcast", ["a", "b"], "'y' (the target)"),
     "the target of a path written otherwise": ("mse t.csv:* ./t.csv:y --broadcast", ["a", "b"], "'y' (the target)"),
     "the target elsewhere": ("mse t.csv:* [[0,0,0],[0,0,0]]", ["a", "b", "y"], "leaves out 'id' (an id), 'name' (text)"),
+    "the target by its whole path": ("mse t.csv:* $PWD/t.csv:y --broadcast", ["a", "b"], "'y' (the target)"),
     "weights": ("mse t.csv:* [[0],[0]] --weights t.csv:b --broadcast", ["a", "y"], "'b' (the weights)"),
     "a mask": ("mse t.csv:* [[0],[0]] --mask m.csv:m --broadcast", ["a", "b", "y"], "'id' (an id)"),
     "groups": ("mse t.csv:* [[0],[0]] --by y --broadcast", ["a", "b"], "'y' (--by)"),
@@ -68,10 +69,33 @@ def test_what_it_takes(here, capsys, name):
     (here / "s" / "b.csv").write_text("id,a,b\n5,1,2\n")
     parquet.write_table(pa.table({"__index_level_0__": [4, 9], "a": [1.0, 2.0], "b": [2.0, 4.0]}), here / "p.parquet")
     line, columns, said = TAKEN[name]
+    line = line.replace("$PWD", str(here))
     found, texts = block(capsys, line)
     assert found == columns
     assert len(texts) in {1, 2}
     assert said in texts[0]
+
+
+def test_a_target_that_is_used_nowhere_is_said(here, capsys):
+    said = "lossctl: l.csv:* takes in 'label', the name of a target; another pattern leaves it out"
+    (here / "l.csv").write_text("a,label\n1,2\n3,4\n")
+    (here / "y.csv").write_text("x,y\n1,2\n3,4\n")
+    (here / "one.csv").write_text("id,label\n1,2\n3,4\n")
+    for line, expected in (
+        ("mse l.csv:* [[0],[0]] --broadcast", [said]),
+        ("mse [[0],[0]] l.csv:* --broadcast", []),
+        ("mse y.csv:* [[0],[0]] --broadcast", []),
+        ("mse one.csv:* [[0],[0]]", []),
+    ):
+        found = told(capsys, "compute", *shlex.split(line), "-b").said
+        assert [text for text in found if "takes in" in text] == expected
+
+
+def test_an_id_is_not_proposed_as_a_prediction(here, capsys):
+    (here / "x.csv").write_text("Id,Price,Rooms\n1,2.5,3\n2,3.5,4\n")
+    assert "Name one: x.csv:Price" in told(capsys, "compute", "mse", "x.csv", "[1,2]").fault
+    (here / "x.csv").write_text("0,2.5\n1,3.5\n2,4.5\n")
+    assert "Name one: x.csv:#2" in told(capsys, "compute", "mse", "x.csv", "[1,2,3]").fault
 
 
 def test_values_of_a_block_beside_its_own_labels(here, capsys):
