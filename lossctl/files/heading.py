@@ -94,9 +94,11 @@ def _of_numbers(first: list[str], below: Sequence[Sequence[str]], quoted: Callab
     if quoted():
         return Heading(header=True)
     counted = _counted(names)
+    columns = _columns(below, range(int(index), len(first)))
+    if not counted and any(column and all(map(_is_word, column)) for column in columns):
+        return Heading(header=True, doubt=RULE, why="for a number stands above a column of words")
     if not (counted or index or _rises(names)):
         return Heading(header=False)
-    columns = _columns(below, range(int(index), len(first)))
     beside = [row[0].strip() for row in below]
     if index and _tells_apart(beside) and (counted or _rises(names)):
         return Heading(
@@ -107,6 +109,11 @@ def _of_numbers(first: list[str], below: Sequence[Sequence[str]], quoted: Callab
     return (
         Heading(header=False, doubt=WEAK, why="though it stands out") if _stands_out(names, columns) else Heading(header=False)
     )
+
+
+def _is_word(cell: str) -> bool:
+    """Whether a cell is text that begins with a letter: `1,000` and `$5` are numbers that were written for people."""
+    return _kind(cell) == TEXT and cell[0].isalpha()
 
 
 def _counted(names: Sequence[str]) -> bool:

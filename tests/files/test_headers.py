@@ -44,6 +44,10 @@ VALUES = {
     "pandas' header above one column of floats": (FLOATS, "mse p.csv t.csv", 0.25, 2),
     "written with an exponent": ({"p.csv": "0\n1e-05\n2.5\n", "t.csv": "0\n0.0\n2.0\n"}, "l1 p.csv t.csv", (1e-5 + 0.5) / 2, 2),
     "with blanks": ({"p.csv": "0\n1.5\nnan\n2.5\n", "t.csv": "0\n1.0\n1.0\n2.0\n"}, "mse p.csv t.csv --nan skip", 0.25, 2),
+    # (0 + 1) / 2; as a sample (1 + 0 + 1) / 3.
+    "numbers above a column of words": ({"t.csv": "1,2,3\na,.5,.5\nb,1,2\n"}, "mse t.csv:#2 t.csv:#3", 0.5, 2),
+    # (1 + 0) / 2: cells with thousands separators are no words.
+    "numbers above numbers for people": ({"t.csv": '999,1\n"1,000",2\n', "t.npy": [2, 2]}, "mse t.csv:#2 t.npy", 0.5, 2),
     "tabs": ({"p.tsv": "0\n1.5\n2.5\n", "t.tsv": "0\n1.0\n2.0\n"}, "mse p.tsv t.tsv", 0.25, 2),
     "white space": ({"p.txt": "0 1\n1.5 2.5\n0.5 1.5\n", "t.npy": [[1, 2], [0, 1]]}, "mse p.txt:* t.npy", 0.25, 2),
     "semicolons": ({"p.csv": "0;1\n1.5;2.5\n0.5;1.5\n", "t.npy": [[1, 2], [0, 1]]}, "mse p.csv:* t.npy", 0.25, 2),
