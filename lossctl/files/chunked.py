@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 LARGEST = 1 << 22
 # Values of a chunk, and columns, that are decoded along with a column that is read.
 FEW_VALUES, MOST_COLUMNS = 1 << 16, 256
+# Columns of a file that are many.
+WIDE = 64
 # Rows that are looked at together for one with a list that is not null.
 NULLS = 1 << 12
 NOT_WHOLE = ", since the column holds nulls, or decimals"
@@ -116,6 +118,10 @@ class Chunked:
         if self.source.in_place:
             return False
         return self.source.one_way or max(self.source.sizes, default=0) * prod(columns.tail) > LARGEST
+
+    def is_wide(self, number: int) -> bool:
+        """Whether a chunk has few rows of many columns, so that reading one of them takes as long as reading several."""
+        return len(self.source.leaves) >= WIDE and self.source.sizes[number] <= FEW_VALUES // WIDE
 
     def next_to(self, number: int, positions: Sequence[int]) -> list[int]:
         """The columns of single numbers behind these that were asked for too, as far as a small chunk of them reaches.

@@ -85,7 +85,7 @@ class Columns:
 
     def _piece(self, number: int, start: int, stop: int) -> NumPyArray:
         positions = self.group.positions
-        if not self.table.source.in_place:
+        if not self.table.source.in_place or self.table.is_wide(number):
             found = RECENT.columns(self.table.owner, number, positions, lambda wanted: self._among(number, wanted))
             return self._stacked([column[start:stop] for column in found])
         cut = self.table.source.chunk(number, positions, (start, stop))
@@ -107,7 +107,8 @@ class Columns:
         columns = self._converted(table.source.chunk(number, positions), table.starts[number])
         if any(len(column) != table.source.sizes[number] for column in columns.values()):
             raise cut_short(table.stored.name)
-        return columns
+        # What is mapped is copied, for it is unmapped again.
+        return {at: column.copy() for at, column in columns.items()} if table.source.in_place else columns
 
     def _converted(self, arrays: Arrays, start: int) -> dict[int, NumPyArray]:
         table = self.table

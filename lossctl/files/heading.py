@@ -97,8 +97,6 @@ def _of_numbers(first: list[str], below: Sequence[Sequence[str]], quoted: Callab
     columns = _columns(below, range(int(index), len(first)))
     if not counted and any(column and all(map(_is_word, column)) for column in columns):
         return Heading(header=True, doubt=RULE, why="for a number stands above a column of words")
-    if not (counted or index or _rises(names)):
-        return Heading(header=False)
     beside = [row[0].strip() for row in below]
     if index and _tells_apart(beside) and (counted or _rises(names)):
         return Heading(

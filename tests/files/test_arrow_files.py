@@ -139,3 +139,19 @@ def test_a_stream_of_the_other_byte_order_is_swapped(folder, kind, suffix):
     np.testing.assert_array_equal(found, values)
     np.testing.assert_array_equal(folder.array(f"big.{suffix}:nulls"), [1, np.nan, 300])
     np.testing.assert_array_equal(folder.reader(f"big.{suffix}:x").read(1, 3), values[1:])
+
+
+def test_a_plain_file_of_many_columns_is_not_mapped_for_each(folder, monkeypatch):
+    from pyarrow import feather
+
+    from lossctl.files import arrow as ours
+
+    columns = {f"c{i}": np.arange(5.0) + i for i in range(600)}
+    feather.write_feather(pa.table(columns), str(folder.path / "wide.feather"), compression="uncompressed")
+    times = []
+    monkeypatch.setattr(ours, "opened", lambda *given, really=ours.opened, **more: times.append(1) or really(*given, **more))
+    (found,) = folder.files.listed("wide.feather")
+    sums = [float(one.reader.read(1, 5).sum()) for one in found.listed]
+    assert sums == [10.0 + 4 * i for i in range(600)]
+    # The schema, the messages, and 256 columns at a time.
+    assert len(times) == 2 + 3
