@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lossctl.blocks import Memory
 from lossctl.errors import LossctlError, UnknownKey, UnreadableFile
 from lossctl.files.container import columns
-from lossctl.files.npy import LONGEST_HEADER, Header, Npy, one_npy, read_header
+from lossctl.files.npy import Header, Npy, one_npy, read_header
 from lossctl.files.stored import BUFFER, Stored, Temporary, explained
-from lossctl.files.values import NUMERIC, reason
-from lossctl.files.zipped import begin, vouch
+from lossctl.files.values import NUMERIC
+from lossctl.files.zipped import in_place, members, unzipping, vouch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from lossctl.blocks import Part
 
@@ -58,12 +56,12 @@ class Npz:
     @cached_property
     def _headers(self) -> list[Header | None]:
         """What each member begins with, None for one that cannot be read; the archive's directory is read once for all."""
-        with unzipping(self.stored.name), self._zip() as archive:
+        with unzipping(self.stored.name, WRITE_AGAIN), self._zip() as archive:
             return [self._header(archive, number) for number in range(len(self.members))]
 
     def _header(self, archive: zipfile.ZipFile, member: int) -> Header | None:
         try:
-            with unzipping(self.stored.name), archive.open(self.members[member]) as stream:
+            with unzipping(self.stored.name, WRITE_AGAIN), archive.open(self.members[member]) as stream:
                 return read_header(stream, self._where(member))
         except LossctlError:
             return None
@@ -123,17 +121,16 @@ class Npz:
             raise UnreadableFile(message, hint=WRITE_AGAIN)
         if member.compress_type == zipfile.ZIP_STORED:
             return self._in_place(member, where)
-        with unzipping(where), self._zip() as archive:
+        with unzipping(where, WRITE_AGAIN), self._zip() as archive:
             return unpacked(archive, member, where, Member(self.stored, position))
 
     def _in_place(self, member: zipfile.ZipInfo, where: str) -> Stored:
-        start = begin(self.stored, member)
-        if start is None or start + member.file_size > self.stored.size:
+        content = in_place(self.stored, member)
+        if content is None:
             message = f"{where} is damaged: the archive claims {member.file_size} bytes for it that it does not hold."
             raise UnreadableFile(message, hint=WRITE_AGAIN)
-        part = self.stored.part(start, member.file_size)
-        vouch(part, member.CRC, where, "Copy or write it again; unzip -t tests it.")
-        return Stored(where, part.size, part.path, part.temporary, part.start)
+        vouch(content, member.CRC, where, "Copy or write it again; unzip -t tests it.")
+        return replace(content, name=where)
 
     def _zip(self) -> zipfile.ZipFile:
         return zipfile.ZipFile(self.stored.stream())
@@ -185,23 +182,9 @@ def unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str, temp
     return Stored(where, size - left, temporary=temporary)
 
 
-@contextmanager
-def unzipping(where: str) -> Iterator[None]:
-    """Turn errors of zip archives into ours.
-
-    Raises: UnreadableFile.
-    """
-    try:
-        yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
-        message = f"{where} is a damaged archive: {reason(error)}."
-        raise UnreadableFile(message, hint=WRITE_AGAIN) from error
-
-
 def open_npz(stored: Stored) -> Npz:
     """Open an .npz.
 
     Raises: UnreadableFile if it is no zip archive.
     """
-    with unzipping(stored.name), zipfile.ZipFile(stored.stream(LONGEST_HEADER)) as archive:
-        return Npz(stored, [member for member in archive.infolist() if member.filename.endswith(MEMBER)])
+    return Npz(stored, [member for member in members(stored, WRITE_AGAIN) if member.filename.endswith(MEMBER)])

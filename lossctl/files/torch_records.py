@@ -7,7 +7,6 @@ again after each read.
 from __future__ import annotations
 
 import math
-import zipfile
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +15,10 @@ import numpy as np
 from lossctl.blocks import place
 from lossctl.errors import UnreadableFile
 from lossctl.files.npy import Header, NpyPart
-from lossctl.files.values import reason
-from lossctl.files.zipped import begin, vouch
+from lossctl.files.zipped import in_place, members, vouch
 
 if TYPE_CHECKING:
+    import zipfile
     from collections.abc import Mapping
 
     from lossctl.blocks import NumPyArray, Part
@@ -105,12 +104,7 @@ def records(stored: Stored) -> dict[int, Record]:
 
     Raises: UnreadableFile if it is damaged, compressed, or of the other byte order, which torch does not survive.
     """
-    try:
-        with zipfile.ZipFile(stored.stream()) as archive:
-            found = {member.filename: _record(member, stored) for member in archive.infolist()}
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
-        message = f"{stored.name} is a damaged archive: {reason(error)}."
-        raise UnreadableFile(message, hint=WRITE_AGAIN) from error
+    found = {member.filename: _record(member, stored) for member in members(stored, WRITE_AGAIN)}
     for name, (_, record) in found.items():
         if name.lower().endswith("byteorder") and record.content.head(len(LITTLE) + 1) != LITTLE:
             message = f"{stored.name} was written by a computer of another byte order."
@@ -119,11 +113,11 @@ def records(stored: Stored) -> dict[int, Record]:
 
 
 def _record(member: zipfile.ZipInfo, stored: Stored) -> tuple[int, Record]:
-    start = begin(stored, member)
-    if member.compress_type != zipfile.ZIP_STORED or start is None or start + member.file_size > stored.size:
+    content = in_place(stored, member)
+    if content is None:
         message = f"{stored.name} was not written by torch: '{member.filename}' is compressed or cut short."
         raise UnreadableFile(message, hint=WRITE_AGAIN)
-    return start, Record(stored.part(start, member.file_size), member.CRC)
+    return content.start - stored.start, Record(content, member.CRC)
 
 
 def placed(stored: Stored, tensor: Any, kind: np.dtype[Any], found: Mapping[int, Record]) -> Part:

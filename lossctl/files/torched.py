@@ -19,6 +19,7 @@ from lossctl.files.arrays import MOST_NAMES, Arrays
 from lossctl.files.smallfloats import Widened, bits_of
 from lossctl.files.torch_records import WRITE_AGAIN, Record, placed, records
 from lossctl.files.values import DEEPEST, numbers, reason
+from lossctl.files.zipped import SIGN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from lossctl.blocks import Part
     from lossctl.files.stored import Stored
 
-ZIP = b"PK\x03\x04"
 LARGEST = 2 << 30
 SMALL = {"bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2"}
 KNOWN = frozenset(
@@ -80,7 +80,7 @@ def open_pt(stored: Stored) -> Arrays:
     Raises: UnreadableFile if it is damaged, or holds objects that only unpickling could make; TooLarge for a file of torch
     before 1.6 above 2 GiB.
     """
-    archived = stored.head(len(ZIP)) == ZIP
+    archived = stored.head(len(SIGN)) == SIGN
     if not archived and stored.size > LARGEST:
         message = f"{stored.name} has {stored.size / 2**30:.1f} GiB in the format before torch 1.6, which is read whole."
         raise TooLarge(message, hint="Write it again with torch.save: then any part of it is read in place.")
