@@ -196,7 +196,7 @@ def placed(device: str, backend: str, dtype: str) -> str:
     if not DEVICE.fullmatch(device):
         message = f"--device takes cpu, cuda, cuda:N or mps, not '{device}'."
         raise BadParameter(message, hint="Its default is cpu.")
-    if backend not in {"auto", "torch"}:
+    if backend != "torch":
         message = f"--device {device} is torch's, and --backend {backend} was asked for."
         raise UsageError(message, hint=f"Write --device {device} --backend torch, or leave out --device.")
     if device == "mps" and dtype != "f32":
@@ -207,7 +207,7 @@ def placed(device: str, backend: str, dtype: str) -> str:
 
 def rows() -> dict[str, Any]:
     """Our own backends."""
-    return {"numpy": numpy_backend, "torch": torch_backend, "auto": numpy_backend}
+    return {"numpy": numpy_backend, "torch": torch_backend}
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ class Reading(Passing):
     ] = None
     dtype: Annotated[str, _option("--dtype", metavar="TYPE", panel=HOW, doc="Calculate in f64, f32 or native.")] = "f64"
     backend: Annotated[
-        str, _option("--backend", metavar="NAME", panel=HOW, envvar="LOSSCTL_BACKEND", doc="auto, numpy or torch.")
+        str, _option("--backend", metavar="NAME", panel=HOW, envvar="LOSSCTL_BACKEND", doc="numpy or torch.")
     ] = "numpy"
     device: Annotated[
         str, _option("--device", metavar="DEVICE", panel=HOW, doc="Where torch calculates: cpu, cuda, cuda:N or mps.")

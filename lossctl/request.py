@@ -39,6 +39,7 @@ def compute_spec(words: Sequence[str], options: Gated, typed: set[str]) -> Spec:
     Raises: UsageError, BadParameter, and what reading a spec file raises.
     """
     _check_choices(options, typed)
+    _check_backend(options.backend)
     library = options.backend if "backend" in typed else ""
     judged = {name: getattr(options, name) for name in JUDGED if name in typed}
     if _is_spec(words):
@@ -93,6 +94,17 @@ def _check_choices(options: Gated, typed: set[str]) -> None:
         if name in typed and not getattr(options, name, True):
             message = f"--{_dashed(name)} is empty."
             raise UsageError(message, hint="Give it a value, or leave it out.")
+
+
+def _check_backend(name: str) -> None:
+    """Look up the backend before any input is opened.
+
+    Raises: UnknownName.
+    """
+    if name != "numpy":
+        from lossctl.backends import BACKENDS  # noqa: PLC0415 - imports NumPy, which a wrong word should not wait for
+
+        BACKENDS.get(name)
 
 
 def _dashed(name: str) -> str:

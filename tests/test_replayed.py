@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from inside import run as run_in
 
+from lossctl.commands.again import spec_of
+from lossctl.commands.partial_file import checksum
 from lossctl.commands.request_file import ReplayedOptions
 from lossctl.spec import NEVER_REPLAYED, REPLAYED, Options
 
@@ -105,6 +107,28 @@ def test_a_result_that_does_not_say_what_was_read_comes_out(changed):
             del one["read"]
 
     assert changed(older).code == 0
+
+
+def test_a_result_that_left_the_backend_open_comes_out_with_numpy(changed, tmp_path):
+    assert changed(options(backend="auto"), "verify r.json -o found.json").code == 0
+    document = json.loads((tmp_path / "r.json").read_text())
+    spec = spec_of(document["request"], "r.json", allow_code=False)
+    assert (document["request"]["options"]["backend"], spec.options.backend) == ("auto", "numpy")
+
+
+@pytest.mark.usefixtures("changed")
+@pytest.mark.parametrize("which", [("1.json",), ("1.json", "2.json")])
+def test_parts_that_left_the_backend_open_add_up_with_numpy(tmp_path, which):
+    for part in (1, 2):
+        assert run_in(f"compute mse a.npy b.npy --part {part}/2 --partial {part}.json", tmp_path).code == 0
+    for name in which:
+        document = json.loads((tmp_path / name).read_text())
+        document["request"]["options"] = {"backend": "auto"}
+        document["checksum"] = checksum(document)
+        (tmp_path / name).write_text(json.dumps(document))
+    done = run_in("merge 1.json 2.json --format json", tmp_path)
+    found = json.loads(done.stdout)
+    assert (done.code, found["results"][0]["value"], "|backend:numpy|" in found["signature"]) == (0, 2.0, True)
 
 
 @pytest.mark.parametrize("text", ["-", "-:p", "-::p"])

@@ -110,7 +110,7 @@ def _check_code(spec: Spec, name: str) -> None:
     if spec.options.in_format and FORMATS.spelling(spec.options.in_format) not in ROWS:
         foreign.append(spec.options.in_format)
     library, at, device = spec.options.backend.partition(AT)
-    if library not in {"auto", "numpy", "torch"} or (at and not DEVICE.fullmatch(device)):
+    if library not in {"numpy", "torch"} or (at and not DEVICE.fullmatch(device)):
         foreign.append(spec.options.backend)
     if foreign:
         message = f"{name} names '{foreign[0]}', which is none of lossctl's own and would run code."

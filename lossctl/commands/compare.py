@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from lossctl.commands.again import with_request
 from lossctl.commands.answer import Answer
-from lossctl.commands.backing import settled
 from lossctl.commands.compare_answer import report
 from lossctl.commands.compare_extras import with_tolerances
 from lossctl.commands.compare_pairs import compared_of, reruns
@@ -150,7 +149,6 @@ def _run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: bo
     systems = [replace(spec, positional=(Given(text=pred), Given(text=wanted.target))) for pred in wanted.systems]
     columns = [("--cluster-by", wanted.cluster_by), ("--order", wanted.order), *(("--explain", one) for one in wanted.explain)]
     prepared = prepare_all(systems, say, columns)
-    spec = settled(spec, [bound for one in prepared for bound in one.bounds], say)
     prepared = without_unfit(prepared, spec.options, say)
     compared = reruns(spec, wanted, prepared) if wanted.suggest_tol else compared_of(spec, wanted, prepared, say)
     measured = compared.measured

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from lossctl.backends import BACKENDS
 from lossctl.commands.answer import Answer, document_of
-from lossctl.commands.backing import settled
 from lossctl.commands.judging import judged
 from lossctl.commands.opening import inputs_of, prepare
 from lossctl.commands.sets import without_unfit
@@ -54,7 +53,6 @@ def run_losses(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, docume
     _check(wanted)
     spec = replace(spec, positional=(Given(text=wanted.systems[0]), Given(text=wanted.target)))
     prepared = prepare(spec, say)
-    spec = settled(spec, prepared.bounds, say)
     (prepared,) = without_unfit([prepared], spec.options, say)
     _say_limits(prepared, spec.options, say)
     selection = _selection(prepared)

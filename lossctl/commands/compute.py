@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from lossctl.backends import BACKENDS
 from lossctl.commands.answer import Answer, report
-from lossctl.commands.backing import settled
 from lossctl.commands.opening import inputs_of, prepare
 from lossctl.commands.sets import without, without_unfit
 from lossctl.commands.warn import warnings
@@ -36,7 +35,6 @@ def run(spec: Spec, say: Callable[[str], None], *, document: bool) -> tuple[Repo
     Returns the report, and the error to exit with if a gate failed or could not be decided.
     """
     prepared = prepare(spec, say)
-    spec = settled(spec, prepared.bounds, say)
     _check_rows(prepared.bounds, spec.options)
     _check_numbers(prepared.bounds, spec.options)
     if spec.options.worst or spec.options.best or spec.options.stats:

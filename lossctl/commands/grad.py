@@ -12,7 +12,6 @@ import numpy as np
 from lossctl.backends import BACKENDS
 from lossctl.commands.again import with_request
 from lossctl.commands.answer import Answer
-from lossctl.commands.backing import settled
 from lossctl.commands.grad_answer import Found, report
 from lossctl.commands.grad_board import show
 from lossctl.commands.judging import judged
@@ -90,7 +89,6 @@ def run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: boo
         check_board(wanted.board)
     spec = _summed(spec, say)
     prepared = prepare(spec, say)
-    spec = settled(spec, prepared.bounds, say)
     picks = [chosen(bound, wanted.wrt) for bound in prepared.bounds]
     torch = _torch()
     outcomes = evaluate(prepared.bounds, BACKENDS.get(spec.options.backend)(), spec.options, prepared.selection)

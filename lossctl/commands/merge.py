@@ -15,6 +15,7 @@ from lossctl.commands.answer import Answer, report
 from lossctl.commands.asked import resolve
 from lossctl.commands.judging import judged
 from lossctl.commands.partial_file import load
+from lossctl.commands.request_file import now_called
 from lossctl.engine import outcome_of
 from lossctl.errors import InputError, UnreadableFile
 from lossctl.sums import Sums
@@ -99,7 +100,8 @@ def _check_alike(partials: Mapping[str, Partial]) -> None:
 def _computed(partial: Partial) -> Any:
     """What was computed, wherever the samples, their weights and their groups come from."""
     options = partial.request.get("options", {})
-    options = {name: name in SOURCES or value for name, value in options.items()}
+    backend = now_called(options.get("backend", "numpy"))
+    options = {**{name: name in SOURCES or value for name, value in options.items()}, "backend": backend}
     terms = [{name: item for name, item in term.items() if name != "inputs"} for term in partial.request.get("terms", ())]
     return partial.version, partial.request.get("losses"), terms, options
 

@@ -10,7 +10,6 @@ from lossctl import __version__
 from lossctl.backends import BACKENDS
 from lossctl.commands.again import request_of
 from lossctl.commands.answer import Answer, signature
-from lossctl.commands.backing import settled
 from lossctl.commands.compute import grouped
 from lossctl.commands.opening import prepare
 from lossctl.commands.partial_file import SCHEMA, checksum
@@ -48,7 +47,6 @@ def run(spec: Spec, path: str, say: Callable[[str], None]) -> Report:
     """
     _check(spec)
     spec, prepared = spelt_out(spec, prepare(spec, say), say)
-    spec = settled(spec, prepared.bounds, say)
     selection, groups = grouped(prepared)
     _check_losses(prepared.bounds)
     check_asked(prepared.bounds, spec.options, selection)

@@ -57,6 +57,11 @@ class GivenItem(_Strict):
 Givens = dict[str, GivenItem]
 
 
+def now_called(backend: str) -> str:
+    """The backend that is meant by the name that a saved request has."""
+    return "numpy" if backend == "auto" else backend
+
+
 class LossItem(_Strict):
     """A loss; `of` names the set that it comes from."""
 
@@ -78,7 +83,8 @@ class TermItem(_Strict):
 class ReplayedOptions(OptionItems):
     """The options of `spec.REPLAYED`: those of a spec, and what only a command line has."""
 
-    backend: Text = "numpy"  # type: ignore[assignment] # a device may stand behind it
+    # A device may stand behind it. `auto` is what older results hold, and it computed with NumPy wherever data fit into memory.
+    backend: Annotated[Text, AfterValidator(now_called)] = "numpy"  # type: ignore[assignment]
     in_format: str = ""
     weights: GivenItem | None = None
     mask: GivenItem | None = None

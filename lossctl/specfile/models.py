@@ -142,7 +142,7 @@ class OptionItems(Strict):
     ignore: tuple[str, ...] = ()
     strict: bool = False
     dtype: Literal["f64", "f32", "native"] = "f64"
-    backend: Literal["auto", "numpy", "torch"] = "numpy"
+    backend: Literal["numpy", "torch"] = "numpy"
     header: Annotated[
         Literal["", "yes", "no"],
         BeforeValidator(lambda value: ("no", "yes")[value] if isinstance(value, bool) else value),

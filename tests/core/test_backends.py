@@ -34,7 +34,7 @@ def test_how_an_array_lies_in_memory_changes_no_bit(name, odd, dtype):
         assert found == plain
 
 
-@pytest.mark.parametrize(("name", "kind"), [("auto", "NumPyBackend"), ("numpy", "NumPyBackend"), ("torch", "TorchBackend")])
+@pytest.mark.parametrize(("name", "kind"), [("numpy", "NumPyBackend"), ("torch", "TorchBackend")])
 def test_names(name, kind):
     assert type(BACKENDS.get(name)()).__name__ == kind
 

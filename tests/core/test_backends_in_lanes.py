@@ -127,7 +127,7 @@ def test_a_device_takes_large_blocks_and_one_lane(device):
         assert jobs == 1
 
 
-@pytest.mark.parametrize("name", ["numpy", "torch", "auto"])
+@pytest.mark.parametrize("name", ["numpy", "torch"])
 def test_backends_travel(name):
     backend, before = BACKENDS.get(name)(), torch.get_num_threads()
     try:
@@ -141,9 +141,8 @@ def test_backends_travel(name):
     ("device", "backend", "dtype", "name"),
     [
         ("cpu", "torch", "f64", "torch"),
-        ("cpu", "auto", "f64", "torch"),
         ("cuda", "torch", "f64", "torch|device:cuda"),
-        ("cuda:1", "auto", "native", "torch|device:cuda:1"),
+        ("cuda:1", "torch", "native", "torch|device:cuda:1"),
         ("mps", "torch", "f32", "torch|device:mps"),
     ],
 )
