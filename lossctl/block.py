@@ -181,42 +181,43 @@ class Block:
         return (id(slot.reader), slot.axis, *traits(slot, bound), *beside)
 
     def _looked_at(self, slot: Slot, bound: Bound) -> NumPyArray:
-        array = self._narrowed(slot)
+        seen = self.seen(slot)
+        array = self._narrowed(slot, seen)
         if self.defers(bound) and not bounded(slot, bound):
             return array
-        if slot.input.word.corners and (found := self._spared(slot, bound)) is not None:
+        if slot.input.word.corners and (found := self._spared(slot, bound, seen)) is not None:
             # What makes corners no box is for a guard to find, which knows nothing of what counts.
             array = found
         try:
             check(array, slot, bound, lambda: self.index, self.options)
         except LossctlError:
-            found = self._spared(slot, bound)
+            found = self._spared(slot, bound, seen)
             if found is None:
                 raise
             check(found, slot, bound, lambda: self.index, self.options)
             return found
         if self.options.nan != "propagate" or surely_finite(array):
             return array
-        found = self._spared(slot, bound)
+        found = self._spared(slot, bound, seen)
         return array if found is None else found
 
-    def _spared(self, slot: Slot, bound: Bound) -> NumPyArray | None:
-        """The block with harmless values where nothing counts, narrowed; None where all of it counts."""
+    def _spared(self, slot: Slot, bound: Bound, seen: NumPyArray) -> NumPyArray | None:
+        """The block, as it was `seen`, with harmless values where nothing counts, narrowed; None where all of it counts."""
         if slot.axis is None:
             return None
-        found = self._harmless(slot, bound)
+        found = self._harmless(slot, bound, seen)
         return None if found is None else self.narrow(found, slot.axis)
 
-    def _harmless(self, slot: Slot, bound: Bound) -> NumPyArray | None:
+    def _harmless(self, slot: Slot, bound: Bound, seen: NumPyArray) -> NumPyArray | None:
         from lossctl.uncounted import spared, uncounted  # noqa: PLC0415 - only where something is wrong
 
-        return spared(self.seen(slot), slot, uncounted(self, bound))
+        return spared(seen, slot, uncounted(self, bound))
 
     def _finite(self, slot: Slot, bound: Bound) -> NumPyArray:
         """Which samples hold nothing but finite numbers wherever they count."""
-        axis, signs = slot.axis or 0, infinities(slot, bound)
-        found = finite_rows(self.seen(slot), axis, signs)
-        spare = None if found.all() else self._harmless(slot, bound)
+        axis, signs, seen = slot.axis or 0, infinities(slot, bound), self.seen(slot)
+        found = finite_rows(seen, axis, signs)
+        spare = None if found.all() else self._harmless(slot, bound, seen)
         return found if spare is None else finite_rows(spare, axis, signs)
 
     def _limited(self, bound: Bound, rows: NumPyArray | None) -> NumPyArray | None:
@@ -242,8 +243,8 @@ class Block:
         """Return values of an array in the type that is calculated with, and in the backend's hands."""
         return self.backend.give(cast(array, slot, self.options))
 
-    def _narrowed(self, slot: Slot) -> NumPyArray:
-        return self.seen(slot) if slot.axis is None else self.narrow(self.seen(slot), slot.axis)
+    def _narrowed(self, slot: Slot, seen: NumPyArray) -> NumPyArray:
+        return seen if slot.axis is None else self.narrow(seen, slot.axis)
 
     def defers(self, bound: Bound) -> bool:
         """Whether inputs need a look only if the result is not finite: a tenth of the time of a plain loss."""
@@ -256,7 +257,7 @@ class Block:
         Raises: NotFinite, with the first offending place.
         """
         for slot in bound.slots:
-            check(self._narrowed(slot), slot, bound, lambda: self.index, self.options)
+            check(self._narrowed(slot, self.seen(slot)), slot, bound, lambda: self.index, self.options)
 
     def mask(self) -> NumPyArray:
         """Return the block of a mask by element."""

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from inside import run
 
+from lossctl.commands.opening import prepare
 from lossctl.files.npy import NpyPart
 from lossctl.losses import catalogue
+from lossctl.spec import Given, Spec, parse_losses
 
 
 @pytest.fixture
@@ -69,16 +71,44 @@ def test_a_set_reads_its_inputs_once_for_all_losses_that_are_cut_alike(folder, r
     assert few == reads
 
 
-@pytest.mark.parametrize("more", ["--worst 3", "--stats"])
-def test_a_set_with_samples_reads_them_twice_at_most(folder, reads, more):
-    kept = names(run("compute mse,l1 rates.npy counts.npy -q", folder))
+# The members of @regression that refuse targets below zero.
+REFUSING = {"poisson_deviance", "gamma_deviance", "keras_poisson", "poisson_nll", "msle", "rmsle"}
+
+
+@pytest.mark.parametrize("large", [True, False])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        "compute {} rates.npy signed.npy",
+        "compute {} rates.npy signed.npy --worst 3",
+        "compute {} rates.npy signed.npy --stats",
+        "compute {} rates.npy signed.npy --per-sample",
+        "compare {} rates.npy -t signed.npy",
+        "compare {} rates.npy counts.npy -t signed.npy --resamples 99",
+        "compare {} rates.npy counts.npy -t signed.npy --suggest-tol",
+    ],
+)
+def test_whether_values_fit_is_not_asked_apart(folder, reads, monkeypatch, argv, large):
+    """A member that refuses the values reads them once, to see that it does; the others read as if it were not there."""
+    monkeypatch.setattr("lossctl.statistics.paired.LARGE", 100 if large else 200_000)
+    done = run(argv.format("@regression"), folder)
+    every = Counter(reads)
     reads.clear()
-    assert run("compute @regression rates.npy counts.npy -q", folder).code == 0
-    once = dict(reads)
-    reads.clear()
-    done = run(f"compute @regression rates.npy counts.npy -q {more}", folder)
-    assert (done.code, kept) == (0, ["mse", "l1"])
-    assert all(reads[name] <= 4 * count for name, count in once.items())
+    alone = run(argv.format(",".join(dict.fromkeys(names(done)))), folder)
+    assert (done.code, done.stdout) == (0, alone.stdout)
+    assert ("so many samples are not held" in done.stderr) == (large and "--resamples" in argv)
+    refusals = len(REFUSING) * (2 if "counts.npy" in argv else 1)
+    left = done.stderr.partition("left out, since the inputs do not fit them: ")[2].splitlines()[0].split(", ")
+    assert set(left) >= REFUSING
+    assert all(count <= reads[name] + 400 * refusals for name, count in every.items())
+
+
+def test_opening_a_set_reads_nothing(folder, reads, monkeypatch):
+    monkeypatch.chdir(folder)
+    spec = Spec(parse_losses("@regression"), (Given(text="rates.npy"), Given(text="signed.npy")))
+    prepared = prepare(spec, lambda _: None)
+    assert REFUSING < {one.loss.name for one in prepared.asked} < set(prepared.members)
+    assert not reads
 
 
 def test_a_value_at_the_very_end_leaves_a_loss_out(folder):

@@ -13,7 +13,6 @@ from lossctl.commands.compare_extras import with_tolerances
 from lossctl.commands.compare_pairs import compared_of, reruns
 from lossctl.commands.judging import judged
 from lossctl.commands.opening import inputs_of, prepare_all
-from lossctl.commands.sets import without_unfit
 from lossctl.commands.warn import warnings
 from lossctl.comparison.testing import TESTS, Rules, check_rules
 from lossctl.engine import Outcome
@@ -149,8 +148,8 @@ def _run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: bo
     systems = [replace(spec, positional=(Given(text=pred), Given(text=wanted.target))) for pred in wanted.systems]
     columns = [("--cluster-by", wanted.cluster_by), ("--order", wanted.order), *(("--explain", one) for one in wanted.explain)]
     prepared = prepare_all(systems, say, columns)
-    prepared = without_unfit(prepared, spec.options, say)
-    compared = reruns(spec, wanted, prepared) if wanted.suggest_tol else compared_of(spec, wanted, prepared, say)
+    judge = reruns if wanted.suggest_tol else compared_of
+    prepared, compared = judge(spec, wanted, prepared, say)
     measured = compared.measured
     answers = [_answer(spec, one, row) for one, row in zip(prepared, measured, strict=True)]
     # What is said of ids is said of all inputs, and once.

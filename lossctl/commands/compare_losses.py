@@ -9,7 +9,7 @@ from lossctl.backends import BACKENDS
 from lossctl.commands.answer import Answer, document_of
 from lossctl.commands.judging import judged
 from lossctl.commands.opening import inputs_of, prepare
-from lossctl.commands.sets import without_unfit
+from lossctl.commands.sets import without
 from lossctl.commands.warn import warnings
 from lossctl.comparison.side_by_side import held, side_by_side
 from lossctl.errors import UsageError
@@ -53,11 +53,11 @@ def run_losses(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, docume
     _check(wanted)
     spec = replace(spec, positional=(Given(text=wanted.systems[0]), Given(text=wanted.target)))
     prepared = prepare(spec, say)
-    (prepared,) = without_unfit([prepared], spec.options, say)
     _say_limits(prepared, spec.options, say)
     selection = _selection(prepared)
     seed = wanted.rules.draws.seed
     found = side_by_side(prepared.bounds, BACKENDS.get(spec.options.backend)(), spec.options, selection, seed)
+    (prepared,), (found,) = without([prepared], [found], say)
     norms = _norms(prepared, found, spec.options) if wanted.grad else None
     outcomes = [one.outcome for one in found]
     groups = prepared.groups.names if prepared.groups else ()

@@ -10,6 +10,7 @@ import numpy as np
 from lossctl.backends import BACKENDS
 from lossctl.commands.compare_answer import Compared
 from lossctl.commands.compare_extras import explanations
+from lossctl.commands.sets import without
 from lossctl.comparison.judging import judge
 from lossctl.comparison.measured import Measured, measure
 from lossctl.comparison.naming import names
@@ -29,34 +30,49 @@ if TYPE_CHECKING:
 STREAMED = "so many samples are not held: the top 1 %, trimming and rank correlations are left out"
 
 
-def reruns(spec: Spec, wanted: Wanted, prepared: Sequence[Prepared]) -> Compared:
-    """Values of reruns, of which none is tested against another."""
+def reruns(
+    spec: Spec, wanted: Wanted, prepared: Sequence[Prepared], say: Callable[[str], None]
+) -> tuple[list[Prepared], Compared]:
+    """Values of reruns, of which none is tested against another; with the requests for what their values fit."""
     bounds = [bound for one in prepared for bound in one.bounds]
     outcomes = evaluate(bounds, BACKENDS.get(spec.options.backend)(), spec.options, prepared[0].selection)
-    found = [Measured(bound, one.value, one.n, one.skipped) for bound, one in zip(bounds, outcomes, strict=True)]
+    found = [
+        Measured(bound, one.value, one.n, one.skipped, unfit=one.unfit) for bound, one in zip(bounds, outcomes, strict=True)
+    ]
     width = len(prepared[0].bounds)
-    measured = [found[start : start + width] for start in range(0, len(found), width)]
-    return Compared(names(wanted.systems), [one.label for one in prepared[0].asked], measured, {}, wanted.rules)
+    fit, measured = without(prepared, [found[start : start + width] for start in range(0, len(found), width)], say)
+    return fit, Compared(names(wanted.systems), [one.label for one in fit[0].asked], measured, {}, wanted.rules)
 
 
-def compared_of(spec: Spec, wanted: Wanted, prepared: Sequence[Prepared], say: Callable[[str], None]) -> Compared:
-    """Judge every system against the first under every loss, over all samples and by group."""
+def compared_of(
+    spec: Spec, wanted: Wanted, prepared: Sequence[Prepared], say: Callable[[str], None]
+) -> tuple[list[Prepared], Compared]:
+    """Judge every system against the first under every loss, over all samples and by group.
+
+    Returns the requests for what their values fit, too.
+    """
     held = bool(wanted.order or wanted.cluster_by)
     if streams([bound for one in prepared for bound in one.bounds], wanted.rules, ordered=held, explained=bool(wanted.explain)):
         say(STREAMED)
-        return _streamed(spec, wanted, prepared)
-    return _held(wanted, prepared, _measured(spec, prepared))
+        return _streamed(spec, wanted, prepared, say)
+    systems, options = [one.bounds for one in prepared], spec.options
+    found = measure(systems, BACKENDS.get(options.backend)(), options, prepared[0].selection, within=options.max_memory)
+    fit, measured = without(prepared, found, say)
+    return fit, _held(wanted, fit, measured)
 
 
-def _streamed(spec: Spec, wanted: Wanted, prepared: Sequence[Prepared]) -> Compared:
+def _streamed(
+    spec: Spec, wanted: Wanted, prepared: Sequence[Prepared], say: Callable[[str], None]
+) -> tuple[list[Prepared], Compared]:
     """Judge without holding a sample."""
     first = prepared[0]
     _check_groups(first)
     backend, codes = BACKENDS.get(spec.options.backend)(), None if first.groups is None else first.groups.codes
     systems = [one.bounds for one in prepared]
     found = stream(systems, backend, spec.options, first.selection, wanted.rules, codes)
+    fit, measured = without(prepared, found.measured, say)
     judged = {first.groups.names[code] if first.groups and code != ALL else "": one for code, one in found.judged.items()}
-    return Compared(names(wanted.systems), [one.label for one in first.asked], found.measured, judged, wanted.rules)
+    return fit, Compared(names(wanted.systems), [one.label for one in fit[0].asked], measured, judged, wanted.rules)
 
 
 def _held(wanted: Wanted, prepared: Sequence[Prepared], measured: Sequence[Sequence[Measured]]) -> Compared:
@@ -108,12 +124,3 @@ def _slices(prepared: Prepared, rows: Any) -> list[tuple[str, Any]]:
         return []
     codes = prepared.groups.codes[rows]
     return [(name, codes == code) for code, name in enumerate(prepared.groups.names) if (codes == code).any()]
-
-
-def _measured(spec: Spec, prepared: Sequence[Prepared]) -> list[list[Measured]]:
-    """One row of losses a system, from one pass over everything."""
-    bounds = [bound for one in prepared for bound in one.bounds]
-    backend = BACKENDS.get(spec.options.backend)()
-    found = measure(bounds, backend, spec.options, prepared[0].selection, within=spec.options.max_memory)
-    width = len(prepared[0].bounds)
-    return [found[start : start + width] for start in range(0, len(found), width)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lossctl.backends import BACKENDS
 from lossctl.commands.answer import Answer, report
 from lossctl.commands.opening import inputs_of, prepare
-from lossctl.commands.sets import without, without_unfit
+from lossctl.commands.sets import without
 from lossctl.commands.warn import warnings
 from lossctl.engine import evaluate
 from lossctl.errors import LossctlError, TooLarge, UsageError
@@ -37,12 +37,9 @@ def run(spec: Spec, say: Callable[[str], None], *, document: bool) -> tuple[Repo
     prepared = prepare(spec, say)
     _check_rows(prepared.bounds, spec.options)
     _check_numbers(prepared.bounds, spec.options)
-    if spec.options.worst or spec.options.best or spec.options.stats:
-        (prepared,) = without_unfit([prepared], spec.options, say)
     selection, groups = grouped(prepared)
     outcomes = evaluate(prepared.bounds, BACKENDS.get(spec.options.backend)(), spec.options, selection)
-    if any(bound.optional for bound in prepared.bounds):
-        prepared, outcomes = without(prepared, outcomes, say)
+    (prepared,), (outcomes,) = without([prepared], [outcomes], say)
     answer = Answer(spec, prepared.asked, prepared.bounds, outcomes, groups, prepared.opened.ids, selection.groups)
     _say_skipped(answer, say)
     if answer.wants_samples and spec.options.stats and not document:

@@ -7,12 +7,11 @@ refuses them ends alone there.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from lossctl.backends import BACKENDS
 from lossctl.binding import bind
 from lossctl.cutting import elements_of
-from lossctl.engine import check_asked, evaluate, keep_of
+from lossctl.engine import check_asked, keep_of
 from lossctl.errors import LossctlError, UsageError
 from lossctl.spec import LossSpec
 
@@ -23,10 +22,20 @@ if TYPE_CHECKING:
     from lossctl.blocks import Reader
     from lossctl.commands.asked import Asked
     from lossctl.commands.opening import Prepared
-    from lossctl.engine import Outcome
     from lossctl.spec import Options, Spec
 
 Readers = dict[str, "Reader"]
+
+
+class Fitting(Protocol):
+    """What a loss came to, or why it refuses the values."""
+
+    @property
+    def unfit(self) -> LossctlError | None:
+        """The error of a member of a set that does not fit; the rest then means nothing."""
+
+
+Computed = TypeVar("Computed", bound=Fitting)
 
 
 def fitting(
@@ -53,24 +62,18 @@ def _fits(one: Asked, readers: Mapping[str, Reader], options: Options, selection
     return True
 
 
-def without_unfit(every: Sequence[Prepared], options: Options, say: Callable[[str], None]) -> list[Prepared]:
-    """Leave out what does not fit the values of some request, found out by a pass of its own over them."""
-    bounds = [bound for one in every for bound in one.bounds]
-    if not any(bound.optional for bound in bounds):
-        return [*every]
-    plain = replace(options, per_sample=False, worst=0, best=0, stats=False)
-    outcomes = iter(evaluate(bounds, BACKENDS.get(options.backend)(), plain, every[0].selection))
-    found = [[next(outcomes) for _ in one.bounds] for one in every]
-    unfit = [any(row[at].unfit for row in found) for at in range(len(found[0]))]
-    _say(every[0], unfit, [outcome for row in found for outcome in row], say)
-    return [_kept(one, unfit) for one in every]
+def without(
+    every: Sequence[Prepared], rows: Sequence[Sequence[Computed]], say: Callable[[str], None]
+) -> tuple[list[Prepared], list[list[Computed]]]:
+    """Leave out the members of sets that refused the values of some request; `rows` hold what each request came to.
 
-
-def without(prepared: Prepared, outcomes: Sequence[Outcome], say: Callable[[str], None]) -> tuple[Prepared, list[Outcome]]:
-    """Leave out the losses that have no outcome, since the values do not fit them."""
-    unfit = [outcome.unfit is not None for outcome in outcomes]
-    _say(prepared, unfit, outcomes, say)
-    return _kept(prepared, unfit), [one for one in outcomes if one.unfit is None]
+    Raises: as `_say` where nothing is left.
+    """
+    if not any(bound.optional for one in every for bound in one.bounds):
+        return [*every], [[*row] for row in rows]
+    unfit = [any(row[at].unfit for row in rows) for at in range(len(rows[0]))]
+    _say(every[0], unfit, [one.unfit for row in rows for one in row if one.unfit], say)
+    return [_kept(one, unfit) for one in every], [[one for one, out in zip(row, unfit, strict=True) if not out] for row in rows]
 
 
 def spelt_out(spec: Spec, prepared: Prepared, say: Callable[[str], None]) -> tuple[Spec, Prepared]:
@@ -94,15 +97,15 @@ def _kept(prepared: Prepared, unfit: Sequence[bool]) -> Prepared:
     return replace(prepared, asked=[prepared.asked[at] for at in places], bounds=bounds)
 
 
-def _say(prepared: Prepared, unfit: Sequence[bool], outcomes: Sequence[Outcome], say: Callable[[str], None]) -> None:
+def _say(prepared: Prepared, unfit: Sequence[bool], errors: Sequence[LossctlError], say: Callable[[str], None]) -> None:
     """Say what is left out, whatever the reason.
 
     Raises: the error that all losses have in common where none is left, or UsageError.
     """
     kept = {one.loss.name for one, out in zip(prepared.asked, unfit, strict=True) if not out}
     if not kept:
-        errors = {outcome.unfit.message: outcome.unfit for outcome in outcomes if outcome.unfit}
-        raise next(iter(errors.values())) if len(errors) == 1 else _nothing(prepared.asked[0].of)
+        known = {error.message: error for error in errors}
+        raise next(iter(known.values())) if len(known) == 1 else _nothing(prepared.asked[0].of)
     if left := [name for name in prepared.members if name not in kept]:
         say(f"left out, since the inputs do not fit them: {', '.join(left)}")
 

@@ -158,13 +158,11 @@ def _placed(bound: Bound, constant: NumPyArray, options: Options) -> Bound:
 
 
 def _losses(placed: Sequence[Bound], backend: Backend, options: Options, selection: Selection) -> list[float | None]:
-    """The reduced losses of all constants in one pass; one that a loss refuses costs a pass for each, and has none."""
-    if not placed:
-        return []
-    try:
-        tallies = fold(placed, backend, options, selection)
-    except LossctlError:
-        return [None] if len(placed) == 1 else [_losses([one], backend, options, selection)[0] for one in placed]
+    """The reduced losses of all constants in one pass; one that a loss refuses has none."""
+    tallies = fold([replace(one, optional=True) for one in placed], backend, options, selection)
     pairs = zip(placed, tallies, strict=True)
-    found = [float(reduced(one, tally.sums.finish(), tally.n, options.reduction)) for one, tally in pairs]
+    found = [
+        math.nan if tally.unfit else float(reduced(one, tally.sums.finish(), tally.n, options.reduction))
+        for one, tally in pairs
+    ]
     return [loss if math.isfinite(loss) else None for loss in found]

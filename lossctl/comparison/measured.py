@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lossctl.binding import Bound
     from lossctl.block import Backend, Selection
     from lossctl.engine import Outcome
+    from lossctl.errors import LossctlError
     from lossctl.spec import Options
     from lossctl.statistics.arrays import Floats
     from lossctl.tally import Tally
@@ -38,6 +39,7 @@ class Measured:
 
     `n` samples were used, and `rows` are the numbers of the m of them that count for something in any loss. A loss that cannot
     be told apart by sample has none of the three, and `why` says the reason. `summed` says that nothing is divided by weights.
+    A member of a set that refused the values is `unfit`, and the rest means nothing.
     """
 
     bound: Bound
@@ -50,6 +52,7 @@ class Measured:
     rows: Any = None
     summed: bool = False
     why: str = ""
+    unfit: LossctlError | None = None
 
     def finish(self, reduction: str) -> Any:
         """The function that makes losses (B,) of sums (B, c) of as many samples as there are."""
@@ -87,24 +90,31 @@ class Measured:
 
 
 def measure(
-    bounds: Sequence[Bound], backend: Backend, options: Options, selection: Selection, *, within: int
-) -> list[Measured]:
-    """Fold every loss of every system in one pass, keeping the sums of each sample.
+    systems: Sequence[Sequence[Bound]], backend: Backend, options: Options, selection: Selection, *, within: int
+) -> list[list[Measured]]:
+    """Fold every loss of every system in one pass, keeping the sums of each sample; one row a system.
 
     Raises: TooLarge where they would take more than `within` bytes; what evaluating raises.
     """
+    bounds, width = [bound for row in systems for bound in row], len(systems[0])
     held = sum(bound.n for bound in bounds) * HELD
     if held > within:
         message = f"Comparing {len(bounds)} columns of losses sample by sample needs about {held / 2**20:,.0f} MiB."
         fewer = "leave out --test, --cluster-by, --order and --explain" if bounds[0].n > LARGE else "compare fewer at once"
         raise TooLarge(message, hint=f"Allow it with --max-memory {held / 2**20 * 1.1:.0f}, or {fewer}.")
     outcomes, tallies = evaluate_keeping(bounds, backend, options, selection, frozenset(), frozenset({"terms"}))
-    triples = zip(bounds, outcomes, tallies, strict=True)
-    return _counted([_of_tally(*each, options.reduction) for each in triples], options.reduction)
+    unfit = {number % width for number, one in enumerate(outcomes) if one.unfit}
+    triples = enumerate(zip(bounds, outcomes, tallies, strict=True))
+    found = [_of_tally(*each, options.reduction, told=number % width not in unfit) for number, each in triples]
+    found = _counted(found, options.reduction)
+    return [found[start : start + width] for start in range(0, len(found), width)]
 
 
-def _of_tally(bound: Bound, outcome: Outcome, tally: Tally, reduction: str) -> Measured:
-    plain = Measured(bound, outcome.value, outcome.n, outcome.skipped)
+def _of_tally(bound: Bound, outcome: Outcome, tally: Tally, reduction: str, *, told: bool) -> Measured:
+    """What is known of one loss; `told` says that its values fit all systems, so that it is compared by sample."""
+    plain = Measured(bound, outcome.value, outcome.n, outcome.skipped, unfit=outcome.unfit)
+    if not told:
+        return plain
     if bound.loss.whole and bound.loss.origin == "lossctl":
         return replace(plain, why="it couples samples")
     if not tally.samples:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lossctl.block import Backend, Selection
     from lossctl.blocks import NumPyArray
     from lossctl.engine import Outcome
+    from lossctl.errors import LossctlError
     from lossctl.spec import Options
     from lossctl.statistics.arrays import Floats
     from lossctl.tally import Tally
@@ -51,6 +52,11 @@ class Beside:
     better_high: bool = False
 
     @property
+    def unfit(self) -> LossctlError | None:
+        """Why a member of a set refused the values; the rest then means nothing."""
+        return self.outcome.unfit
+
+    @property
     def skill(self) -> float | None:
         """D^2: the part of the best constant's loss that the prediction saves; only of losses that are not below zero."""
         value = float(self.outcome.value)
@@ -74,14 +80,16 @@ def side_by_side(
     extra = frozenset({"terms"} if held(bounds) <= options.max_memory else ())
     plain = replace(options, per_sample=False, worst=0, best=0, stats=False)
     outcomes, tallies = evaluate_keeping(bounds, backend, plain, selection, frozenset(), extra)
-    pairs = list(zip(bounds, tallies, strict=True))
+    fit = [number for number, outcome in enumerate(outcomes) if not outcome.unfit]
+    pairs, bounds = [(bounds[number], tallies[number]) for number in fit], [bounds[number] for number in fit]
     shares = in_lanes(_top_share, pairs, options.jobs)
     correlations = in_lanes(Ranking.of(pairs, seed).correlation, pairs, options.jobs)
     best = constants(bounds, backend, plain, replace(selection, groups=None), seed)
     characters = [character(bound.loss, bound.params) for bound in bounds]
     higher = [bound.loss.higher_is_better for bound in bounds]
-    found = zip(outcomes, characters, best, shares, correlations, higher, strict=True)
-    return [Beside(*each) for each in found]
+    found = zip(fit, characters, best, shares, correlations, higher, strict=True)
+    beside = {number: Beside(outcomes[number], *each) for number, *each in found}
+    return [beside.get(number, Beside(outcome)) for number, outcome in enumerate(outcomes)]
 
 
 def _top_share(pair: tuple[Bound, Tally]) -> float | None:

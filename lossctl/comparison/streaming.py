@@ -47,7 +47,10 @@ def streams(bounds: Sequence[Bound], rules: Rules, *, ordered: bool, explained: 
 
 @dataclass(frozen=True)
 class Streamed:
-    """Losses of every system, and what is said of each pair: over all samples under ALL, and by the code of its group."""
+    """Losses of every system, and what is said of each pair: over all samples under ALL, and by the code of its group.
+
+    A member of a set that refused the values of some system is only among the losses, and the others' numbers leave it out.
+    """
 
     measured: Sequence[Sequence[Measured]]
     judged: Mapping[int, Sequence[Judged]]
@@ -66,17 +69,34 @@ def stream(  # noqa: PLR0913, PLR0917 - everything that a comparison depends on
     Raises: UsageError for a test that does not fit; what evaluating raises.
     """
     bounds, width = [bound for row in systems for bound in row], len(systems[0])
-    slicing = Slicing({number: number % width for number in range(width, len(bounds))}, codes)
-    outcomes, tallies = evaluate_keeping(bounds, backend, options, selection, frozenset(), TERMS, Totalling(slicing))
-    triples = list(zip(bounds, outcomes, tallies, strict=True))
+    first = Totalling(_slicing(len(bounds), width, codes))
+    outcomes, tallies = evaluate_keeping(bounds, backend, options, selection, frozenset(), TERMS, first)
+    rows = [Measured(bound, *_whole(outcome), unfit=outcome.unfit) for bound, outcome in zip(bounds, outcomes, strict=True)]
+    out = {number % width for number, one in enumerate(rows) if one.unfit}
+    fit = [number for number in range(len(bounds)) if number % width not in out]
+    if not fit:
+        return Streamed(_by_system(rows, width), {})
+    bounds, slicing = [bounds[number] for number in fit], _slicing(len(fit), width - len(out), codes)
+    triples = [(rows[number].bound, outcomes[number], tallies[number]) for number in fit]
     totals = [_totals(bound, outcome, tally.found, options.reduction) for bound, outcome, tally in triples]
     measured = [_measured(bound, outcome, own) for (bound, outcome, _), own in zip(triples, totals, strict=True)]
     both = _both(slicing, totals)
     spreads = fold(bounds, backend, options, selection, keep=TERMS, digest=Spreading(slicing, both)) if both else []
     found = {(code, number): spreads[number].found.found[code] for code, number in both}  # type: ignore[union-attr]
-    rows = [[measured[start + place][ALL] for place in range(width)] for start in range(0, len(bounds), width)]
+    for number, own in zip(fit, measured, strict=True):
+        rows[number] = own[ALL]
     present = sorted({code for own in measured for code in own})
-    return Streamed(rows, {code: _judged_of(code, width, measured, both, found, rules) for code in present})
+    judged = {code: _judged_of(code, width - len(out), measured, both, found, rules) for code in present}
+    return Streamed(_by_system(rows, width), judged)
+
+
+def _slicing(count: int, width: int, codes: Any) -> Slicing:
+    """Each of `count` losses compared with that of the first system, which has `width` of them."""
+    return Slicing({number: number % width for number in range(width, count)}, codes)
+
+
+def _by_system(found: Sequence[Measured], width: int) -> list[Sequence[Measured]]:
+    return [found[start : start + width] for start in range(0, len(found), width)]
 
 
 def _both(slicing: Slicing, totals: Sequence[Mapping[int, tuple[Total, str]]]) -> dict[tuple[int, int], Both]:
