@@ -1,49 +1,59 @@
 """Lines of JSON, .jsonl and .ndjson: records are the rows of a table, numbers and lists the samples of one array.
 
-A small file is parsed at once. A large one is gone through twice in pieces, on threads: first for its columns, since any
-record may have keys of its own, then for the numbers of those that are wanted, all in one pass.
+A file is gone through in pieces for its columns, since any record may have keys of its own. What the first piece shows to be
+numbers is kept along the way, in a temporary file once it is much; where a later piece shows otherwise, the columns that are
+wanted are read in a second pass.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.blocks import place
-from lossctl.errors import LossctlError, ShapeMismatch
-from lossctl.files import jsonl_arrow
-from lossctl.files.jsonl_filling import Filling
-from lossctl.files.jsonl_survey import Survey, all_parsed, of_records, survey_of, survey_of_large
-from lossctl.files.jsonl_values import BLANKS, TEXTS, Column, Parsed, floats, parsed
-from lossctl.files.pieces import Piece, ahead, pieces
-from lossctl.files.spool import Converted, Group
+from lossctl.blocks import Memory, place
+from lossctl.errors import LossctlError, ShapeMismatch, UnreadableFile
+from lossctl.files.jsonl_values import BLANKS, TEXTS, JsonColumn, Node, floats, parsed
+from lossctl.files.npy import NpyPart
+from lossctl.files.pieces import pieces
+from lossctl.files.spool import Converted, Group, Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lossctl.blocks import NumPyArray, Part
+    from lossctl.files.jsonl_values import Parsed
     from lossctl.files.stored import Stored
 
-# As for other text tables: below it, importing pyarrow takes longer than the json module.
-LARGE = 1 << 20
+# Numbers of one line that are kept while the columns are looked for: all of them are read where one column is.
+WIDEST = 64
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over the file finds. Values stand on consecutive lines from the first if there is no `gap`."""
+
+    columns: tuple[JsonColumn, ...]
+    rows: int
+    gap: bool
 
 
 @dataclass
 class Jsonl:
-    """An opened file of lines of JSON. `records` says whether they are objects."""
+    """An opened file of lines of JSON. `records` says whether they are objects; `kept` are its columns of numbers."""
 
     stored: Stored
     records: bool
     survey: Survey
-    _kept: Parsed | None = None
+    kept: Part | None = None
     _wanted: dict[Group, Part | None] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the numbers behind, which may lie in an unnamed file: they are read again where they are needed."""
-        return {"stored": self.stored, "records": self.records, "survey": self.survey, "_kept": None, "_wanted": {}}
+        return {"stored": self.stored, "records": self.records, "survey": self.survey, "kept": None, "_wanted": {}}
 
     @property
     def noun(self) -> str:
@@ -63,7 +73,7 @@ class Jsonl:
         """Return one column, shape (n,), or (n, k) where it holds lists.
 
         Raises: UnreadableFile with the line that holds no number, ShapeMismatch with one whose list is shorter or longer;
-        for a large file when it is first looked at.
+        when it is first looked at.
         """
         return self._columns(Group((position,)))
 
@@ -82,9 +92,7 @@ class Jsonl:
 
     def _columns(self, group: Group) -> Part:
         self._wanted.setdefault(group, None)
-        if self.stored.size <= LARGE:
-            self.values(group)
-        return Columns(self, group)
+        return JsonColumns(self, group)
 
     def values(self, group: Group) -> Part:
         """Return the numbers of columns, after converting all that were asked for so far in one pass."""
@@ -100,30 +108,24 @@ class Jsonl:
         return found
 
     def _convert(self, groups: list[Group]) -> list[Part]:
-        positions = sorted({position for group in groups for position in group.positions})
-        columns = [self.survey.columns[position] for position in positions]
-        filling = [Filling(group, columns, positions, self.stored.name) for group in groups]
-        for arrays in self._arrays(columns):
-            found = dict(zip(positions, arrays, strict=True))
+        columns = self.survey.columns
+        if self.kept is not None and all(columns[at].numeric for group in groups for at in group.positions):
+            return [self._of_kept(group, self.kept) for group in groups]
+        filling = [Filling([columns[at] for at in group.positions], self.stored.name, block=group.block) for group in groups]
+        for piece in pieces(self.stored):
+            found = parsed(piece, self.stored.name, records=self.records)
             for one in filling:
-                one.add([found[position] for position in one.group.positions])
+                one.add(found)
         return [one.done() for one in filling]
 
-    def _arrays(self, columns: list[Column]) -> Iterator[list[NumPyArray]]:
-        def convert(piece: Piece) -> list[NumPyArray]:
-            try:
-                return jsonl_arrow.convert(piece, columns, records=self.records)
-            except jsonl_arrow.Odd:
-                return self._slowly(parsed(piece, self.stored.name, records=self.records), columns)
-
-        if self.stored.size <= LARGE:
-            self._kept = self._kept or all_parsed(self.stored, records=self.records)
-            yield self._slowly(self._kept, columns)
-        else:
-            yield from ahead(convert, pieces(self.stored))
-
-    def _slowly(self, found: Parsed, columns: list[Column]) -> list[NumPyArray]:
-        return [floats(found, column, self.stored.name) for column in columns]
+    def _of_kept(self, group: Group, kept: Part) -> Part:
+        columns = self.survey.columns
+        starts = {at: sum(math.prod(one.shape) for one in columns[:at] if one.numeric) for at in group.positions}
+        if group.block:
+            return Beside(kept, tuple(starts.values()))
+        shape = columns[group.positions[0]].shape
+        first = starts[group.positions[0]]
+        return Beside(kept, tuple(range(first, first + math.prod(shape))), shape)
 
     def texts(self, position: int) -> list[str]:
         """Return the values of a column as text, null as nothing; integers as they are written.
@@ -138,14 +140,11 @@ class Jsonl:
         Raises: ShapeMismatch if it holds lists or objects.
         """
         column = self.survey.columns[position]
-        for found in self._texts():
-            yield [self._text(column.of(value), column) for value in found.values]
-
-    def _texts(self) -> Iterator[Parsed]:
         for piece in pieces(self.stored):
-            yield parsed(piece, self.stored.name, records=self.records, decoder=TEXTS)
+            found = parsed(piece, self.stored.name, records=self.records, decoder=TEXTS)
+            yield [self._text(value, column) for value in column.of(found.values)]
 
-    def _text(self, value: Any, column: Column) -> str:
+    def _text(self, value: Any, column: JsonColumn) -> str:
         if isinstance(value, list | dict):
             where = f"{self.stored.name}:{column.name}" if self.records else self.stored.name
             message = f"{where} is no list of ids or groups."
@@ -158,11 +157,12 @@ class Jsonl:
 
     @cached_property
     def _lines(self) -> NumPyArray:
+        blanks = BLANKS.encode()
         lines = (line for piece in pieces(self.stored) for line in piece.content.removesuffix(b"\n").split(b"\n"))
-        return np.flatnonzero(np.fromiter((bool(line.strip(BLANKS)) for line in lines), np.bool_)) + 1
+        return np.flatnonzero(np.fromiter((bool(line.strip(blanks)) for line in lines), np.bool_)) + 1
 
 
-class Columns(Converted["Jsonl"]):
+class JsonColumns(Converted["Jsonl"]):
     """One column, or several side by side."""
 
     def place(self, index: tuple[int, ...]) -> str:
@@ -175,13 +175,109 @@ class Columns(Converted["Jsonl"]):
         return f"line {self.table.line(index[0])}" + (f", column '{column.name}'" if column.path else "") + inner
 
 
+class Filling:
+    """Takes some columns of a file piece by piece: side by side as a block (n, k), or one as (n, *shape).
+
+    A column of lists is kept as one column for each element of a list.
+    """
+
+    def __init__(self, columns: Sequence[JsonColumn], name: str, *, block: bool) -> None:
+        """Begin empty; messages call the file `name`."""
+        self._columns, self._name = columns, name
+        self._shape = None if block else columns[0].shape
+        size = sum(math.prod(column.shape) for column in columns)
+        self._rows = 0
+        self._spool = Spool(Group(tuple(range(size)), block=self._shape != ()), name) if size else None
+
+    def add(self, found: Parsed, kind: np.dtype[Any] | None = None) -> bool:
+        """Add some rows; not those, if a `kind` is asked for, of which some column is of another."""
+        rows = len(found.lines)
+        arrays = [floats(found, column) for column in self._columns]
+        if kind is not None and any(array.dtype != kind for array in arrays):
+            return False
+        self._rows += rows
+        if self._spool and rows:
+            sizes = [math.prod(column.shape) for column in self._columns]
+            self._spool.add([part for array, size in zip(arrays, sizes, strict=True) for part in array.reshape(rows, size).T])
+        return True
+
+    def done(self) -> Part:
+        """Return everything as one array."""
+        part = self._spool.done() if self._spool else Memory(np.empty((self._rows, *(self._shape or (0,)))))
+        if not self._shape:
+            return part
+        shape = (self._rows, *self._shape)
+        if isinstance(part, NpyPart):
+            return replace(part, header=replace(part.header, shape=shape))
+        return Memory(part.read(0, self._rows).reshape(shape))
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Some columns of a two-dimensional array: (n, k) for several or, with a `shape`, (n, *shape) for those of one list."""
+
+    whole: Part
+    positions: tuple[int, ...]
+    tail: tuple[int, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the columns."""
+        return (self.whole.shape[0], *((len(self.positions),) if self.tail is None else self.tail))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the whole."""
+        return self.whole.dtype
+
+    def read(self, start: int, stop: int, axis: int = 0) -> NumPyArray:
+        """Return the range [start, stop) along `axis`."""
+        rows = self.whole.read(0, self.whole.shape[0]) if axis else self.whole.read(start, stop)
+        found = np.ascontiguousarray(rows[:, self.positions]).reshape(len(rows), *self.shape[1:])
+        return found[(slice(None),) * axis + (slice(start, stop),)] if axis else found
+
+    def place(self, index: tuple[int, ...]) -> str:
+        """Return the index in brackets."""
+        return place(index)
+
+
 def open_jsonl(stored: Stored) -> Jsonl:
     """Open lines of JSON. NaN, Infinity and null are numbers; blank lines are skipped.
 
     Raises: UnreadableFile with the first line that is no JSON, or not of the kind of the others.
     """
-    records = of_records(stored)
-    if stored.size > LARGE:
-        return Jsonl(stored, records, survey_of_large(stored, records=records))
-    kept = all_parsed(stored, records=records)
-    return Jsonl(stored, records, survey_of(kept), kept)
+    records, node, rows, last = _of_records(stored), Node(), 0, 0
+    kept: Filling | None = None
+    columns: tuple[JsonColumn, ...] = ()
+    for piece in pieces(stored):
+        found = parsed(piece, stored.name, records=records)
+        if not found.lines:
+            continue
+        node.see(found.values)
+        before, columns = columns, tuple(node.columns())
+        numeric = [column for column in columns if column.numeric]
+        if not rows and 0 < sum(math.prod(column.shape) for column in numeric) <= WIDEST:
+            kept = Filling(numeric, stored.name, block=True)
+        kept = kept if kept and (not rows or columns == before) and _added(kept, found) else None
+        rows, last = rows + len(found.lines), found.lines[-1]
+    return Jsonl(stored, records, Survey(columns, rows, gap=last != rows), kept.done() if kept else None)
+
+
+def _added(kept: Filling, found: Parsed) -> bool:
+    try:
+        return kept.add(found, np.dtype(np.float64))
+    except LossctlError:
+        # Said when the column is asked for.
+        return False
+
+
+def _of_records(stored: Stored) -> bool:
+    """Whether the first line that is not blank holds an object.
+
+    Raises: UnreadableFile if there is no such line.
+    """
+    for piece in pieces(stored):
+        if text := piece.content.lstrip(BLANKS.encode()):
+            return text.startswith(b"{")
+    message = f"{stored.name} holds nothing: all its lines are blank."
+    raise UnreadableFile(message, hint="Each line holds a record, a number or a list.")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Given = TypeVar("Given")
 
-PIECE = 4 << 20
+PIECE = 1 << 20
 # Longer lines are no samples, but whole documents.
 LONGEST_LINE = 1 << 26
 THREADS = 4

@@ -1,4 +1,4 @@
-"""Lines of JSON, the small way and the large way: both must give the same numbers and say the same sentences."""
+"""Lines of JSON, in one piece and in many: both must give the same numbers and say the same sentences."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lossctl.errors import LossctlError, OutOfDomain
-from lossctl.files import Files
+from lossctl.files import Files, jsonl
 from lossctl.spec import Given
 
 NAN, INF = math.nan, math.inf
 
 
-@pytest.fixture(params=["small", "large"])
+@pytest.fixture(params=["one piece", "many pieces"])
 def lines(request, tmp_path, monkeypatch):
-    """A folder whose lines of JSON are all read the small way, or all the large way in pieces of a few lines."""
-    if request.param == "large":
-        monkeypatch.setattr("lossctl.files.jsonl.LARGE", -1)
+    """A folder whose lines of JSON are all read in one piece, or all in pieces of a few lines."""
+    if request.param == "many pieces":
         monkeypatch.setattr("lossctl.files.pieces.PIECE", 64)
         monkeypatch.setattr("lossctl.files.spool.KEPT", 256)
     return Folder(tmp_path)
@@ -156,6 +155,44 @@ def test_readers_survive_a_pickle_without_their_numbers(lines):
     assert pickle.loads(kept).read(299, 300).tolist() == [[299, 1]]  # noqa: S301 - our own
 
 
+LATER = {
+    "text": ('{"a": "x"}', "a", "column 'a' holds 'x', which is not a number."),
+    "a longer list": ('{"b": [1, 2, 3]}', "b", "holds a list of shape (3,), but lines before it a list of shape (2,)."),
+}
+
+
+@pytest.mark.parametrize(("line", "column", "said"), LATER.values(), ids=LATER.keys())
+def test_what_a_later_line_spoils_is_said_and_the_others_are_read(lines, line, column, said):
+    lines.write("a.jsonl", '{"a": 0.5, "b": [1, 2], "c": 7}\n' * 40 + line + "\n")
+    assert said in lines.fault(f"a.jsonl:{column}")
+    np.testing.assert_array_equal(lines.array("a.jsonl:c"), [7] * 40 + [NAN])
+
+
+def test_a_whole_number_that_a_later_line_would_round(lines):
+    lines.write("a.jsonl", '{"a": 0.5, "c": 7}\n' * 40 + '{"a": 9007199254740993}\n')
+    with pytest.raises(OutOfDomain, match=r"line 41, column 'a', the number is 9007199254740993|A number in a.jsonl is 90071"):
+        lines.array("a.jsonl:a")
+    np.testing.assert_array_equal(lines.array("a.jsonl:c"), [7] * 40 + [NAN])
+
+
+def test_columns_that_only_later_lines_have(lines):
+    lines.write("a.jsonl", '{"a": 1}\n' * 40 + '{"a": 2, "b": [3, 4]}\n')
+    np.testing.assert_array_equal(lines.array("a.jsonl:a"), [1] * 40 + [2])
+    np.testing.assert_array_equal(lines.array("a.jsonl:b"), [[NAN, NAN]] * 40 + [[3, 4]])
+
+
+@pytest.mark.parametrize("width", [jsonl.WIDEST, jsonl.WIDEST + 1])
+def test_lines_of_many_numbers(lines, width):
+    rows = np.arange(3.0 * width).reshape(3, width)
+    lines.write("a.jsonl", "".join(json.dumps({"x": row[0], "y": list(row[1:])}) + "\n" for row in rows))
+    assert (lines.files.listed("a.jsonl")[0].container.kept is None) == (width > jsonl.WIDEST)
+    np.testing.assert_array_equal(lines.array("a.jsonl:x"), rows[:, 0])
+    np.testing.assert_array_equal(lines.array("a.jsonl:y"), rows[:, 1:])
+    reader = lines.reader("a.jsonl:y")
+    np.testing.assert_array_equal(reader.read(2, 5, 1), rows[:, 3:6])
+    assert reader.place((1, 0)) == "line 2, column 'y', [0]"
+
+
 numbers = st.one_of(
     st.floats(), st.integers(-(10**25), 10**25), st.booleans(), st.none(), st.sampled_from(["nan", "inf", "x", "Inf x", "1"])
 )
@@ -172,9 +209,8 @@ odd = st.sampled_from(
 anything = st.lists(records | usual | odd | values.map(json.dumps), min_size=1, max_size=12)
 
 
-def outcome(path, large, piece, monkeypatch):
+def outcome(path, piece, monkeypatch):
     """All that is read of a file, or the first sentence about what is wrong with it."""
-    monkeypatch.setattr("lossctl.files.jsonl.LARGE", -1 if large else 1 << 20)
     monkeypatch.setattr("lossctl.files.pieces.PIECE", piece)
     try:
         container = Files().listed(str(path))[0].container
@@ -202,6 +238,6 @@ def one(path, name, names):
 def test_both_ways_agree_on_any_lines(tmp_path, monkeypatch, content):
     path = tmp_path / "any.jsonl"
     path.write_bytes("\n".join(content).encode() or b"\n")
-    small = outcome(path, large=False, piece=1 << 20, monkeypatch=monkeypatch)
-    for piece in (8, 64, 1 << 20):
-        assert outcome(path, large=True, piece=piece, monkeypatch=monkeypatch) == small
+    whole = outcome(path, 1 << 20, monkeypatch)
+    for piece in (8, 64):
+        assert outcome(path, piece, monkeypatch) == whole

@@ -72,7 +72,6 @@ def anywhere(request, tmp_path, monkeypatch):
     if request.param == "large":
         for name, value in {
             "table.LARGE": -1,
-            "jsonl.LARGE": -1,
             "bulk.PIECE": 24,
             "pieces.PIECE": 24,
             "spool.KEPT": 8,
