@@ -156,36 +156,3 @@ class ByOptions:
         if options.stats:
             kept.pile = Pile.of(bound.loss.name, values[~np.isnan(values)])
         return kept
-
-
-@dataclass
-class Blame:
-    """Samples that spoil a result: the first, and how many."""
-
-    first: int
-    count: int
-
-    def merge(self, other: Blame) -> None:
-        """Take in those of a later block."""
-        self.first = self.first if self.count else other.first
-        self.count += other.count
-
-
-@dataclass(frozen=True)
-class Blaming:
-    """Finds the samples of one loss that are to blame for a result that is not finite."""
-
-    bound: Bound
-    values: Values
-    level: bool = False
-
-    def __call__(self, members: Sequence[int], tallies: Sequence[Tally]) -> None:
-        """Digest one block. What counts for nothing has no mean of its own, and spoils only by its sums."""
-        del members
-        for tally in tallies:
-            rows, values = self.values(self.bound, tally)
-            sums = tally.samples[0]
-            spoiled = ~np.all([np.isfinite(term) for term in sums.values()], axis=0)
-            bad = np.flatnonzero(spoiled | ((sums["weight"] != 0) & ~np.isfinite(values)))
-            tally.found = Blame(int(rows[bad[0]]) if len(bad) else 0, len(bad))
-            tally.rows, tally.samples = [], []

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lossctl.errors import NoSuchReduction, NotFinite, NothingLeft, UsageError
-from lossctl.fold import Keep, fold
+from lossctl.fold import Keep, fold, fold_block
 from lossctl.values import infinities
 
 if TYPE_CHECKING:
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
     from lossctl.binding import Bound
     from lossctl.block import Backend, Selection
     from lossctl.blocks import NumPyArray
-    from lossctl.bysample import Blame, Digest
+    from lossctl.bysample import Digest
     from lossctl.errors import LossctlError
     from lossctl.spec import Options
     from lossctl.tally import Tally
 
 # No label is moved farther: whole numbers of 64 bits must not run over.
 FARTHEST = 2**31
-# Numbers that are read at once in search of an infinity.
+# Numbers that are looked at in search of an infinity.
 FEW = 1 << 18
 
 
@@ -95,7 +96,7 @@ def evaluate_keeping(  # noqa: PLR0913, PLR0917 - everything that a pass depends
             if tally.unfit is None:
                 outcome = outcome_of(bound, tally, options)
                 if options.nan != "propagate":
-                    _refuse_non_finite(bound, outcome, backend, options, selection)
+                    _refuse_non_finite(bound, outcome, tally, backend, options, selection)
         outcomes.append(replace(outcome, unfit=tally.unfit) if tally.unfit else outcome)
     return outcomes, tallies
 
@@ -228,56 +229,71 @@ def _nothing_left(bound: Bound, tally: Tally) -> NothingLeft:
     why = f"all {seen} samples are skipped or masked" if seen else "there are no samples"
     if tally.n:
         why = f"every one of the {seen} samples is ignored, masked, or has weight 0"
-    if tally.n and bound.slots and not any(math.prod(slot.reader.shape) for slot in bound.slots):
+    if tally.n and bound.slots and not any(prod(slot.reader.shape) for slot in bound.slots):
         why = f"the {seen} samples have no elements"
     message = f"{bound.loss.name} has nothing left to average: {why}, so that the mean is undefined."
     return NothingLeft(message, hint="Use --reduction sum for 0, or --nan propagate for nan.")
 
 
-def _refuse_non_finite(bound: Bound, outcome: Outcome, backend: Backend, options: Options, selection: Selection) -> None:
-    """Refuse a result that is not finite, and say where it began: inputs are finite, or at infinities without a limit."""
+def _refuse_non_finite(  # noqa: PLR0913, PLR0917 - everything that the value depends on
+    bound: Bound, outcome: Outcome, tally: Tally, backend: Backend, options: Options, selection: Selection
+) -> None:
+    """Refuse a result that is not finite, and say where it began: inputs are finite, or at infinities without a limit.
+
+    One block is read anew for that, and nothing where a set of losses leaves this one out.
+    """
     values = np.asarray(outcome.value, np.float64)
     if np.isfinite(values).all():
         return
     odd = values[~np.isfinite(values)]
     word = "nan" if np.isnan(odd).any() else "-inf" if (odd < 0).all() else "inf"
-    blame = _first_non_finite(bound, backend, options, selection)
-    culprit = _infinite_input(bound, blame.first if blame else None)
-    where = f": sample {blame.first} is the first of {blame.count}" if blame else ""
-    if culprit:
-        message = (
-            f"{bound.loss.name} is {word}{where or ':'}{', and' if where else ''} {culprit}, where it has no finite limit."
-        )
-    else:
-        message = f"{bound.loss.name} is {word}, although every input is finite{where}."
+    where = "" if bound.optional else _where(bound, tally, backend, options, selection)
+    message = f"{bound.loss.name} is {word}{where}."
     raise NotFinite(message, hint="Use --nan propagate to print it all the same.")
 
 
+def _where(bound: Bound, tally: Tally, backend: Backend, options: Options, selection: Selection) -> str:
+    """Where a result that is not finite comes from, as far as the first block tells whose sums are not."""
+    span = tally.spoiled or tally.span
+    if bound.loss.whole or span is None:
+        sample, said = None, ""
+    else:
+        sample, count = _first_spoiled(bound, fold_block(bound, backend, options, selection, span))
+        said = "" if sample is None else f"sample {sample} is the first" + (f" of {count}" if span == (0, bound.n) else "")
+    culprit = _infinite_input(bound, sample)
+    if culprit:
+        return f": {said}{', and ' if said else ''}{culprit}, where it has no finite limit"
+    finite = not any(infinities(slot, bound) and prod(slot.reader.shape) > FEW for slot in bound.slots)
+    return f"{', although every input is finite' if finite else ''}{': ' if said else ''}{said}"
+
+
+def _first_spoiled(bound: Bound, tally: Tally) -> tuple[int | None, int]:
+    """The number of the first sample of a block that spoils its sums or its own mean, and how many do.
+
+    What counts for nothing has no mean of its own, and spoils only by its sums.
+    """
+    if not tally.rows:
+        return None, 0
+    rows, values = own_values(bound, tally)
+    sums = tally.samples[0]
+    spoiled = ~np.all([np.isfinite(term) for term in sums.values()], axis=0)
+    bad = np.flatnonzero(spoiled | ((sums["weight"] != 0) & ~np.isfinite(values)))
+    return (int(rows[bad[0]]) if len(bad) else None), len(bad)
+
+
 def _infinite_input(bound: Bound, sample: int | None) -> str:
-    """Name the first infinity of a sample, or of all samples: only scores may hold any."""
+    """Name the first infinity of a sample, or among the first numbers: only scores may hold any."""
     for slot in (slot for slot in bound.slots if infinities(slot, bound)):
         axis, length = slot.axis or 0, slot.reader.shape[slot.axis or 0] if slot.reader.shape else 1
         one = sample is not None and slot.axis is not None
-        start, step = (sample or 0, 1) if one else (0, max(1, FEW * length // max(1, math.prod(slot.reader.shape))))
-        for first in range(start, start + 1 if one else length, step):
-            array = slot.reader.read(first, min(first + step, length), axis)
-            wrong = np.isinf(array)
-            if wrong.any():
-                place = [int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape)]
-                number = array[tuple(place)]
-                if place:
-                    place[axis] += first
-                name = f"{slot.input.name} ({slot.reader.name})"
-                return f"{name} at {slot.reader.place(tuple(place))} is {number}" if place else f"{name} is {number}"
+        start, step = (sample or 0, 1) if one else (0, max(1, FEW * length // max(1, prod(slot.reader.shape))))
+        array = slot.reader.read(start, min(start + step, length), axis)
+        wrong = np.isinf(array)
+        if wrong.any():
+            place = [int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape)]
+            number = array[tuple(place)]
+            if place:
+                place[axis] += start
+            name = f"{slot.input.name} ({slot.reader.name})"
+            return f"{name} at {slot.reader.place(tuple(place))} is {number}" if place else f"{name} is {number}"
     return ""
-
-
-def _first_non_finite(bound: Bound, backend: Backend, options: Options, selection: Selection) -> Blame | None:
-    """Find the first sample whose own value is not finite, by a second pass that only this error costs."""
-    if bound.loss.whole:
-        return None
-    from lossctl.bysample import Blame, Blaming  # noqa: PLC0415 - only this error needs it
-
-    tally = fold([bound], backend, options, selection, keep=frozenset({"samples"}), digest=Blaming(bound, own_values))[0]
-    found = tally.found
-    return found if isinstance(found, Blame) and found.count else None

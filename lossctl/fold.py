@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lossctl.block import Backend, Selection
     from lossctl.blocks import NumPyArray
     from lossctl.bysample import Digest
+    from lossctl.cutting import Span
     from lossctl.pieces import Arrays
     from lossctl.spec import Options
 
@@ -68,6 +69,14 @@ def fold(  # noqa: PLR0913 - everything that a pass depends on
     return tallies
 
 
+def fold_block(bound: Bound, backend: Backend, options: Options, selection: Selection, span: Span) -> Tally:
+    """Fold one loss over one block alone, with the sums of each of its samples.
+
+    Raises: as `fold`.
+    """
+    return _fold_block(Pass([bound], [bound], backend, options, selection, 0), frozenset({"samples"}), None, span)[0]
+
+
 def _passes(bounds: Sequence[Bound], sizes: Sequence[int], *, level: bool) -> dict[tuple[int, int], list[int]]:
     """The numbers of the losses of each pass, by their samples and those of a piece; `level` says to cut all alike."""
     passes: dict[tuple[int, int], list[int]] = {}
@@ -108,7 +117,7 @@ class Pass:
 
 def _fold_pieces(one: Pass, span: tuple[int, int]) -> list[Tally]:
     """Fold one block of which nothing but sums is wanted, piece by piece."""
-    block, tallies = one.block(span), [Tally() for _ in one.bounds]
+    block, tallies = one.block(span), [Tally(span=span) for _ in one.bounds]
     with np.errstate(all="ignore"):
         add_pieces(tallies, one.bounds, block, one.rows)
     return tallies
@@ -116,7 +125,7 @@ def _fold_pieces(one: Pass, span: tuple[int, int]) -> list[Tally]:
 
 def _fold_block(one: Pass, keep: Keep, digest: Callable[[Sequence[Tally]], None] | None, span: tuple[int, int]) -> list[Tally]:
     """Fold one block all at once, and keep of single samples what is asked for."""
-    block, tallies = one.block(span), [Tally() for _ in one.bounds]
+    block, tallies = one.block(span), [Tally(span=span) for _ in one.bounds]
     with np.errstate(all="ignore"):
         for tally, bound in zip(tallies, one.bounds, strict=True):
             with tally.tolerating(optional=bound.optional):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from itertools import chain
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +87,7 @@ def inspect_late(tally: Tally, bound: Bound, block: Block) -> None:
 
     Raises: NotFinite.
     """
-    if block.defers(bound) and not all(map(math.isfinite, chain.from_iterable(tally.sums.totals.values()))):
+    if block.defers(bound) and not tally.sums.finite:
         block.inspect(bound)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import chain
 
 SMALLER = 2.0**-64
 # So many totals are kept as they are; more are put into a few that have the same exact sum.
@@ -68,6 +69,11 @@ class Sums:
             own.extend(totals)
             if len(own) > KEPT:
                 own[:] = shortened(own)
+
+    @property
+    def finite(self) -> bool:
+        """Whether every total is a finite number."""
+        return all(map(math.isfinite, chain.from_iterable(self.totals.values())))
 
     def finish(self) -> dict[str, float]:
         """Return each term's exact sum."""

@@ -15,11 +15,16 @@ if TYPE_CHECKING:
     from lossctl.block import Backend
     from lossctl.blocks import NumPyArray
     from lossctl.bysample import Found
+    from lossctl.cutting import Span
 
 
 @dataclass
 class Tally:
-    """What one loss has gathered: sums over all and by group, and per-sample results where they were asked for."""
+    """What one loss has gathered: sums over all and by group, and per-sample results where they were asked for.
+
+    `span` are the first and the last sample but one of its first block, and `spoiled` those of the first whose sums are not
+    finite.
+    """
 
     sums: Sums = field(default_factory=Sums)
     groups: dict[int, Sums] = field(default_factory=dict)
@@ -31,6 +36,8 @@ class Tally:
     values: list[NumPyArray] = field(default_factory=list)
     found: Found | None = None
     unfit: LossctlError | None = None
+    span: Span | None = None
+    spoiled: Span | None = None
 
     @contextmanager
     def tolerating(self, *, optional: bool) -> Iterator[None]:
@@ -44,6 +51,8 @@ class Tally:
 
     def merge(self, other: Tally) -> None:
         """Take in what a later block has gathered."""
+        self.span = self.span or other.span
+        self.spoiled = self.spoiled or other.spoiled or (None if other.sums.finite else other.span)
         self.sums.merge(other.sums)
         for code, sums in other.groups.items():
             self.groups.setdefault(code, Sums()).merge(sums)
@@ -62,11 +71,12 @@ class Tally:
 
 def merged(blocks: Iterable[Sequence[Tally]]) -> Sequence[Tally]:
     """What several blocks have gathered, one after another, as that of one."""
-    first, *others = blocks
-    for parts in others:
-        for tally, part in zip(first, parts, strict=True):
+    tallies: list[Tally] = []
+    for parts in blocks:
+        tallies = tallies or [Tally() for _ in parts]
+        for tally, part in zip(tallies, parts, strict=True):
             tally.merge(part)
-    return first
+    return tallies
 
 
 @dataclass

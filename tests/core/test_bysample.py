@@ -8,7 +8,7 @@ from ask import ask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossctl.bysample import Blame, Extremes, Kept, Pile
+from lossctl.bysample import Extremes, Kept, Pile
 from lossctl.files import spool
 from lossctl.spec import Options
 from lossctl.statistics import levels
@@ -68,11 +68,7 @@ def test_options_have_the_same_answer_at_any_cut_and_on_threads(monkeypatch, how
         np.testing.assert_array_equal(first.samples[1], second.samples[1])
 
 
-def test_blame_and_kept_merge_in_order():
-    one = Blame(0, 0)
-    one.merge(Blame(7, 2))
-    one.merge(Blame(9, 1))
-    assert one == Blame(7, 3)
+def test_kept_merge_in_order():
     kept = Kept(Extremes(np.arange(1), np.ones(1), 1, largest=True))
     kept.merge(Kept(Extremes(np.arange(1, 2), np.full(1, 2.0), 1, largest=True)))
     assert kept.extremes.rows.tolist() == [1]

@@ -1,10 +1,16 @@
 import math
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 from ask import ask, none, value
 
+from lossctl.backends import BACKENDS
+from lossctl.binding import bind
+from lossctl.block import Selection
+from lossctl.blocks import BLOCK, Memory
 from lossctl.draws import draw
+from lossctl.engine import FEW, evaluate
 from lossctl.errors import NoSuchReduction, NotFinite, NothingLeft, UsageError
 from lossctl.losses import catalogue
 from lossctl.shapes import sample_axis
@@ -128,6 +134,52 @@ def test_infinity_out_of_finite_numbers_is_refused_with_its_place(backend):
         # The first sample is ignored: that it has no mean of its own is not what went wrong.
         ask("ce", scores, [-100, 1, 1, 1, 1], options=Options(backend=backend))
     assert value("ce", scores, [0, 1, 1, 1, 1], options=Options(backend=backend, nan="propagate")) == math.inf
+
+
+@dataclass(frozen=True)
+class Counted(Memory):
+    """Notes how many numbers are read."""
+
+    read_so_far: list = field(default_factory=list)
+
+    def read(self, start, stop, axis=0):
+        array = super().read(start, stop, axis)
+        self.read_so_far.append(array.size)
+        return array
+
+
+def spoiled(options, *, optional):
+    """Squares of which some in the last block are infinite: their reader, and what computes them."""
+    pred = np.zeros(10 * BLOCK)
+    pred[[9 * BLOCK + 7, 9 * BLOCK + 8, 10 * BLOCK - 1]] = 1e200
+    reader = Counted(pred, "pred")
+    bound = bind(catalogue()["mse"], {"pred": reader, "target": Memory(np.zeros(10 * BLOCK))}, {}, options)
+    return reader, lambda: evaluate([replace(bound, optional=optional)], BACKENDS.get("numpy")(), options, Selection())
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+@pytest.mark.parametrize(("keep", "block"), [({}, 2 * BLOCK), ({"worst": 2}, BLOCK)])
+def test_the_place_of_an_infinity_is_looked_for_in_one_block(jobs, keep, block):
+    reader, run = spoiled(Options(jobs=jobs, **keep), optional=False)
+    with pytest.raises(NotFinite) as caught:
+        run()
+    wanted = f"mse is inf, although every input is finite: sample {9 * BLOCK + 7} is the first."
+    # Once for the look that was put off, then for the place, and once more for the look.
+    assert (caught.value.message, sum(reader.read_so_far)) == (wanted, 10 * BLOCK + 3 * block)
+
+
+def test_of_a_loss_that_is_left_out_no_place_is_looked_for():
+    reader, run = spoiled(Options(), optional=True)
+    (outcome,) = run()
+    assert (outcome.unfit.message, sum(reader.read_so_far)) == ("mse is inf.", 10 * BLOCK + 2 * BLOCK)
+
+
+@pytest.mark.parametrize(("size", "says"), [(FEW, ", although every input is finite."), (FEW + 1, ".")])
+def test_finite_inputs_are_claimed_only_where_all_were_looked_at(size, says):
+    scores = np.full(size, 1e308)
+    with pytest.raises(NotFinite) as caught:
+        ask("wasserstein_critic", scores, np.ones(size))
+    assert caught.value.message == f"wasserstein_critic is -inf{says}"
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
