@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from math import prod
+from functools import partial
+from math import isfinite, nan, prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +13,14 @@ from lossctl import shapes
 from lossctl.backends import BACKENDS
 from lossctl.binding import bind
 from lossctl.block import Selection
+from lossctl.blocks import BLOCK
 from lossctl.commands.asked import by_shape, resolve
 from lossctl.commands.sets import Readers, fitting
-from lossctl.engine import evaluate
+from lossctl.engine import evaluate, outcome_of
 from lossctl.errors import LossctlError, ShapeMismatch, UnknownKey
 from lossctl.files import Files
 from lossctl.files.container import Ordered
+from lossctl.fold import fold_block
 from lossctl.spec import Given
 
 if TYPE_CHECKING:
@@ -26,9 +29,10 @@ if TYPE_CHECKING:
     from lossctl.binding import Bound
     from lossctl.blocks import NumPyArray, Reader
     from lossctl.commands.asked import Asked
+    from lossctl.commands.headers import Sampled
     from lossctl.spec import Options, Spec
 
-# Beyond this many pairs the message about shapes that broadcast does without the number that torch would print.
+# Beyond this many pairs, and where an input is more than a block, the message about shapes that broadcast has no numbers.
 PAIRS = 10_000_000
 
 
@@ -72,15 +76,36 @@ class Opened:
         if not self.files.doubtful():
             return turned
         if not self.options.on:
-            from lossctl.commands.headers import settle
+            from lossctl.commands.headers import turned as chosen
 
+            tables = self.files.doubtful()
             other = {
                 argument.name for one in asked for argument in one.loss.signature.arrays if not _by_sample(one, argument.name)
             }
-            values = None if differ else lambda: [_valued(one, self) for one in asked]
-            settle(self, lambda role: role not in other, values, more)
+            entries = [
+                (frozenset(self.files.paths(given)) & tables.keys(), reader.shape[0])
+                for (given, role), reader in self.readers.items()
+                if reader.shape and role not in other
+            ]
+            entries += [(frozenset(paths) & tables.keys(), length) for paths, length in more]
+            way, why = chosen(tables, entries, None if differ else partial(self._values, asked))
+            self._turn(dict.fromkeys(way, why))
         self.files.say_headings()
         return True
+
+    def _turn(self, paths: Mapping[str, str]) -> None:
+        """Read files the other way, each with what is said of it."""
+        for path, why in paths.items():
+            self.files.turn(path, why)
+        self.refresh()
+
+    def _values(self, asked: Sequence[Asked], way: frozenset[str]) -> list[Sampled | None]:
+        """What losses give on the first samples while these files are read the other way."""
+        tables = self.files.doubtful()
+        self._turn(dict.fromkeys(way, ""))
+        found = [_sampled(one, self) for one in asked]
+        self._turn({path: tables[path].why for path in way})
+        return found
 
     def say_how(self, say: Callable[[str], None]) -> None:
         """Say with -v how each input was read."""
@@ -292,31 +317,44 @@ def _both_readings(one: Asked, readers: Mapping[str, Reader], options: Options) 
     """Compute what broadcasting gives and what matching rows gives, where both are possible."""
     given = [readers[argument.name].shape for argument in one.loss.signature.inputs if argument.name in readers]
     common = shapes.broadcast(*given)
-    if options.broadcast or common is None or prod(common) > PAIRS or len({prod(shape) for shape in given}) > 1:
+    sizes = {prod(shape) for shape in given}
+    if options.broadcast or common is None or prod(common) > PAIRS or len(sizes) > 1 or max(sizes) > BLOCK:
         return None
     try:
-        views = (replace(options, broadcast=True), replace(options, squeeze=True))
-        values = [_value(one, readers, view) for view in views]
+        views = (replace(_plain(options), broadcast=True), replace(_plain(options), squeeze=True))
+        pairs, rows = (_value(bind(one.loss, readers, one.params, view), view) for view in views)
     except LossctlError:
         return None
-    pairs, rows = values
     return f"Broadcasting them would take {prod(common)} pairs and give {pairs:.6g}; matching them row by row gives {rows:.6g}."
 
 
-def _valued(one: Asked, opened: Opened) -> float | None:
-    """What a loss gives with the inputs as they are opened now; None where they do not fit it."""
+def _sampled(one: Asked, opened: Opened) -> Sampled | None:
+    """What a loss gives on the first block of the inputs as they are opened now; None where they do not fit it."""
+    from lossctl.commands.headers import Sampled
+
+    readers = {name: opened.open(given, name) for name, given in one.given.items()}
+    meant = by_shape(one, {name: reader.shape for name, reader in readers.items()})
+    plain = _plain(opened.options)
     try:
-        readers = {name: opened.open(given, name) for name, given in one.given.items()}
-        meant = by_shape(one, {name: reader.shape for name, reader in readers.items()})
-        return _value(meant, readers, opened.options)
+        bound = bind(meant.loss, readers, meant.params, plain)
+        count = min(bound.n, max(1, BLOCK // max(1, bound.elements)))
+        if count == bound.n:
+            return Sampled(_value(bound, plain), count, bound.n)
+        if bound.loss.whole:
+            return Sampled(nan, 0, bound.n)
+        tally = fold_block(bound, BACKENDS.get("numpy")(), plain, Selection(), (0, count))
+        value = float(outcome_of(bound, tally, plain).value)
+        return Sampled(value, count, bound.n) if isfinite(value) or plain.nan == "propagate" else None
     except LossctlError:
         return None
 
 
-def _value(one: Asked, readers: Mapping[str, Reader], options: Options) -> float:
-    plain = replace(options, reduction="mean", per_sample=False, worst=0, best=0, stats=False, cluster="", part=(1, 1))
-    bound = bind(one.loss, readers, one.params, plain)
-    return float(evaluate([bound], BACKENDS.get("numpy")(), plain, Selection())[0].value)
+def _plain(options: Options) -> Options:
+    return replace(options, reduction="mean", per_sample=False, worst=0, best=0, stats=False, cluster="", part=(1, 1))
+
+
+def _value(bound: Bound, options: Options) -> float:
+    return float(evaluate([bound], BACKENDS.get("numpy")(), options, Selection())[0].value)
 
 
 def inputs_of(opened: Opened) -> list[dict[str, Any]]:

@@ -180,6 +180,41 @@ def test_refusals(here, capsys, name):
     assert said in told(capsys, "compute", *shlex.split(line)).fault
 
 
+def votes(count):
+    """A first row of 0,1 above `count` rows that are all apart by 1, but for the last."""
+    return "0,1\n" + "1,0\n" * (count - 1) + "1,1\n"
+
+
+# Four samples are a block here.
+@pytest.mark.parametrize(
+    ("count", "numbers"),
+    [
+        (3, " As names the loss is 0.666667, as a sample 0.75."),
+        (4, " As names the loss of the first 4 samples is 0.75, as a sample 1."),
+        (5, " As names the loss of the first 4 samples is 1, as a sample 1."),
+    ],
+)
+def test_both_readings_are_computed_of_one_block(here, capsys, monkeypatch, count, numbers):
+    monkeypatch.setattr("lossctl.commands.opening.BLOCK", 4)
+    write(here, {"f.csv": votes(count)})
+    assert f"equally long both ways.{numbers} Say which" in told(capsys, "compute", "l1", "f.csv:#1", "f.csv:#2").fault
+
+
+def test_a_loss_of_all_samples_is_not_computed_of_many(here, capsys, monkeypatch):
+    write(here, {"f.csv": votes(5)})
+    assert "As names the loss is" in told(capsys, "compute", "r2", "f.csv:#1", "f.csv:#2").fault
+    monkeypatch.setattr("lossctl.commands.opening.BLOCK", 4)
+    assert "equally long both ways. Say which" in told(capsys, "compute", "r2", "f.csv:#1", "f.csv:#2").fault
+
+
+def test_a_first_row_that_a_loss_refuses_holds_names_however_many_follow(here, capsys, monkeypatch):
+    monkeypatch.setattr("lossctl.commands.opening.BLOCK", 2)
+    write(here, {"f.csv": "0,1\n1,1\n1,1\n1,1\n"})
+    found = told(capsys, "compute", "gamma_deviance", "f.csv:#1", "f.csv:#2")
+    assert (found.code, "\t0.0\t3" in found.out) == (0, True)
+    assert any("since the other reading gives no value" in text for text in found.said)
+
+
 SAID = {
     "pandas' header": (
         FLOATS,
