@@ -23,10 +23,7 @@ Change = tuple[int, int, str]
 
 @dataclass(frozen=True)
 class Mutant:
-    """A text that replaces the bytes [start, stop) of a file; `lines` are those of its statement, or `names` what it defines.
-
-    `decides` says that it moves a constant, or a comparison with one.
-    """
+    """A text for the bytes [start, stop) of a file; `lines` are those of its statement, or `names` what that defines."""
 
     path: str
     start: int
@@ -34,7 +31,11 @@ class Mutant:
     text: str
     lines: range
     names: tuple[str, ...]
-    decides: bool
+
+    @property
+    def constant(self) -> bool:
+        """Whether it changes a constant of the module."""
+        return bool(self.names) and "".join(self.names).isupper()
 
     def apply(self, source: bytes) -> bytes:
         """The file with the change."""
@@ -60,19 +61,18 @@ class Places:
         self.path, self.source = path, source
         self.begins = [0, *(match.end() for match in re.finditer(rb"\n", source))]
 
-    def walk(self, node: ast.AST, statement: ast.stmt, *, inside: bool = False, decides: bool = False) -> Iterator[Mutant]:
+    def walk(self, node: ast.AST, statement: ast.stmt, *, inside: bool = False) -> Iterator[Mutant]:
         """The mutants of a node and of what it holds; `inside` says that it is part of a function."""
         statement = node if isinstance(node, ast.stmt) else statement
-        decides = decides or not inside or (isinstance(node, ast.Compare) and any(map(_constant, ast.walk(node))))
         body = getattr(statement, "body", None)
         last = body[0].lineno - 1 if isinstance(body, list) and body else statement.end_lineno or 0
         lines = range(statement.lineno, max(last, statement.lineno) + 1) if inside else range(0)
         names = () if inside else tuple(filter(None, map(_name, getattr(statement, "targets", [statement]))))
         for start, stop, text in self.changes(node):
-            yield Mutant(self.path, start, stop, text, lines, names, decides)
+            yield Mutant(self.path, start, stop, text, lines, names)
         for child in _children(node):
             within = inside or (isinstance(node, ast.FunctionDef) and child in node.body)
-            yield from self.walk(child, statement, inside=within, decides=decides and within == inside)
+            yield from self.walk(child, statement, inside=within)
 
     def changes(self, node: ast.AST) -> Iterator[Change]:  # noqa: C901, PLR0912 - a case for each kind of change
         """The changes of a node itself."""
@@ -161,8 +161,3 @@ def _called(node: ast.Call) -> str:
 def _name(node: ast.AST) -> str:
     """What a target, a definition or a field is called."""
     return getattr(node, "id", "") or getattr(node, "name", "") or getattr(getattr(node, "target", None), "id", "")
-
-
-def _constant(node: ast.AST) -> bool:
-    """Whether a node is a number, or the name of a constant."""
-    return (isinstance(node, ast.Constant) and isinstance(node.value, (int, float))) or getattr(node, "id", "a").isupper()
