@@ -10,7 +10,6 @@ NUMBERS = "Broadcasting them would take {} pairs and give {}; matching them row 
 @pytest.fixture
 def folder(tmp_path):
     np.save(tmp_path / "column.npy", np.arange(3.0)[:, None])
-    np.save(tmp_path / "row.npy", np.arange(3.0)[None])
     np.save(tmp_path / "target.npy", np.arange(3.0) + 1)
     return tmp_path
 

@@ -15,9 +15,9 @@ from lossctl.binding import bind
 from lossctl.block import Selection
 from lossctl.blocks import BLOCK
 from lossctl.commands.asked import by_shape, resolve
-from lossctl.commands.sets import Readers, fitting
-from lossctl.engine import evaluate, outcome_of
-from lossctl.errors import LossctlError, ShapeMismatch, UnknownKey
+from lossctl.cutting import elements_of
+from lossctl.engine import check_asked, evaluate, keep_of, outcome_of
+from lossctl.errors import LossctlError, ShapeMismatch, UnknownKey, UsageError
 from lossctl.files import Files
 from lossctl.files.container import Ordered
 from lossctl.fold import fold_block
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from lossctl.commands.asked import Asked
     from lossctl.commands.headers import Sampled
     from lossctl.spec import Options, Spec
+
+    Readers = dict[str, Reader]
 
 # Beyond this many pairs, and where an input is more than a block, the message about shapes that broadcast has no numbers.
 PAIRS = 10_000_000
@@ -249,13 +251,36 @@ def prepare_all(specs: Sequence[Spec], say: Callable[[str], None], columns: Sequ
 def _fitted(
     asked: Sequence[Asked], readers: Sequence[Readers], options: Options, selection: Selection, say: Callable[[str], None]
 ) -> tuple[list[Asked], list[Readers]]:
-    """See which losses are meant, and which of them the shapes fit."""
+    """See which losses are meant, and leave out the members of sets that these shapes and options do not fit.
+
+    What was asked for by name stays, and may fail.
+    Raises: UsageError where nothing is left.
+    """
     meant = [
         by_shape(one, {name: reader.shape for name, reader in own.items()}) for one, own in zip(asked, readers, strict=True)
     ]
     for note in dict.fromkeys(one.note for one in meant if one.note):
         say(note)
-    return fitting(meant, readers, options, selection)
+    pairs = [(one, own) for one, own in zip(meant, readers, strict=True) if not one.of or _fits(one, own, options, selection)]
+    if not pairs:
+        raise fits_none(asked[0].of)
+    return [one for one, _ in pairs], [own for _, own in pairs]
+
+
+def _fits(one: Asked, readers: Mapping[str, Reader], options: Options, selection: Selection) -> bool:
+    """Whether a loss takes these shapes under these options; no value is looked at."""
+    try:
+        bound = bind(one.loss, readers, one.params, options)
+        check_asked([bound], options, selection, keep_of(options))
+        elements_of(bound, options)
+    except LossctlError:
+        return False
+    return True
+
+
+def fits_none(name: str) -> UsageError:
+    """The error where no member of a set is left."""
+    return UsageError(f"The inputs fit no loss of {name}.", hint="Name one loss to see why.")
 
 
 def _groups(opened: Opened, asked: Sequence[Asked]) -> Groups | None:

@@ -1,7 +1,7 @@
 """Sets of losses, `@regression`: those of a task that the inputs fit. The others are left out, and said.
 
-Shapes and options are asked before anything is read. Whether values fit shows in the pass that computes: a member of a set that
-refuses them ends alone there.
+Which shapes and options fit is seen where inputs are opened. Whether values fit shows in the pass that computes: a member of a
+set that refuses them ends alone there.
 """
 
 from __future__ import annotations
@@ -9,22 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from lossctl.binding import bind
-from lossctl.cutting import elements_of
-from lossctl.engine import check_asked, keep_of
-from lossctl.errors import LossctlError, UsageError
+from lossctl.commands.opening import fits_none
 from lossctl.spec import LossSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from lossctl.block import Selection
-    from lossctl.blocks import Reader
-    from lossctl.commands.asked import Asked
     from lossctl.commands.opening import Prepared
-    from lossctl.spec import Options, Spec
-
-Readers = dict[str, "Reader"]
+    from lossctl.errors import LossctlError
+    from lossctl.spec import Spec
 
 
 class Fitting(Protocol):
@@ -36,30 +29,6 @@ class Fitting(Protocol):
 
 
 Computed = TypeVar("Computed", bound=Fitting)
-
-
-def fitting(
-    asked: Sequence[Asked], readers: Sequence[Readers], options: Options, selection: Selection
-) -> tuple[list[Asked], list[Readers]]:
-    """Leave out the members of sets whose signatures the inputs do not fit; what was asked for by name stays, and may fail.
-
-    Raises: UsageError where nothing is left.
-    """
-    pairs = [(one, own) for one, own in zip(asked, readers, strict=True) if not one.of or _fits(one, own, options, selection)]
-    if not pairs:
-        raise _nothing(asked[0].of)
-    return [one for one, _ in pairs], [own for _, own in pairs]
-
-
-def _fits(one: Asked, readers: Mapping[str, Reader], options: Options, selection: Selection) -> bool:
-    """Whether a loss takes these shapes under these options; no value is looked at."""
-    try:
-        bound = bind(one.loss, readers, one.params, options)
-        check_asked([bound], options, selection, keep_of(options))
-        elements_of(bound, options)
-    except LossctlError:
-        return False
-    return True
 
 
 def without(
@@ -105,10 +74,6 @@ def _say(prepared: Prepared, unfit: Sequence[bool], errors: Sequence[LossctlErro
     kept = {one.loss.name for one, out in zip(prepared.asked, unfit, strict=True) if not out}
     if not kept:
         known = {error.message: error for error in errors}
-        raise next(iter(known.values())) if len(known) == 1 else _nothing(prepared.asked[0].of)
+        raise next(iter(known.values())) if len(known) == 1 else fits_none(prepared.asked[0].of)
     if left := [name for name in prepared.members if name not in kept]:
         say(f"left out, since the inputs do not fit them: {', '.join(left)}")
-
-
-def _nothing(name: str) -> UsageError:
-    return UsageError(f"The inputs fit no loss of {name}.", hint="Name one loss to see why.")
