@@ -192,8 +192,8 @@ class Npy:
         """
         found = self.unchecked(position)
         if found.dtype.kind not in NUMERIC:
-            which = f"field '{found.field}' of {self.stored.name}" if found.field else self.stored.name
-            message = f"{which} holds {KINDS.get(found.dtype.kind, 'no numbers')} ({found.dtype}), not real numbers."
+            which = f":{found.field}" if found.field else ""
+            message = f"{self.stored.name}{which} holds {KINDS.get(found.dtype.kind, 'no numbers')} ({found.dtype}), not real numbers."
             raise UnreadableFile(message, hint=WRITE_AGAIN)
         return found
 

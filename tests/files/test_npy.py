@@ -68,7 +68,7 @@ def test_fields_of_records_are_keys(folder):
     np.testing.assert_array_equal(folder.array("r.npy:v"), [[1, 2], [3, 4]])
     np.testing.assert_array_equal(folder.reader("r.npy:v").read(1, 2, 1), [[2], [4]])
     np.testing.assert_array_equal(folder.array("r.npy:#2"), [2, 4])
-    assert "field 't' of r.npy holds text" in folder.fault("r.npy:t")
+    assert "r.npy:t holds text" in folder.fault("r.npy:t")
     assert "'v' has shape (2, 2)" in folder.fault("r.npy:[pv]*")
 
 
