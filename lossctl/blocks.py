@@ -57,6 +57,20 @@ class Reader(Part, Protocol):
         """Return how it was read, as far as the file leaves that open: `header`, `delimiter` and the like."""
 
 
+class FileBacked:
+    """A reader of files, whose layout decides how it is best read; readers of other kinds have neither."""
+
+    @property
+    def seams(self) -> tuple[int, ...]:
+        """The samples at which files begin, where there are several."""
+        return ()
+
+    @property
+    def dear(self) -> bool:
+        """Whether a short range costs far more than its bytes: it is decoded with others, or fetched over a network."""
+        return False
+
+
 @dataclass(frozen=True)
 class Memory:
     """An array that is already in memory."""
@@ -222,21 +236,24 @@ def whole(reader: Reader) -> NumPyArray:
     return reader.read(0, reader.shape[0] if reader.shape else 1)
 
 
-def seams(reader: Reader) -> tuple[int, ...]:
-    """The samples at which the files of a reader begin, where it is made of several; an order or another axis hides them."""
+def unwrapped(reader: Reader) -> Any:
+    """What lies below all views of a reader."""
     inner: Any = reader
     while isinstance(inner, Wrapped):
         inner = inner.inner
-    found: tuple[int, ...] = getattr(inner, "seams", ())
-    return found if reader.shape[:1] == inner.shape[:1] else ()
+    return inner
+
+
+def seams(reader: Reader) -> tuple[int, ...]:
+    """The samples at which the files of a reader begin, where it is made of several; an order or another axis hides them."""
+    inner = unwrapped(reader)
+    return inner.seams if reader.shape[:1] == inner.shape[:1] and isinstance(inner, FileBacked) else ()
 
 
 def dear(reader: Reader) -> bool:
-    """Whether a short range costs far more than its bytes: it is decoded with others, or fetched over a network."""
-    inner: Any = reader
-    while isinstance(inner, Wrapped):
-        inner = inner.inner
-    return bool(getattr(inner, "dear", False))
+    """Whether a short range costs far more than its bytes."""
+    inner = unwrapped(reader)
+    return isinstance(inner, FileBacked) and inner.dear
 
 
 def cuts(samples: int, elements: int, *, block: int = BLOCK, seams: Iterable[int] = ()) -> Iterator[tuple[int, int]]:

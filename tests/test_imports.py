@@ -22,7 +22,7 @@ OF_OTHER_RUNS = (
     "lossctl.specfile",
     "lossctl.files.codes",
     "lossctl.files.joined",
-    "lossctl.files.stacked",
+    "lossctl.files.listing",
     "lossctl.files.table",
     "lossctl.advice.remedy",
     "json",

@@ -96,7 +96,7 @@ def joined_by(sight: Sight, cuts: Callable[[NumPyArray], bool]) -> str:
 
 def _order(tables: list[Table], name: str) -> NumPyArray | None:
     """The row of the second table that has the id of each row of the first, where each id stands once in both."""
-    ours, theirs = (joined.normal(table.texts(list(table.names).index(name))) for table in tables)
+    ours, theirs = (joined.normal(table.all_texts(list(table.names).index(name))) for table in tables)
     try:
         joined.unique(theirs, "", name)
         return joined.order(theirs, ours, "", "")
@@ -110,10 +110,10 @@ def _table(sight: Sight, name: str) -> Table | None:
 
 
 def _table_of(found: Any) -> Table | None:
-    from lossctl.files.table import Columns  # noqa: PLC0415 - 4 ms that only this warning costs
+    from lossctl.files.table import TableColumns  # noqa: PLC0415 - 4 ms that only this warning costs
 
     part = getattr(found, "part", None)
-    return part.table if isinstance(part, Columns) else None
+    return part.table if isinstance(part, TableColumns) else None
 
 
 def _found(sight: Sight, name: str) -> Any:

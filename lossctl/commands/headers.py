@@ -11,13 +11,13 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from lossctl.errors import InputError
-from lossctl.files.lengths import ways
+from lossctl.files.heading import ways
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lossctl.files.heading import Heading
-    from lossctl.files.lengths import Entry
+    from lossctl.files.container import Heading
+    from lossctl.files.heading import Entry
 
     # What each loss gives with these files read the other way; None where it refuses the samples.
     Values = Callable[[frozenset[str]], Sequence["Sampled | None"]]

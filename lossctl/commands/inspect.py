@@ -107,7 +107,7 @@ def run(sources: Sequence[str], in_format: str, say: Callable[[str], None], head
     files = Files(in_format=in_format, say=say, header=header)
     found = [one for text in dict.fromkeys(sources) for one in files.listed(text)]
     if getattr(say, "wordy", False):
-        from lossctl.files.reading import say_how
+        from lossctl.files.inputs import say_how
 
         say_how([(one.name, one.reader) for each in found for one in each.listed if one.reader is not None], say)
     pair = _pair([listed for one in found for listed in one.listed])

@@ -19,7 +19,7 @@ from lossctl.cutting import elements_of
 from lossctl.engine import check_asked, evaluate, keep_of, outcome_of
 from lossctl.errors import LossctlError, ShapeMismatch, UnknownKey, UsageError
 from lossctl.files import Files
-from lossctl.files.container import Ordered
+from lossctl.files.inputs import Ordered
 from lossctl.fold import fold_block
 from lossctl.spec import Given
 
@@ -112,7 +112,7 @@ class Opened:
     def say_how(self, say: Callable[[str], None]) -> None:
         """Say with -v how each input was read."""
         if getattr(say, "wordy", False):
-            from lossctl.files.reading import say_how
+            from lossctl.files.inputs import say_how
 
             say_how([(role, reader) for (_, role), reader in self.readers.items()], say)
 

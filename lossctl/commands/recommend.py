@@ -88,7 +88,7 @@ def _opened(sources: Sequence[str], options: Recommending, say: Callable[[str], 
     opened.settle(())
     found = {role: opened.open(given, role) for role, given in files.uses}
     if getattr(say, "wordy", False):
-        from lossctl.files.reading import say_how
+        from lossctl.files.inputs import say_how
 
         say_how(found.items(), say)
     if not options.row_order:

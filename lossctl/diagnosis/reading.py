@@ -21,13 +21,13 @@ from lossctl.diagnosis.names import KNOWN, find, missing
 from lossctl.diagnosis.settling import numbered, settle
 from lossctl.errors import MissingFile, ShapeMismatch, UnreadableFile, UsageError
 from lossctl.files.cells import floats, not_a_number
+from lossctl.files.container import SURE, Heading, TextTable
 from lossctl.files.formats import opener
-from lossctl.files.heading import SURE, sentence
+from lossctl.files.heading import sentence
+from lossctl.files.inputs import how_in_words
 from lossctl.files.keys import is_unnamed
-from lossctl.files.reading import how_in_words
 from lossctl.files.source import STDIN, locate
 from lossctl.files.stored import spooled, stored, titled
-from lossctl.files.table import Table
 from lossctl.files.tree import tree
 from lossctl.files.values import shown
 
@@ -100,19 +100,18 @@ def _container(content: Stored, in_format: str) -> Container:
 
 def _headed(container: Container, header: str, names: Mapping[str, str]) -> Container:
     """The file with its first row read as was asked for, or as a column that is asked for by name wants it."""
-    if not isinstance(container, Table):
+    if not isinstance(container, TextTable):
         return container
-    doubt, first = container.layout.heading.doubt, map(str.strip, container.layout.first)
-    asked = doubt != SURE and not set(names.values()).isdisjoint(first)
-    return container.headed(header=header != "no") if header or asked else container
+    asked = container.heading.doubt != SURE and not set(names.values()).isdisjoint(map(str.strip, container.first))
+    return container.headed(Heading(header != "no")) if header or asked else container
 
 
 def _said(container: Container, *, wordy: bool) -> tuple[str, ...]:
     """What has to be said of how a file was read."""
-    if not isinstance(container, Table):
+    if not isinstance(container, TextTable):
         return ()
-    name, heading = titled(container.stored.name), container.layout.heading
-    said = [sentence(name, container.layout.first, heading)] if heading.why else []
+    name, heading = titled(container.stored.name), container.heading
+    said = [sentence(name, container.first, heading)] if heading.why else []
     return (*said, f"{name}: {how_in_words(container.how())}") if wordy else tuple(said)
 
 
@@ -152,7 +151,7 @@ def _from_table(container: Container, wanted: Mapping[str, str], floor: float | 
     columns = {role: names[at] for role, at in chosen.items()}
     _check_lengths(cells, columns, container.stored.name)
     rest = set(lists) - {lists[at] for at in chosen.values()}
-    others = [gap for at in sorted(rest) if len(gap := _gaps(container.texts(at))) == len(cells["loss"][1])]
+    others = [gap for at in sorted(rest) if len(gap := _gaps(container.all_texts(at))) == len(cells["loss"][1])]
     return _aligned(cells, columns, container.stored.name, floor, others)
 
 
@@ -179,10 +178,10 @@ def _aligned(
 
 def _is_list(container: Container, at: int) -> bool:
     """Whether there is a list of values under a name, and not a single one, as beside the log of a trainer."""
-    if isinstance(container, Table):
+    if isinstance(container, TextTable):
         return True
     try:
-        return bool(container.texts(at))
+        return bool(container.all_texts(at))
     except ShapeMismatch:
         return False
 
@@ -192,7 +191,7 @@ def _numbers(container: Container, at: int) -> tuple[Floats, Flags]:
 
     Raises: UnreadableFile for a cell that is text.
     """
-    cells = [cell.strip() for cell in container.texts(at)]
+    cells = [cell.strip() for cell in container.all_texts(at)]
     gaps = _gaps(cells)
     found = floats(["nan" if gap else cell for gap, cell in zip(gaps.tolist(), cells, strict=True)])
     if isinstance(found, int):
@@ -206,7 +205,7 @@ def _gaps(cells: Sequence[str]) -> Flags:
 
 def _text(container: Container, at: int, row: int, cell: str) -> UnreadableFile:
     name, where = "loss" if container.names is None else container.names[at], titled(container.stored.name)
-    if isinstance(container, Table):
+    if isinstance(container, TextTable):
         return not_a_number(where, container.line(row), name, cell)
     message = f"{where}, entry {row + 1} of '{name}': {shown(cell)} is not a number."
     return UnreadableFile(message, hint="Write numbers, null, NaN or Infinity, or name another column.")

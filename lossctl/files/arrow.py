@@ -19,7 +19,7 @@ from lossctl.files.leaves import Leaf, follow, leaves, reading, route
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lossctl.files.chunks import Arrays, Span
+    from lossctl.files.chunked import ArrowColumns, Span
     from lossctl.files.stored import Stored
 
 FILE = b"ARROW1"
@@ -72,7 +72,7 @@ class RecordBatches:
         """Whether batches come only one after another."""
         return not self.is_file and not self.in_place
 
-    def chunk(self, number: int, positions: Sequence[int], span: Span | None = None) -> Arrays:
+    def chunk(self, number: int, positions: Sequence[int], span: Span | None = None) -> ArrowColumns:
         """Return columns of one batch, or `span` of its rows, which stay mapped while something holds them."""
         self._refuse(number, positions)
         with reading(self.stored.name, WHAT):
@@ -87,7 +87,7 @@ class RecordBatches:
         file.seek(self.messages.starts[number])
         return ipc.read_record_batch(ipc.read_message(file), self.schema)
 
-    def batches(self, positions: Sequence[int], rows: int) -> Iterator[Arrays]:
+    def batches(self, positions: Sequence[int], rows: int) -> Iterator[ArrowColumns]:
         """Yield columns of one batch after another, plain ones `rows` rows at a time."""
         if self.one_way:
             yield from self._streamed(positions)
@@ -97,7 +97,7 @@ class RecordBatches:
             for start in range(0, size, step):
                 yield self.chunk(number, positions, (start, min(size, start + step)))
 
-    def _streamed(self, positions: Sequence[int]) -> Iterator[Arrays]:
+    def _streamed(self, positions: Sequence[int]) -> Iterator[ArrowColumns]:
         with reading(self.stored.name, WHAT):
             reader = self._reader(positions)
         for number in range(len(self.sizes)):
@@ -113,7 +113,7 @@ class RecordBatches:
         file = opened(self.stored, mapped=self.in_place)
         return (ipc.open_file if self.is_file else ipc.open_stream)(file, options=options)
 
-    def _picked(self, batch: Any, positions: Sequence[int], span: Span | None) -> Arrays:
+    def _picked(self, batch: Any, positions: Sequence[int], span: Span | None) -> ArrowColumns:
         """Take columns out of a batch. Arrow trusts what a file says of its arrays, so it is told to look."""
         chosen = [self.leaves[position].path for position in positions]
         found = {}

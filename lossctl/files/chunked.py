@@ -7,30 +7,34 @@ from front to end, in small batches, into an unnamed temporary file. Types and s
 from __future__ import annotations
 
 import weakref
+from bisect import bisect_right
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from math import prod
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
+from lossctl.blocks import place
 from lossctl.errors import LossctlError, ShapeMismatch, UnreadableFile
 from lossctl.files.arrow_texts import texts
 from lossctl.files.arrowed import Ragged, has_nulls, joined, tail_of
-from lossctl.files.columns import BATCH, Columns, pour
+from lossctl.files.container import Container, CostlyPart
 from lossctl.files.leaves import reading
+from lossctl.files.npy import Header, NpyPart
 from lossctl.files.recent import RECENT
 from lossctl.files.spool import Group
-from lossctl.wholes import Rounded, refusal
+from lossctl.files.stored import Stored, Temporary
+from lossctl.wholes import Rounded, as_floats, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lossctl.blocks import NumPyArray, Part
-    from lossctl.files.chunks import Source
-    from lossctl.files.stored import Stored
+    from lossctl.files.leaves import Leaf
     from lossctl.shapes import Shape
 
 # Values of the wanted columns, 32 MiB as float64. Writers make row groups of a million rows at most unless they are told.
@@ -43,15 +47,56 @@ WIDE = 64
 NULLS = 1 << 12
 NOT_WHOLE = ", since the column holds nulls, or decimals"
 HINT = "Pad the short rows or cut the long ones to one length before writing."
+# Values in a batch on its way into a temporary file.
+BATCH = 1 << 19
+# So many chunks are decoded again without being felt.
+FEW = 4
+# Arrow arrays of each column, by its position, one after another; and a range of rows.
+ArrowColumns = dict[int, list[Any]]
+Span = tuple[int, int]
+
+
+class ChunkSource(Protocol):
+    """What a format knows of a file; `what` is what messages call it."""
+
+    what: ClassVar[str]
+
+    @property
+    def leaves(self) -> Sequence[Leaf]:
+        """The columns."""
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """The number of rows of each chunk."""
+
+    @property
+    def in_place(self) -> bool:
+        """Whether a range of a chunk costs no more than its own bytes."""
+
+    def chunk(self, number: int, positions: Sequence[int], span: Span | None = None) -> ArrowColumns:
+        """Return columns of one chunk as Arrow arrays; only `span` of its rows if they are in place."""
+
+    def batches(self, positions: Sequence[int], rows: int) -> Iterator[ArrowColumns]:
+        """Yield columns from front to end, about `rows` rows at a time where the format can."""
+
+    @property
+    def one_way(self) -> bool:
+        """Whether chunks come only one after another."""
+
+    def nulls(self, position: int) -> bool | None:
+        """Whether a column holds nulls; None if only its data can tell."""
+
+    def is_even(self, position: int, width: int) -> bool:
+        """Whether a column of lists seems to have `width` values in each row; False if only its data can tell."""
 
 
 @dataclass(eq=False)
-class Chunked:
+class Chunked(Container):
     """An opened file of chunks."""
 
     stored: Stored
-    opened: Callable[[Stored], Source]
-    noun: str = "column"
+    opened: Callable[[Stored], ChunkSource]
+    noun = "column"
     _types: dict[int, tuple[Shape, np.dtype[Any]]] = field(default_factory=dict)
     _poured: dict[Group, Part | None] = field(default_factory=dict)
     _lock: Any = field(default_factory=RLock)
@@ -61,10 +106,10 @@ class Chunked:
         weakref.finalize(self, RECENT.forget, self.owner)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Chunked, (self.stored, self.opened, self.noun)
+        return Chunked, (self.stored, self.opened)
 
     @cached_property
-    def source(self) -> Source:
+    def source(self) -> ChunkSource:
         """The file itself; a container that came from another process opens it when it is needed."""
         return self.opened(self.stored)
 
@@ -111,9 +156,9 @@ class Chunked:
 
     def _columns(self, group: Group) -> Part:
         self._poured.setdefault(group, None)
-        return Columns(self, group)
+        return ChunkColumns(self, group)
 
-    def is_large(self, columns: Columns) -> bool:
+    def is_large(self, columns: ChunkColumns) -> bool:
         """Whether a chunk of these columns is too large to be kept in memory."""
         if self.source.in_place:
             return False
@@ -145,27 +190,20 @@ class Chunked:
 
     def _waits(self, group: Group) -> bool:
         try:
-            return self.is_large(Columns(self, group))
+            return self.is_large(ChunkColumns(self, group))
         except LossctlError:
             return False
 
     def _pour(self, groups: list[Group], alone: list[Group]) -> dict[Group, Part]:
         """Pour columns together; a fault in one that nobody reads yet is for later."""
         try:
-            return pour([Columns(self, group) for group in groups])
+            return pour([ChunkColumns(self, group) for group in groups])
         except LossctlError:
             if groups == alone:
                 raise
-            return pour([Columns(self, group) for group in alone])
+            return pour([ChunkColumns(self, group) for group in alone])
 
-    def texts(self, position: int) -> list[str]:
-        """Return the values of a column as text.
-
-        Raises: as `written`.
-        """
-        return [text for part in self.written(position) for text in part]
-
-    def written(self, position: int) -> Iterator[list[str]]:
+    def texts(self, position: int) -> Iterator[Sequence[str]]:
         """Yield the values of a column as text, some at a time.
 
         Raises: ShapeMismatch for a column of lists; UnreadableFile if it holds neither text nor numbers nor dates.
@@ -244,3 +282,141 @@ class Chunked:
         except Rounded as rounded:
             where = f"{self.stored.name}, row {start + rounded.row}, column '{self.names[position]}': the number"
             raise refusal(rounded.number, where, NOT_WHOLE) from rounded
+
+
+@dataclass(frozen=True)
+class ChunkColumns(CostlyPart):
+    """One column, shape (n,) or (n, k), or several columns of single numbers as a block, shape (n, k)."""
+
+    table: Chunked
+    group: Group
+
+    @property
+    def shape(self) -> Shape:
+        """The shape; for a column of lists the first row says how long they are."""
+        return (self.table.starts[-1], *self.tail)
+
+    @property
+    def tail(self) -> Shape:
+        """The shape of a row."""
+        positions = self.group.positions
+        return (len(positions),) if self.group.block else self.table.typed(positions[0])[0]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type; for a block the one that holds what every column holds."""
+        return np.result_type(*(self.table.typed(position)[1] for position in self.group.positions))
+
+    @property
+    def costly(self) -> bool:
+        """Whether a short range costs a whole chunk, of which only few are kept."""
+        source = self.table.source
+        return not source.in_place and len(source.sizes) > FEW and not self.table.is_large(self)
+
+    def read(self, start: int, stop: int, axis: int = 0) -> NumPyArray:
+        """Return the range [start, stop) along `axis`."""
+        if self.table.is_large(self):
+            return self.table.poured(self.group).read(start, stop, axis)
+        rows = self.table.starts[-1]
+        first, last, _ = slice(None if axis else start, None if axis else stop).indices(rows)
+        cut = (slice(None),) * axis + (slice(start, stop),) if axis else ...
+        pieces = [piece[cut] for piece in self._pieces(first, last)]
+        if len(pieces) == 1:
+            return pieces[0]
+        return np.concatenate(pieces) if pieces else np.empty((0, *self.tail), self.dtype)[cut]
+
+    def _pieces(self, start: int, stop: int) -> Iterator[NumPyArray]:
+        """Yield rows chunk by chunk."""
+        starts = self.table.starts
+        while start < stop:
+            # An empty chunk begins where the next one does, and is never the last that does.
+            number = bisect_right(starts, start) - 1
+            end = min(stop, starts[number + 1])
+            yield self._piece(number, start - starts[number], end - starts[number])
+            start = end
+
+    def _piece(self, number: int, start: int, stop: int) -> NumPyArray:
+        positions = self.group.positions
+        if not self.table.source.in_place or self.table.is_wide(number):
+            found = RECENT.columns(self.table.owner, number, positions, lambda wanted: self._among(number, wanted))
+            return self._stacked([column[start:stop] for column in found])
+        cut = self.table.source.chunk(number, positions, (start, stop))
+        # A copy, for what it is taken from is unmapped again.
+        return self._stacked(list(self._converted(cut, self.table.starts[number] + start).values())).copy()
+
+    def _among(self, number: int, positions: Sequence[int]) -> dict[int, NumPyArray]:
+        """Decode columns of a chunk, and along with them those that come next; a fault in one of these is for later."""
+        others = self.table.next_to(number, positions)
+        if others:
+            try:
+                return self._decoded(number, [*positions, *others])
+            except LossctlError:
+                pass
+        return self._decoded(number, positions)
+
+    def _decoded(self, number: int, positions: Sequence[int]) -> dict[int, NumPyArray]:
+        table = self.table
+        columns = self._converted(table.source.chunk(number, positions), table.starts[number])
+        if any(len(column) != table.source.sizes[number] for column in columns.values()):
+            raise cut_short(table.stored.name)
+        # What is mapped is copied, for it is unmapped again.
+        return {at: column.copy() for at, column in columns.items()} if table.source.in_place else columns
+
+    def _converted(self, arrays: ArrowColumns, start: int) -> dict[int, NumPyArray]:
+        table = self.table
+        return {position: table.joined(found, position, *table.typed(position), start) for position, found in arrays.items()}
+
+    def _stacked(self, columns: Sequence[NumPyArray]) -> NumPyArray:
+        if not self.group.block:
+            return columns[0]
+        try:
+            return np.stack([as_floats(one) for one in columns] if self.dtype.kind == "f" else columns, axis=1)
+        except Rounded as rounded:
+            where = f"A number in the block of columns of {self.table.stored.name}"
+            raise refusal(rounded.number, where, ", since other columns of it are not whole") from rounded
+
+    def ordered(self, arrays: ArrowColumns, start: int) -> NumPyArray:
+        """Return a batch of Arrow arrays, which begin at row `start`, as this part's own rows."""
+        found = self._converted({position: arrays[position] for position in self.group.positions}, start)
+        return np.ascontiguousarray(self._stacked(list(found.values())), self.dtype)
+
+    def place(self, index: tuple[int, ...]) -> str:
+        """Return `row 7, column 'yhat'`, rows counted from 0; within a list also the element, `[2]`."""
+        if not index:
+            return place(index)
+        block = self.group.block and len(index) > 1
+        position = self.group.positions[index[1] if block else 0]
+        inner = "" if block or len(index) == 1 else f", element {place(index[1:])}"
+        return f"row {index[0]}, column '{self.table.names[position]}'{inner}"
+
+
+def cut_short(name: str) -> UnreadableFile:
+    """The error about a file that holds other numbers of rows than it says."""
+    message = f"{name} is damaged: it holds another number of rows than it says."
+    return UnreadableFile(message, hint="Copy or write it again.")
+
+
+def pour(columns: Sequence[ChunkColumns]) -> dict[Group, Part]:
+    """Decode columns of one file in one pass, each into a temporary file of its own.
+
+    Raises: ShapeMismatch for a list of another length; UnreadableFile if the file is damaged or the disk is full.
+    """
+    table = columns[0].table
+    positions = sorted({position for column in columns for position in column.group.positions})
+    rows = max(1, BATCH // max(1, sum(prod(column.tail) for column in columns)))
+    copies, start = [Temporary() for _ in columns], 0
+    with ExitStack() as stack:
+        writers = [stack.enter_context(copy.filling(table.stored.name)) for copy in copies]
+        for arrays in table.source.batches(positions, rows):
+            for column, write in zip(columns, writers, strict=True):
+                found = column.ordered(arrays, start)
+                write(found.tobytes())
+            start += len(found)
+    if start != table.starts[-1]:
+        raise cut_short(table.stored.name)
+    return {column.group: _opened(column, copy) for column, copy in zip(columns, copies, strict=True)}
+
+
+def _opened(column: ChunkColumns, copy: Temporary) -> Part:
+    header = Header(column.shape, fortran=False, dtype=column.dtype, offset=0)
+    return NpyPart(Stored(column.table.stored.name, header.size, temporary=copy), header)

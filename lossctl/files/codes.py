@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lossctl.files.container import ELEMENTS, ArrayContainer, as_text
 from lossctl.files.npy import Header, NpyPart
-from lossctl.files.stored import Stored
-from lossctl.files.temporary import Temporary
+from lossctl.files.stored import Stored, Temporary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from lossctl.blocks import NumPyArray, Part
     from lossctl.files.container import Container
 
-# Elements of an array that are looked at together.
-ELEMENTS = 1 << 18
 # Numbers of groups that take more bytes than this lie in a temporary file.
 KEPT = 16 << 20
 # By each of these, floats are told apart as they are written: 0.0 from -0.0, and no NaN from another.
@@ -38,36 +36,26 @@ class Labels:
     position: int = 0
     literal: Sequence[str] = ()
 
-    def texts(self) -> Sequence[str]:
-        """Every entry as text.
+    def texts(self) -> Iterator[Sequence[str]]:
+        """Every entry as text, some at a time.
 
         Raises: ShapeMismatch if it is not one-dimensional; what reading raises.
         """
-        return self.literal if self.container is None else self.container.texts(self.position)
-
-    def pieces(self) -> Iterator[Piece]:
-        """The same in pieces, as far as the file can be read so.
-
-        Raises: as `texts`.
-        """
-        entries = getattr(self.container, "entries", None)
-        if entries is not None:
-            yield from _of_array(entries(self.position))
-            return
-        for texts in self.parts():
-            yield told_apart(texts)
-
-    def parts(self) -> Iterator[Sequence[str]]:
-        """Every entry as text, some at a time.
-
-        Raises: as `texts`.
-        """
-        entries = getattr(self.container, "entries", None)
-        if entries is not None:
-            for names, codes in _of_array(entries(self.position)):
+        if isinstance(self.container, ArrayContainer):
+            for names, codes in _of_array(self.container.elements(self.position)):
                 yield [names[code] for code in codes.tolist()]
         else:
-            yield from getattr(self.container, "written", lambda _: [self.texts()])(self.position)
+            yield from [self.literal] if self.container is None else self.container.texts(self.position)
+
+    def pieces(self) -> Iterator[Piece]:
+        """Names, each once in a piece, and the number of each entry's.
+
+        Raises: as `texts`.
+        """
+        if isinstance(self.container, ArrayContainer):
+            yield from _of_array(self.container.elements(self.position))
+        else:
+            yield from map(told_apart, self.texts())
 
 
 def told_apart(texts: Sequence[str]) -> Piece:
@@ -83,11 +71,6 @@ def _of_array(part: Part) -> Iterator[Piece]:
         bits = found.view(BITS[found.itemsize]) if found.dtype.kind == "f" and found.itemsize in BITS else found
         _, first, codes = np.unique(bits, return_index=True, return_inverse=True)
         yield [as_text(item) for item in found[first]], codes
-
-
-def as_text(item: object) -> str:
-    """An element of an array as text."""
-    return item.decode(errors="replace") if isinstance(item, bytes) else str(item)
 
 
 class Codes:

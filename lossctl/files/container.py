@@ -1,160 +1,253 @@
-"""What an opened file is, whatever its format: arrays under names, or one array without a name."""
+"""What an opened file is, whatever its format: arrays or columns under names, or one array without a name.
+
+A format inherits `Container`, or `ArrayContainer` where a file holds arrays of NumPy's types. Whatever else lossctl wants to
+know of a file is a method here that a format may override, or a class that it inherits (`TextTable`, `CostlyPart`). Nobody
+looks for attributes by name, so that a format may call its own as it likes.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, zip_longest
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.blocks import place, whole
-from lossctl.errors import ShapeMismatch
+from lossctl.blocks import Memory
+from lossctl.errors import LossctlError, ShapeMismatch, UnreadableFile
+from lossctl.files.values import KINDS, NUMERIC
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from lossctl.blocks import NumPyArray, Part, Reader
+    from lossctl.blocks import NumPyArray, Part
     from lossctl.files.stored import Stored
-    from lossctl.shapes import Shape
+
+# Elements of an array that are written as text together.
+ELEMENTS = 1 << 18
+# Kinds of elements that can be ids and groups; complex numbers and raw bytes cannot.
+WORDED = f"{NUMERIC}SUMm"
+# How far the reading of a first row may be turned round where inputs would otherwise not be equally long. Nothing turns what is
+# SURE; a RULE gives way last, what is WEAK before it. EVEN are readings neither of which is likelier, so that a choice between
+# two values is refused.
+SURE, RULE, WEAK, EVEN = "sure", "rule", "weak", "even"
 
 
-class Container(Protocol):
-    """An opened file. Arrays are picked by their position among `names`, since names may occur twice."""
+class Container(ABC):
+    """An opened file. Arrays are picked by their position among `names`, since names may occur twice.
+
+    `stored` are the file's bytes. `noun` is what one of its arrays is called, `column` or `array`, or what a file is that takes
+    no key.
+    """
+
+    stored: Stored
+    noun: str = "array"
 
     @property
-    def stored(self) -> Stored:
-        """The file's bytes."""
-
-    @property
+    @abstractmethod
     def names(self) -> Sequence[str] | None:
         """The names of all columns or arrays in file order; None if the file is one array and takes no key."""
 
-    @property
-    def noun(self) -> str:
-        """What one of them is called: `column` or `array`; for a file that takes no key, what the file is."""
-
-    def numeric(self) -> list[int]:
-        """Return the positions of those that hold numbers."""
-
+    @abstractmethod
     def part(self, position: int) -> Part:
-        """Return one array; the position is ignored where the file is one array.
+        """Return one array of real numbers; the position is 0 where the file is one array.
 
-        Raises: UnreadableFile if it does not hold numbers.
+        Raises: UnreadableFile if it does not hold real numbers, or is damaged.
         """
 
+    def numeric(self) -> Sequence[int]:
+        """Return the positions of those that hold numbers; each is opened to know it, unless a format knows it otherwise."""
+        return [position for position in range(len(self.names or ())) if self._is_numeric(position)]
+
+    def _is_numeric(self, position: int) -> bool:
+        try:
+            self.part(position)
+        except LossctlError:
+            return False
+        return True
+
     def block(self, positions: Sequence[int]) -> Part:
-        """Return several one-dimensional arrays as the columns of a two-dimensional one.
+        """Return several one-dimensional arrays as the columns of a two-dimensional one, here in memory.
 
         Raises: ShapeMismatch if they are not one-dimensional and equally long.
         """
+        names = self.names
+        if names is None:
+            return self.part(positions[0])
+        return Memory(side_by_side([self.part(i) for i in positions], [names[i] for i in positions], self.stored.name))
 
-    def texts(self, position: int) -> list[str]:
-        """Return the cells of a column as text: ids and groups.
+    def texts(self, position: int) -> Iterator[Sequence[str]]:
+        """Yield ids or groups as text, some at a time, here as Python writes the numbers of `part`.
 
-        Raises: ShapeMismatch if it is not one-dimensional.
+        Raises: ShapeMismatch if they are not one-dimensional; UnreadableFile.
+        """
+        yield from as_texts(one_dimensional(self.part(position), self.where(position)))
+
+    def all_texts(self, position: int) -> list[str]:
+        """Return the same as one list."""
+        return [*chain.from_iterable(self.texts(position))]
+
+    def shown(self, position: int) -> Iterator[Sequence[str]]:
+        """Yield what `inspect` shows of text: the same, and what is a single text and no list of them."""
+        return self.texts(position)
+
+    def cells(self, positions: Sequence[int]) -> Iterator[Sequence[str | None]]:
+        """Yield the texts of several arrays side by side, None below the end of a shorter one."""
+        yield from zip_longest(*(chain.from_iterable(self.shown(position)) for position in positions))
+
+    def where(self, position: int) -> str:
+        """The SOURCE of one array, as messages call it."""
+        return self.stored.name if self.names is None else f"{self.stored.name}:{self.names[position]}"
+
+    def how(self) -> dict[str, Any]:
+        """Return how the file was read, as far as its format leaves that open: `header`, `delimiter` and the like."""
+        return {}
+
+
+class ArrayContainer(Container):
+    """A file of arrays of NumPy's types, which may hold text and dates too; `hint` says how to write it again."""
+
+    hint: str
+
+    @abstractmethod
+    def array(self, position: int) -> Part:
+        """Return one array, whatever it holds.
+
+        Raises: UnreadableFile if it cannot be read.
         """
 
+    def part(self, position: int) -> Part:
+        """Return one array.
+
+        Raises: UnreadableFile if it does not hold real numbers, or cannot be read.
+        """
+        return self._of_kind(position, NUMERIC)
+
+    def elements(self, position: int) -> Part:
+        """Return a one-dimensional array whose elements are ids or groups.
+
+        Raises: ShapeMismatch for other ranks, UnreadableFile for what has no text.
+        """
+        return one_dimensional(self._of_kind(position, WORDED), self.where(position))
+
+    def _of_kind(self, position: int, kinds: str) -> Part:
+        part = self.array(position)
+        if part.dtype.kind not in kinds:
+            what = KINDS.get(part.dtype.kind, "no numbers")
+            message = f"{self.where(position)} holds {what} ({part.dtype}), not real numbers."
+            raise UnreadableFile(message, hint=self.hint)
+        return part
+
+    def texts(self, position: int) -> Iterator[Sequence[str]]:
+        """Yield a one-dimensional array as text.
+
+        Raises: as `elements`.
+        """
+        yield from as_texts(self.elements(position))
+
 
 @dataclass(frozen=True)
-class Found:
-    """A Part under the name that the user typed: this is the Reader that leaves the room.
+class Arrays(ArrayContainer):
+    """Arrays by name, or for each the error about it; a lone one without a name makes a file that takes no key."""
 
-    `reading` is how its file was read, as far as the format leaves that open, and `columns` are the names of what is read,
-    however they were typed; of several of one name, their positions.
-    """
-
-    part: Part
-    name: str
     stored: Stored
-    key: str | None
-    reading: Mapping[str, Any] = field(default_factory=dict)
-    columns: tuple[str | int, ...] = ()
+    members: Sequence[tuple[str, Part | LossctlError]]
+    hint: str
+    noun: str = "array"
 
-    @property
-    def shape(self) -> Shape:
-        """The part's shape."""
-        return self.part.shape
+    @cached_property
+    def names(self) -> Sequence[str] | None:
+        """The names in file order; None where the file is one array."""
+        names = [name for name, _ in self.members]
+        return None if names == [""] else names
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The part's type."""
-        return self.part.dtype
+    def array(self, position: int) -> Part:
+        """Return one array.
 
-    @property
-    def dear(self) -> bool:
-        """Whether short ranges of it cost far more than their bytes."""
-        return self.stored.remote or getattr(self.part, "dear", False)
-
-    def read(self, start: int, stop: int, axis: int = 0) -> NumPyArray:
-        """Return a range of the part."""
-        return self.part.read(start, stop, axis)
-
-    def place(self, index: tuple[int, ...]) -> str:
-        """Say where an element stands, as the format counts."""
-        return self.part.place(index)
-
-    def facts(self) -> dict[str, Any]:
-        """Return path and key as typed, and the hash of the file's bytes."""
-        return {"path": self.stored.name, "key": self.key, "sha256": self.stored.sha256()}
-
-    def how(self) -> dict[str, Any]:
-        """Return how the file was read."""
-        return dict(self.reading)
+        Raises: the error about it.
+        """
+        part = self.members[position][1]
+        if isinstance(part, LossctlError):
+            raise part
+        return part
 
 
 @dataclass(frozen=True)
-class Ordered:
-    """A reader whose samples were put in another order; it is in memory, for an order cannot be read in ranges."""
+class Heading:
+    """Whether the first row of a table is a `header`, how far that is in `doubt`, and `why`, where it has to be said."""
 
-    inner: Reader
-    array: NumPyArray
-    order: NumPyArray
+    header: bool
+    doubt: str = SURE
+    why: str = ""
 
-    @property
-    def name(self) -> str:
-        """The inner reader's name."""
-        return self.inner.name
 
-    @property
-    def shape(self) -> Shape:
-        """The shape after ordering."""
-        return self.array.shape
+class TextTable(Container):
+    """A table whose cells are text, and whose first row may hold names or the first sample."""
+
+    noun = "column"
 
     @property
-    def dtype(self) -> np.dtype[Any]:
-        """The inner reader's type."""
-        return self.array.dtype
+    @abstractmethod
+    def names(self) -> Sequence[str]:
+        """The names of all columns, or `#1`, `#2`, … where there is no header."""
 
-    def read(self, start: int, stop: int, axis: int = 0) -> NumPyArray:
-        """Return a range in the new order."""
-        return self.array[(slice(None),) * axis + (slice(start, stop),)]
+    @property
+    @abstractmethod
+    def heading(self) -> Heading:
+        """How the first row is read."""
 
-    def place(self, index: tuple[int, ...]) -> str:
-        """Say where the element stands in the file, not where it came to stand."""
-        return self.inner.place((int(self.order[index[0]]), *index[1:])) if index else place(index)
+    @property
+    @abstractmethod
+    def first(self) -> Sequence[str]:
+        """The cells of the first row, whatever it is."""
 
-    def facts(self) -> dict[str, Any]:
-        """Return the facts of the file."""
-        return self.inner.facts()
+    @abstractmethod
+    def headed(self, heading: Heading) -> TextTable:
+        """Return the same table with its first row read so."""
 
-    def how(self) -> dict[str, Any]:
-        """Return how the file was read."""
-        return self.inner.how()
+    @abstractmethod
+    def counting(self) -> Sequence[int]:
+        """Return the columns that only count rows."""
 
-
-def ordered(reader: Reader, order: NumPyArray) -> Reader:
-    """Put the samples of `reader` in `order`, indices into its first axis."""
-    return Ordered(reader, whole(reader)[order], order)
-
-
-def how_read(container: Container, positions: Sequence[int], *, block: bool) -> dict[str, Any]:
-    """How a file was read, as far as its format leaves that open; for a block also which columns it is made of."""
-    found: dict[str, Any] = getattr(container, "how", dict)()
-    names = container.names
-    return {**found, "columns": [names[position] for position in positions]} if block and names is not None else found
+    @abstractmethod
+    def line(self, row: int) -> int:
+        """Return the line on which a row begins, from 1."""
 
 
-def columns(parts: Sequence[Part], names: Sequence[str], where: str) -> NumPyArray:
+class CostlyPart(ABC):
+    """A part of which a short range may cost far more than its bytes, since it is decoded with others."""
+
+    @property
+    @abstractmethod
+    def costly(self) -> bool:
+        """Whether it does."""
+
+
+def one_dimensional(part: Part, where: str) -> Part:
+    """Return a part that can hold ids or groups.
+
+    Raises: ShapeMismatch for other ranks.
+    """
+    if len(part.shape) != 1:
+        message = f"{where} has shape {part.shape}; ids and groups are one-dimensional."
+        raise ShapeMismatch(message)
+    return part
+
+
+def as_texts(part: Part) -> Iterator[list[str]]:
+    """Yield the elements of a one-dimensional array as text, some at a time."""
+    for start in range(0, part.shape[0], ELEMENTS):
+        yield [as_text(item) for item in part.read(start, min(start + ELEMENTS, part.shape[0]))]
+
+
+def as_text(item: object) -> str:
+    """An element of an array as text."""
+    return item.decode(errors="replace") if isinstance(item, bytes) else str(item)
+
+
+def side_by_side(parts: Sequence[Part], names: Sequence[str], where: str) -> NumPyArray:
     """Put one-dimensional parts side by side, shape (n, k).
 
     Raises: ShapeMismatch if they are not one-dimensional and equally long.
@@ -166,8 +259,8 @@ def columns(parts: Sequence[Part], names: Sequence[str], where: str) -> NumPyArr
         raise ShapeMismatch(message, hint="Only one-dimensional arrays of one length stand side by side in a block.")
     from lossctl.wholes import common, first_of, refusal
 
-    found = [part.read(0, part.shape[0]) for part in parts]
-    alike = common(found)
+    columns = [part.read(0, part.shape[0]) for part in parts]
+    alike = common(columns)
     if alike is None:
-        raise refusal(first_of(found), f"{where}: a number in the block", ", since other columns of it are not whole")
+        raise refusal(first_of(columns), f"{where}: a number in the block", ", since other columns of it are not whole")
     return np.stack(alike, axis=1)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from lossctl.blocks import Memory, Reader
 from lossctl.errors import LossctlError, MissingFile, ShapeMismatch, TooLarge, UnknownKey, UsageError, near
 from lossctl.files.address import is_address
-from lossctl.files.container import Container, Found, how_read, ordered
+from lossctl.files.container import SURE, Container, Heading, TextTable
 from lossctl.files.folders import expanded
 from lossctl.files.formats import opener
+from lossctl.files.inputs import FileReader, ordered, stacked
 from lossctl.files.keys import EVERY, Picked, named, names_id, pick
 from lossctl.files.source import GLOB, STDIN, Source, exists, locate
 from lossctl.files.stored import Stored, explained, spooled, stored, titled
@@ -25,11 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lossctl.files.codes import Labels
-    from lossctl.files.heading import Heading
     from lossctl.files.listing import Contents
     from lossctl.files.seen import Seen
-    from lossctl.files.table import Table
-
 
 # What an id takes until rows are in order, in bytes a row; measured with two tables of a million.
 ID = 300
@@ -82,13 +80,12 @@ class Files:
         if len(source.paths) == 1:
             return self._reader(self._container(source.paths[0]), source, role, spare)
         from lossctl.files.heading import alike
-        from lossctl.files.stacked import stacked
 
-        for path in alike({path: table.layout.heading for path in source.paths if (table := self._table(path))}):
+        for path in alike({path: table.heading for path in source.paths if (table := self._table(path))}):
             self.turn(path, "as in the files beside it")
         return stacked([self._reader(self._container(path), source, role, spare) for path in source.paths], source)
 
-    def _reader(self, container: Container, source: Source, role: str, spare: str) -> Found:
+    def _reader(self, container: Container, source: Source, role: str, spare: str) -> FileReader:
         taken = self._taken(container, role) if source.key == EVERY else {}
         taken |= {at: "--on" for at, name in enumerate(container.names or ()) if spare and spare in {name, f"#{at + 1}"}}
         picked = pick(container, source.key, role, self._say_once, taken)
@@ -98,44 +95,40 @@ class Files:
         name = source.text if len(source.paths) == 1 else container.stored.name
         names = [*(container.names or ())]
         columns = tuple(names[at] if names.count(names[at]) == 1 else at for at in positions) if names else ()
-        return Found(part, name, container.stored, key, how_read(container, positions, block=picked.block), columns)
+        how = container.how() | ({"columns": [names[at] for at in positions]} if picked.block and names else {})
+        return FileReader(part, name, container.stored, key, how, columns)
 
     def _container(self, path: str) -> Container:
         if path not in self._containers:
             content = self._stored(path)
             container = opener(content, self.in_format)(content)
-            headed = getattr(container, "headed", None) if self.header else None
-            self._containers[path] = container if headed is None else headed(header=self.header == "yes")
+            if self.header and isinstance(container, TextTable):
+                container = container.headed(Heading(self.header == "yes"))
+            self._containers[path] = container
         return self._containers[path]
 
-    def _table(self, path: str) -> Table | None:
+    def _table(self, path: str) -> TextTable | None:
         """The text table at a path, which alone may have a header."""
         container = self._container(path)
-        return cast("Table", container) if hasattr(container, "headed") else None
+        return container if isinstance(container, TextTable) else None
 
     def _with_name(self, path: str, name: str | None) -> Container:
         """The file at a path; read with its first row as names, where `name` stands there and nothing speaks against it."""
         table = self._table(path)
-        if name and table is not None and name not in table.names:
-            layout = table.layout
-            if not layout.heading.header and layout.heading.doubt != "sure" and name in map(str.strip, layout.first):
-                self.turn(path, f"since '{name}' is asked for")
+        if name and table is not None and name not in table.names and _may_name(table, name):
+            self.turn(path, f"since '{name}' is asked for")
         return self._container(path)
 
     def doubtful(self) -> dict[str, Heading]:
         """Return the headings of the opened tables whose first rows may be read either way."""
-        found = ((path, getattr(getattr(one, "layout", None), "heading", None)) for path, one in self._containers.items())
-        return {path: heading for path, heading in found if heading is not None and heading.doubt != "sure"}
+        tables = {path: one for path, one in self._containers.items() if isinstance(one, TextTable)}
+        return {path: table.heading for path, table in tables.items() if table.heading.doubt != SURE}
 
     def turn(self, path: str, why: str) -> None:
         """Read a table with a header where it was read without, or the other way round. What was opened of it is void."""
-        from lossctl.files.heading import Heading
-
         table = self._table(path)
         if table is not None:
-            other = table.headed(header=not table.layout.heading.header)
-            other.layout = replace(other.layout, heading=Heading(other.layout.heading.header, table.layout.heading.doubt, why))
-            self._containers[path] = other
+            self._containers[path] = table.headed(Heading(not table.heading.header, table.heading.doubt, why))
             self.turned.add(path)
 
     def paths(self, given: Given) -> tuple[str, ...]:
@@ -150,7 +143,7 @@ class Files:
 
                 self._told.add(path)
                 table = self._table(path)
-                self.say(sentence(titled(path), table.layout.first if table else (), one))
+                self.say(sentence(titled(path), table.first if table else (), one))
 
     def _say_once(self, sentence: str) -> None:
         """Say what holds for several roles, or is found again when a file is read otherwise, once."""
@@ -286,8 +279,9 @@ class Files:
     def _again(self, container: Container) -> Container:
         """Open a file anew, and read its first row in the same way."""
         found = opener(container.stored, self.in_format)(container.stored)
-        heading = getattr(getattr(container, "layout", None), "heading", None)
-        return found if heading is None else cast("Table", found).headed(header=heading.header)
+        if isinstance(found, TextTable) and isinstance(container, TextTable):
+            return found.headed(container.heading)
+        return found
 
     def _source(self, given: Given) -> Source:
         return Source(shown(given.value), literal=given.value) if given.inline else self._located(given.text)
@@ -334,7 +328,7 @@ class Files:
         """
         ids: list[str] = []
         for path in source.paths:
-            for part in self._column(self._with_name(path, on), on).parts():
+            for part in self._column(self._with_name(path, on), on).texts():
                 ids += part
                 if len(ids) * ID > self.max_memory > 0:
                     message = (
@@ -358,7 +352,7 @@ class Files:
         Raises: UnknownKey if it is neither; what `open` raises.
         """
         source, found = self._labels(text, beside)
-        return self._joined([label for one in found for label in one.texts()], source, first or beside, on)
+        return self._joined([label for one in found for part in one.texts() for label in part], source, first or beside, on)
 
     def groups(self, text: str, beside: Given) -> tuple[list[str], Any]:
         """Return the names of groups in sorted order, and the number of each sample's, without holding their labels.
@@ -427,6 +421,11 @@ class Files:
 
 def _lies(path: Path) -> bool:
     return path.is_file() or path.is_dir()
+
+
+def _may_name(table: TextTable, name: str) -> bool:
+    """Whether a name stands in the first row, which was taken for a sample, and nothing speaks against names."""
+    return not table.heading.header and table.heading.doubt != SURE and name in map(str.strip, table.first)
 
 
 def _is_place(text: str, container: Container) -> bool:

@@ -18,8 +18,8 @@ import numpy as np
 
 from lossctl.blocks import place
 from lossctl.errors import MissingExtra, UnreadableFile
-from lossctl.files.arrays import Arrays
-from lossctl.files.values import reason
+from lossctl.files.container import Arrays
+from lossctl.files.values import DEEPEST, MOST_NAMES, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,8 +74,6 @@ def open_h5(stored: Stored) -> Arrays:
         import h5py  # noqa: F401 - said here rather than deep in a read
     except ImportError as error:
         raise MissingExtra("h5py", stored.name, "'lossctl[h5]'") from error
-    from lossctl.files.hdf5_walk import walked
-
     with explained(stored.name), _file(stored) as file:
         members = [one for name, dataset in walked(file, stored.name) for one in _members(stored, name, dataset)]
     return Arrays(stored, members, WRITE_AGAIN)
@@ -167,3 +165,57 @@ def _fault(dataset: Any) -> str:
     if chunk_size(dataset) > LARGEST_CHUNK:
         return f"is stored in chunks of {chunk_size(dataset) >> 20} MiB; up to {LARGEST_CHUNK >> 20} MiB are read."
     return ""
+
+
+def walked(file: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield paths and datasets in the order of the file.
+
+    Raises: UnreadableFile if links multiply beyond what anybody wants.
+    """
+    yield from _Walk(file, name).below(file, "", frozenset())
+
+
+class _Walk:
+    def __init__(self, file: Any, name: str) -> None:
+        self._file = file
+        self._name = name
+        self._left = MOST_NAMES
+
+    def below(self, group: Any, prefix: str, above: frozenset[int]) -> Iterator[tuple[str, Any]]:
+        """Yield what a group holds; one that is among those `above` it ends there."""
+        import h5py
+
+        place = h5py.h5o.get_info(group.id).addr
+        if place in above:
+            return
+        if len(above) > DEEPEST:
+            raise self._endless()
+        for key in group:
+            found = self._target(group, key, DEEPEST)
+            if isinstance(found, h5py.Dataset):
+                yield f"{prefix}{key}", found
+            elif isinstance(found, h5py.Group):
+                yield from self.below(found, f"{prefix}{key}/", above | {place})
+
+    def _target(self, group: Any, key: str, hops: int) -> Any:
+        """What a link leads to inside of the file; None where it leads out of it, or nowhere."""
+        import h5py
+
+        self._left -= 1
+        if self._left < 0:
+            raise self._endless()
+        link = group.get(key, getlink=True) if isinstance(group, h5py.Group) else None
+        if isinstance(link, h5py.SoftLink):
+            return self._followed(group, link.path, hops - 1)
+        return group[key] if isinstance(link, h5py.HardLink) else None
+
+    def _followed(self, group: Any, path: str, hops: int) -> Any:
+        here = self._file if path.startswith("/") else group
+        for step in path.split("/"):
+            if step and step != "." and here is not None:
+                here = self._target(here, step, hops) if hops else None
+        return here
+
+    def _endless(self) -> UnreadableFile:
+        message = f"{self._name} has more than {MOST_NAMES} links, or groups more than {DEEPEST} levels deep."
+        return UnreadableFile(message, hint="Write what is wanted into a file of its own.")

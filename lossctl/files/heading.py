@@ -7,20 +7,17 @@ lengths may turn it round.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from lossctl.files.cells import BLANK, NUMBER
+from lossctl.files.container import EVEN, RULE, SURE, WEAK, Heading
 from lossctl.files.keys import WELL_KNOWN, names_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-# How far the reading may be turned round where inputs would otherwise not be equally long. Nothing turns what is SURE; a RULE
-# gives way last, what is WEAK before it. EVEN are readings neither of which is likelier, so that a choice between two values
-# is refused.
-SURE, RULE, WEAK, EVEN = "sure", "rule", "weak", "even"
+# What cells are.
 TEXT, NUMERIC, TRUTH, DATE, NOTHING = "text", "number", "bool", "date", ""
 # Kinds of values, which do not name columns.
 VALUES = frozenset({NUMERIC, TRUTH, DATE})
@@ -39,16 +36,12 @@ CELLS = 20_000
 # Words of a first row that a sentence repeats.
 SHOWN = 4
 
+# What it costs to turn a reading round.
+COSTS = {EVEN: 0, WEAK: 1, RULE: 2}
+
 Columns = list[list[str]]
-
-
-@dataclass(frozen=True)
-class Heading:
-    """Whether the first row is a `header`, how far that is in `doubt`, and `why`, where it has to be said."""
-
-    header: bool
-    doubt: str = SURE
-    why: str = ""
+# The files of an input whose headings are in doubt, and its length as they are read now.
+Entry = tuple[frozenset[str], int]
 
 
 def heading(
@@ -239,3 +232,42 @@ def sentence(name: str, first: Sequence[str], found: Heading) -> str:
     taken, other = ("names", "a sample") if found.header else ("a sample", "names")
     flag = "no" if found.header else "yes"
     return f"{name}: the first row ({shown}) is taken for {taken}, {found.why}; --header {flag} takes it for {other}"
+
+
+def ways(tables: Mapping[str, Heading], entries: Sequence[Entry]) -> list[frozenset[str]]:
+    """Return which files to read the other way, so that all entries have one length; nothing where that cannot be.
+
+    Several ways are equally likely, the one with the least changes first. That is so only where a reading is EVEN.
+    """
+    found: dict[int, frozenset[str]] = {}
+    for length in {length for one in entries for length in (one[1], _turned_length(tables, one))}:
+        turned = _turned(tables, entries, length)
+        if turned is not None:
+            found[length] = turned
+    if not found:
+        return []
+    costs = {length: max((COSTS[tables[path].doubt] for path in turned), default=0) for length, turned in found.items()}
+    even = any(tables[path].doubt == EVEN for paths, _ in entries for path in paths)
+    least = max(min(costs.values()), COSTS[WEAK] if even else 0)
+    best = sorted((turned for length, turned in found.items() if costs[length] <= least), key=len)
+    return best if even else best[:1]
+
+
+def _turned_length(tables: Mapping[str, Heading], entry: Entry) -> int:
+    """The length of an input whose files are all read the other way: a header is one sample less."""
+    paths, length = entry
+    return length + sum(1 if tables[path].header else -1 for path in paths)
+
+
+def _turned(tables: Mapping[str, Heading], entries: Sequence[Entry], wanted: int) -> frozenset[str] | None:
+    """The files to read the other way for all entries to be of the length `wanted`; None where none would do."""
+    kept: set[str] = set()
+    turned: set[str] = set()
+    for paths, length in entries:
+        if length == wanted:
+            kept |= paths
+        elif _turned_length(tables, (paths, length)) == wanted:
+            turned |= paths
+        else:
+            return None
+    return None if kept & turned else frozenset(turned)

@@ -16,6 +16,7 @@ import numpy as np
 
 from lossctl.blocks import Memory, place
 from lossctl.errors import LossctlError, ShapeMismatch, UnreadableFile
+from lossctl.files.container import Container
 from lossctl.files.jsonl_values import BLANKS, TEXTS, JsonColumn, Node, floats, parsed
 from lossctl.files.npy import NpyPart
 from lossctl.files.pieces import pieces
@@ -42,7 +43,7 @@ class Survey:
 
 
 @dataclass
-class Jsonl:
+class Jsonl(Container):
     """An opened file of lines of JSON. `records` says whether they are objects; `kept` are its columns of numbers."""
 
     stored: Stored
@@ -53,12 +54,10 @@ class Jsonl:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the numbers behind, which may lie in an unnamed file: they are read again where they are needed."""
-        return {"stored": self.stored, "records": self.records, "survey": self.survey, "kept": None, "_wanted": {}}
+        return {**vars(self), "kept": None, "_wanted": {}}
 
-    @property
-    def noun(self) -> str:
-        """What one of the arrays is called."""
-        return "column" if self.records else "this file of JSON lines"
+    def __post_init__(self) -> None:
+        self.noun = "column" if self.records else "this file of JSON lines"
 
     @cached_property
     def names(self) -> Sequence[str] | None:
@@ -127,15 +126,8 @@ class Jsonl:
         first = starts[group.positions[0]]
         return Beside(kept, tuple(range(first, first + math.prod(shape))), shape)
 
-    def texts(self, position: int) -> list[str]:
-        """Return the values of a column as text, null as nothing; integers as they are written.
-
-        Raises: as `written`.
-        """
-        return [text for part in self.written(position) for text in part]
-
-    def written(self, position: int) -> Iterator[list[str]]:
-        """Yield the same some at a time.
+    def texts(self, position: int) -> Iterator[Sequence[str]]:
+        """Yield the values of a column as text, null as nothing; integers as they are written.
 
         Raises: ShapeMismatch if it holds lists or objects.
         """

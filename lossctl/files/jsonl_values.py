@@ -17,7 +17,7 @@ import numpy as np
 
 from lossctl.errors import ShapeMismatch, UnreadableFile
 from lossctl.files.cells import large
-from lossctl.files.values import NUMERIC, WORDS, numbers, reason
+from lossctl.files.values import NUMERIC, WORDS, numbers, reason, unique
 from lossctl.wholes import common, first_of, refusal, rounded
 
 if TYPE_CHECKING:
@@ -33,19 +33,6 @@ LONGEST = 400
 BLANKS = " \t\r\n"
 UTF8 = "Convert it with iconv -t UTF-8."
 PER_LINE = "Each line holds one JSON value of its own; for one document of several lines write --in-format json."
-
-
-def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON.
-
-    Raises: ValueError if it names a key twice.
-    """
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        double = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
-        message = f"the key '{double}' occurs twice in one object"
-        raise ValueError(message)
-    return found
 
 
 def whole_number(text: str) -> int | float:

@@ -12,11 +12,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lossctl.errors import LISTED, UnknownKey, near
+from lossctl.files.container import TextTable
 from lossctl.files.source import GLOB
 from lossctl.files.stored import titled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lossctl.files.container import Container
 
@@ -108,7 +109,7 @@ def named(container: Container, names: Sequence[str], key: str) -> Picked:
         message = f"{titled(container.stored.name)}: '{key}' is no single {container.noun}; it holds {_listed(inner)}."
         raise UnknownKey(message, hint=f"Name one: {container.stored.name}:{inner[0]}.")
     hint = near(key, (f"{name}" for name in names), f"{container.noun}s")
-    if not key.isdecimal() and key in getattr(getattr(container, "layout", None), "first", ()):
+    if not key.isdecimal() and isinstance(container, TextTable) and key in container.first:
         hint = f"It stands in the first row, which was taken for a sample: --header yes takes it for names. {hint}"
     if key.isdecimal():
         hint = f"For a position write {container.stored.name}:#{key}. {hint}"
@@ -116,7 +117,7 @@ def named(container: Container, names: Sequence[str], key: str) -> Picked:
     raise UnknownKey(message, hint=hint)
 
 
-def _matching(container: Container, names: Sequence[str], pattern: str) -> list[int]:
+def _matching(container: Container, names: Sequence[str], pattern: str) -> Sequence[int]:
     return container.numeric() if pattern == EVERY else [i for i, name in enumerate(names) if fnmatchcase(name, pattern)]
 
 
@@ -130,7 +131,7 @@ def _every(
     numeric = set(container.numeric())
     left = {at: "text" for at in range(len(names)) if at not in numeric}
     left |= {at: "an index" if is_unnamed(names[at]) else "an id" for at in numeric if names_id(names[at])}
-    left |= dict.fromkeys(getattr(container, "counting", tuple)(), "row numbers")
+    left |= dict.fromkeys(_counting(container), "row numbers")
     left |= taken
     kept = [at for at in range(len(names)) if at not in left]
     path = container.stored.name
@@ -167,6 +168,10 @@ def _unnamed(
     raise _undecided(container, names, numeric, role)
 
 
+def _counting(container: Container) -> Sequence[int]:
+    return container.counting() if isinstance(container, TextTable) else ()
+
+
 def _of_another_role(name: str, role: str) -> bool:
     """Whether `name` is well known for something else: a lone numeric `pred` beside text columns is no target."""
     return any(name.lower() in known for other, known in WELL_KNOWN.items() if other != role)
@@ -182,7 +187,7 @@ def _undecided(container: Container, names: Sequence[str], numeric: list[int], r
     message = f"{titled(path)} has {len(numeric)} {noun}s of numbers ({listed}), and none is certain to be {role}."
     if len(numeric) == 1:
         message = f"{titled(path)} has one {noun} of numbers ({listed}), and by its name it is not {role}."
-    counting: Collection[int] = getattr(container, "counting", tuple)()
+    counting = _counting(container)
     values = [i for i in numeric if not names_id(names[i]) and i not in counting] or numeric
     likely = [names[i] for i in values if not _of_another_role(names[i], role)] or [names[i] for i in values]
     pattern = _pattern(likely, len(numeric))

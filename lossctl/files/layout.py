@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from lossctl.errors import UnreadableFile
 from lossctl.files.cells import number
-from lossctl.files.heading import Heading, heading
+from lossctl.files.container import Heading
+from lossctl.files.heading import heading
 from lossctl.files.stored import BUFFER
 from lossctl.files.values import reason
 
@@ -88,10 +89,10 @@ def read_layout(stored: Stored, style: Style) -> Layout:
     return _laid(stored, delimiter, head, found, comments=style.comments)
 
 
-def read_otherwise(stored: Stored, layout: Layout, *, header: bool) -> Layout:
+def read_otherwise(stored: Stored, layout: Layout, found: Heading) -> Layout:
     """Return the layout of the same table with, or without, a header, whatever its first row looks like."""
     head = _head(stored, layout.delimiter, comments=layout.comments)
-    return _laid(stored, layout.delimiter, head, Heading(header=header), comments=layout.comments)
+    return _laid(stored, layout.delimiter, head, found, comments=layout.comments)
 
 
 def _words(found: Iterable[Row]) -> set[str]:

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from lossctl.errors import LossctlError
 from lossctl.files.compressed import plain_name
-from lossctl.files.container import Found, how_read
+from lossctl.files.container import TextTable
+from lossctl.files.inputs import FileReader
 from lossctl.files.keys import WELL_KNOWN, pick
-from lossctl.files.npy import KINDS, Npy
-from lossctl.files.npz import Npz
-from lossctl.files.table import Table
-from lossctl.files.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lossctl.blocks import Part, Reader
     from lossctl.files.container import Container
-
-# Types of arrays that can be listed as text.
-TEXTS = tuple(f"holds {KINDS[kind]} " for kind in "SUM")
 
 
 @dataclass(frozen=True)
@@ -52,12 +45,8 @@ class Contents:
     def cells(self) -> Iterator[Sequence[str | None]]:
         """Yield the cells of all columns of text row by row, None below the end of a shorter one."""
         positions = [one.position for one in self.listed if one.reader is None and not one.why]
-        if isinstance(self.container, Table):
-            for _, cells in self.container.rows():
-                yield [cells[position] for position in positions]
-        elif self.container is not None:
-            # A file of arrays may hold text of any lengths.
-            yield from zip_longest(*(_texts(self.container, position) for position in positions))
+        if self.container is not None:
+            yield from self.container.cells(positions)
 
 
 def contents(container: Container, key: str | None, again: Callable[[], Container], say: Callable[[str], None]) -> Contents:
@@ -108,8 +97,7 @@ def _listed(container: Container, position: int, key: str | None, part: Part | N
     path = container.stored.name
     name = path if key is None else f"{path}:{key}"
     if part is not None:
-        how = how_read(container, [position], block=False)
-        return Listed(name, path, key, Found(part, name, container.stored, key, how), position)
+        return Listed(name, path, key, FileReader(part, name, container.stored, key, container.how()), position)
     why = _why_no_text(container, position, fault)
     if why is not None and key is None:
         raise why
@@ -118,23 +106,16 @@ def _listed(container: Container, position: int, key: str | None, part: Part | N
 
 def _why_no_text(container: Container, position: int, fault: LossctlError | None) -> LossctlError | None:
     """Why something without numbers is no text either; None if it is."""
-    if isinstance(container, Table):
+    if isinstance(container, TextTable):
         return None
     found = fault or _alone(container, position)
     refused = found if isinstance(found, LossctlError) else None
-    if refused is not None and isinstance(container, Npy | Npz) and not any(text in refused.message for text in TEXTS):
-        return refused
     try:
-        _texts(container, position)
+        for _ in container.shown(position):
+            pass
     except LossctlError as error:
         return refused or error
     return None
-
-
-def _texts(container: Container, position: int) -> list[str]:
-    if isinstance(container, Tree) and isinstance(value := container.leaves[container.names[position]], str):
-        return [value]
-    return container.texts(position)
 
 
 def ignore(sentence: str) -> None:

@@ -6,7 +6,7 @@ Other axes, and Fortran order, are read through a mapping that is closed again a
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -14,16 +14,15 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.lib import format as npy
 
-from lossctl.blocks import Memory, place
-from lossctl.errors import LossctlError, ShapeMismatch, UnreadableFile
-from lossctl.files.container import columns
-from lossctl.files.values import DEEPEST, NUMERIC, reason
+from lossctl.blocks import place
+from lossctl.errors import LossctlError, UnreadableFile
+from lossctl.files.container import Arrays
+from lossctl.files.values import DEEPEST, reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lossctl.blocks import NumPyArray, Part
-    from lossctl.files.container import Container
     from lossctl.files.stored import Stored
     from lossctl.shapes import Shape
 
@@ -35,8 +34,6 @@ TOO_MANY = 2**63
 USUAL = 128
 PICKLED = "holds pickled Python objects, which can run code; lossctl never unpickles"
 WRITE_AGAIN = "Write it again with numpy.save(path, numpy.asarray(values, dtype=float))."
-# What arrays of other kinds are called in messages.
-KINDS = {"c": "complex numbers", "S": "text", "U": "text", "V": "raw bytes", "M": "dates", "m": "time spans"}
 
 
 @dataclass(frozen=True)
@@ -167,85 +164,45 @@ class NpyPart:
         return place(index)
 
 
-@dataclass(frozen=True)
-class Npy:
-    """An opened .npy: one array, or records whose fields are the columns."""
+def open_npy(stored: Stored) -> Arrays:
+    """Open an .npy of any format version: an array, or records whose fields are the columns.
 
-    stored: Stored
-    header: Header
-    noun: str = "an .npy file"
-
-    @property
-    def names(self) -> Sequence[str] | None:
-        """The fields of a structured array; None for a plain one."""
-        return self.header.dtype.names
-
-    def numeric(self) -> list[int]:
-        """Return the fields that hold numbers."""
-        fields = self.names or ()
-        return [i for i, field in enumerate(fields) if self.header.dtype[field].base.kind in NUMERIC]
-
-    def part(self, position: int) -> Part:
-        """Return the array, or the field at `position`.
-
-        Raises: UnreadableFile if it holds something else than real numbers.
-        """
-        found = self.unchecked(position)
-        if found.dtype.kind not in NUMERIC:
-            which = f":{found.field}" if found.field else ""
-            message = f"{self.stored.name}{which} holds {KINDS.get(found.dtype.kind, 'no numbers')} ({found.dtype}), not real numbers."
-            raise UnreadableFile(message, hint=WRITE_AGAIN)
-        return found
-
-    def unchecked(self, position: int) -> NpyPart:
-        """Return the array or field, whatever it holds."""
-        return NpyPart(self.stored, self.header, self.names[position] if self.names else "")
-
-    def block(self, positions: Sequence[int]) -> Part:
-        """Return fields as columns, in memory."""
-        names = [(self.names or ())[i] for i in positions]
-        return Memory(columns([self.part(i) for i in positions], names, self.stored.name))
-
-    def entries(self, position: int) -> Part:
-        """Return a one-dimensional array or field whose elements are ids or groups.
-
-        Raises: ShapeMismatch for other ranks.
-        """
-        part = self.unchecked(position)
-        if len(part.shape) != 1:
-            message = f"{self.stored.name} has shape {part.shape}; ids and groups are one-dimensional."
-            raise ShapeMismatch(message)
-        return part
-
-    def texts(self, position: int) -> list[str]:
-        """Return a one-dimensional array or field as text.
-
-        Raises: ShapeMismatch for other ranks.
-        """
-        part = self.entries(position)
-        return [item.decode(errors="replace") if isinstance(item, bytes) else str(item) for item in part.read(0, part.shape[0])]
-
-
-def open_npy(stored: Stored) -> Container:
-    """Open an .npy of any format version; several that stand end to end, as numpy.save appends them, are `#1`, `#2`, ….
+    Several that stand end to end, as numpy.save appends them to an open file, are `#1`, `#2`, … and the fields of records
+    `#2.pred`; what is no array ends them.
 
     Raises: UnreadableFile if it is not one, is cut short, or holds Python objects.
     """
-    first = one_npy(stored)
-    if stored.part(first.header.size, stored.size - first.header.size).head(len(npy.MAGIC_PREFIX)) != npy.MAGIC_PREFIX:
-        return first
-    from lossctl.files.appended import open_appended
+    first = header_of(stored)
+    if not _begins(stored, first.size):
+        noun = "field" if first.dtype.names else "an .npy file"
+        return Arrays(stored, [(field, NpyPart(stored, first, field)) for field in fields_of(first)], WRITE_AGAIN, noun)
+    members: list[tuple[str, Part]] = []
+    start, number = 0, 1
+    while _begins(stored, start):
+        content = replace(stored.part(start, stored.size - start), name=f"{stored.name}:#{number}")
+        header = header_of(content)
+        members += [(f"#{number}{field and f'.{field}'}", NpyPart(content, header, field)) for field in fields_of(header)]
+        start, number = start + header.size, number + 1
+    return Arrays(stored, members, WRITE_AGAIN)
 
-    return open_appended(stored)
+
+def _begins(stored: Stored, start: int) -> bool:
+    """Whether an array begins at a place."""
+    return stored.part(start, stored.size - start).head(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX
 
 
-def one_npy(stored: Stored) -> Npy:
-    """Open the .npy at the beginning of the bytes, whatever follows it.
+def fields_of(header: Header) -> Sequence[str]:
+    """The fields of records; one without a name for any other array."""
+    return header.dtype.names or ("",)
 
-    Raises: what open_npy raises.
+
+def header_of(stored: Stored) -> Header:
+    """Return the header of the .npy at the beginning of the bytes, whatever follows the array.
+
+    Raises: UnreadableFile if there is none, the array is cut short, or holds Python objects.
     """
     header = _usual(stored.head(USUAL)) or _any_header(stored)
     if header.size > stored.size:
         message = f"{stored.name} is cut short: its header claims {header.size} bytes, but it has {stored.size}."
         raise UnreadableFile(message, hint="Copy or write it again.")
-    return Npy(stored, header, "field" if header.dtype.names else "an .npy file")
+    return header

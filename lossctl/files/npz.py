@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from lossctl.blocks import Memory
 from lossctl.errors import LossctlError, UnknownKey, UnreadableFile
-from lossctl.files.container import columns
-from lossctl.files.npy import Header, Npy, one_npy, read_header
+from lossctl.files.container import ArrayContainer
+from lossctl.files.npy import WRITE_AGAIN as ARRAY_AGAIN
+from lossctl.files.npy import Header, NpyPart, fields_of, header_of, read_header
 from lossctl.files.stored import BUFFER, Stored, Temporary, explained
 from lossctl.files.values import NUMERIC
 from lossctl.files.zipped import in_place, members, unzipping, vouch
@@ -28,13 +28,13 @@ WRITE_AGAIN = "Write it again with numpy.savez(path, name=array)."
 
 
 @dataclass
-class Npz:
+class Npz(ArrayContainer):
     """An opened .npz. An array of records is as many arrays as it has fields, each under the name `array.field`."""
 
     stored: Stored
     members: list[zipfile.ZipInfo]
-    noun: str = "array"
-    _opened: dict[int, Npy] = field(default_factory=dict)
+    hint = ARRAY_AGAIN
+    _opened: dict[int, tuple[Stored, Header]] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> Sequence[str]:
@@ -46,12 +46,8 @@ class Npz:
         """The member and the field of each name."""
         if len(self.members) > LOOKED_THROUGH:
             return [(number, "") for number in range(len(self.members))]
-        return [(number, field) for number in range(len(self.members)) for field in self._fields(number) or ("",)]
-
-    def _fields(self, member: int) -> Sequence[str]:
-        """The fields of a member that holds records; nothing for others, and for what cannot be read."""
-        header = self._headers[member]
-        return (header and header.dtype.names) or ()
+        headers = enumerate(self._headers)
+        return [(number, field) for number, header in headers for field in (fields_of(header) if header else ("",))]
 
     @cached_property
     def _headers(self) -> list[Header | None]:
@@ -70,45 +66,24 @@ class Npz:
         return self.members[member].filename.removesuffix(MEMBER)
 
     def numeric(self) -> list[int]:
-        """Return the arrays that hold numbers; those that cannot be read do not."""
+        """Return the arrays that hold numbers, by their headers alone; those that cannot be read do not."""
         return [i for i, (member, field) in enumerate(self._places) if _is_numeric(self._headers[member], field)]
 
-    def part(self, position: int) -> Part:
-        """Return one array.
+    def array(self, position: int) -> Part:
+        """Return one array or field.
 
-        Raises: UnreadableFile if it is damaged, pickled, or holds no numbers.
+        Raises: UnreadableFile if it is damaged or pickled; UnknownKey if it holds records and no field is named.
         """
-        return self._npy(position).part(self._field(position))
-
-    def block(self, positions: Sequence[int]) -> Part:
-        """Return one-dimensional arrays as columns, in memory."""
-        names = [self.names[i] for i in positions]
-        return Memory(columns([self.part(i) for i in positions], names, self.stored.name))
-
-    def entries(self, position: int) -> Part:
-        """Return a one-dimensional array whose elements are ids or groups."""
-        return self._npy(position).entries(self._field(position))
-
-    def texts(self, position: int) -> list[str]:
-        """Return a one-dimensional array as text."""
-        return self._npy(position).texts(self._field(position))
-
-    def _npy(self, position: int) -> Npy:
-        member = self._places[position][0]
+        member, field = self._places[position]
         if member not in self._opened:
-            self._opened[member] = one_npy(self.bytes_of(member))
-        return self._opened[member]
-
-    def _field(self, position: int) -> int:
-        """The number of a field among those of its array.
-
-        Raises: UnknownKey if it is not said which one is meant.
-        """
-        names, (member, field) = self._npy(position).names, self._places[position]
-        if names and not field:
+            content = self.bytes_of(member)
+            self._opened[member] = content, header_of(content)
+        content, header = self._opened[member]
+        if header.dtype.names and not field:
+            names = header.dtype.names
             message = f"{self._where(member)} holds records of {len(names)} fields, and it is not said which one is meant."
             raise UnknownKey(message, hint=f"Load it with NumPy and save the field: numpy.save(path, array['{names[0]}']).")
-        return names.index(field) if names else 0
+        return NpyPart(content, header, field)
 
     def bytes_of(self, position: int) -> Stored:
         """The bytes of the member of this number, where they lie or unpacked.

@@ -17,7 +17,7 @@ from lossctl.files.leaves import Leaf, follow, leaves, reading, route
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lossctl.files.chunks import Arrays, Span
+    from lossctl.files.chunked import ArrowColumns, Span
     from lossctl.files.stored import Stored
 
 WHAT = "a Parquet file"
@@ -41,14 +41,14 @@ class RowGroups:
         """The rows of each row group."""
         return [self.metadata.row_group(number).num_rows for number in range(self.metadata.num_row_groups)]
 
-    def chunk(self, number: int, positions: Sequence[int], span: Span | None = None) -> Arrays:
+    def chunk(self, number: int, positions: Sequence[int], span: Span | None = None) -> ArrowColumns:
         """Return columns of one row group, all of it."""
         del span
         with reading(self.stored.name, WHAT):
             table = self._opened().read_row_group(number, self._slots(positions), use_threads=len(positions) > 1)
             return self._picked(table, positions)
 
-    def batches(self, positions: Sequence[int], rows: int) -> Iterator[Arrays]:
+    def batches(self, positions: Sequence[int], rows: int) -> Iterator[ArrowColumns]:
         """Yield columns from front to end, at most `rows` rows at a time."""
         with reading(self.stored.name, WHAT):
             groups = list(range(len(self.sizes)))
@@ -67,7 +67,7 @@ class RowGroups:
     def _slots(self, positions: Sequence[int]) -> list[int]:
         return sorted(slot for position in positions for slot in self.leaves[position].slots)
 
-    def _picked(self, table: Any, positions: Sequence[int]) -> Arrays:
+    def _picked(self, table: Any, positions: Sequence[int]) -> ArrowColumns:
         chosen = [self.leaves[position].path for position in positions]
         found = {}
         for position, path in zip(positions, chosen, strict=True):

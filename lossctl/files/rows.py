@@ -19,7 +19,8 @@ import numpy as np
 
 from lossctl.errors import LossctlError, RowsInAnotherOrder
 from lossctl.files.cells import number
-from lossctl.files.codes import Labels, as_text
+from lossctl.files.codes import Labels
+from lossctl.files.container import ELEMENTS, ArrayContainer, as_text
 from lossctl.files.joined import normal
 from lossctl.files.keys import is_unnamed, names_id
 
@@ -35,8 +36,6 @@ MOST = 10_000_000
 FIRST, COLUMNS = 1000, 8
 # So many ids in common, as a share, are no chance: the rows were meant to be the same.
 SHARED = 0.5
-# Elements of an array that are hashed together.
-PIECE = 1 << 18
 MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 DIGITS = 10 ** np.arange(1, 19, dtype=np.int64)
 INT64 = range(-(2**63), 2**63)
@@ -87,15 +86,14 @@ class Side:
         """The entries of a column, some at a time: as text, or as whole numbers."""
         for one in self.containers:
             labels = Labels(one, [*(one.names or ())].index(self.columns[column]))
-            entries = getattr(one, "entries", None)
-            if entries is None:
-                yield from labels.parts()
+            if not isinstance(one, ArrayContainer):
+                yield from labels.texts()
                 continue
-            part = entries(labels.position)
+            part = one.elements(labels.position)
             if part.shape[0] != self.rows and len(self.containers) == 1:
                 return
-            for start in range(0, part.shape[0], PIECE):
-                read = part.read(start, min(start + PIECE, part.shape[0]))
+            for start in range(0, part.shape[0], ELEMENTS):
+                read = part.read(start, min(start + ELEMENTS, part.shape[0]))
                 yield read if read.dtype.kind in "iu" and read.dtype != np.uint64 else [as_text(item) for item in read.tolist()]
 
     def first(self, column: str) -> list[str]:

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.errors import LossctlError, UnreadableFile
-from lossctl.files.arrays import Arrays
-from lossctl.files.jsonl_values import unique
+from lossctl.files.container import Arrays
 from lossctl.files.npy import Header, NpyPart
 from lossctl.files.smallfloats import KNOWN, Widened, bits_of
-from lossctl.files.values import DEEPEST, reason, shown
+from lossctl.files.values import DEEPEST, reason, shown, unique
 
 if TYPE_CHECKING:
     from lossctl.blocks import Part

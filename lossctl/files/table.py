@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.blocks import place
-from lossctl.files.heading import DECIMAL, FEW, Heading
+from lossctl.files.container import TextTable
+from lossctl.files.heading import DECIMAL, FEW
 from lossctl.files.layout import CSV, SAMPLE, TSV, TXT, UNKNOWN, Layout, Row, Style, read_layout, read_otherwise, rows
 from lossctl.files.spool import Converted, Group, slowly
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lossctl.blocks import NumPyArray, Part
+    from lossctl.files.container import Heading
     from lossctl.files.stored import Stored
 
 # Medians of nine whole processes that read two columns, NumPy's import included, by the csv module and by pyarrow:
@@ -31,12 +33,11 @@ LARGE = 1 << 20
 
 
 @dataclass
-class Table:
+class Table(TextTable):
     """An opened text table."""
 
     stored: Stored
     layout: Layout
-    noun: str = "column"
     _kept: list[Row] | None = None
     _wanted: dict[Group, Part | None] = field(default_factory=dict)
     _converting: RLock = field(default_factory=RLock)
@@ -58,12 +59,22 @@ class Table:
         """Whether the first row was taken for names, and what stands between cells; white space is ''."""
         return {"header": self.layout.heading.header, "delimiter": self.layout.delimiter}
 
-    def headed(self, *, header: bool) -> Table:
+    @property
+    def heading(self) -> Heading:
+        """How the first row is read."""
+        return self.layout.heading
+
+    @property
+    def first(self) -> Sequence[str]:
+        """The cells of the first row."""
+        return self.layout.first
+
+    def headed(self, heading: Heading) -> Table:
         """Return the same table with, or without, a header, whatever its first row looks like."""
-        if header != self.layout.heading.header:
-            return Table(self.stored, read_otherwise(self.stored, self.layout, header=header), self.noun)
-        self.layout = replace(self.layout, heading=Heading(header=header))
-        return self
+        if heading.header == self.heading.header:
+            self.layout = replace(self.layout, heading=heading)
+            return self
+        return Table(self.stored, read_otherwise(self.stored, self.layout, heading))
 
     def numeric(self) -> list[int]:
         """Return the columns without text in the first rows."""
@@ -94,7 +105,7 @@ class Table:
         self._wanted.setdefault(group, None)
         if self._kept is not None:
             self.values(group)
-        return Columns(self, group)
+        return TableColumns(self, group)
 
     def values(self, group: Group) -> Part:
         """Return the numbers of columns, after converting all that were asked for so far in one pass."""
@@ -117,11 +128,12 @@ class Table:
         """Yield line number and cells of each row below the header."""
         return iter(self._kept) if self._kept is not None else rows(self.stored, self.layout)
 
-    def texts(self, position: int) -> list[str]:
-        """Return the cells of a column as they stand in the file."""
-        return [cell for part in self.written(position) for cell in part]
+    def cells(self, positions: Sequence[int]) -> Iterator[Sequence[str]]:
+        """Yield the cells of some columns row by row."""
+        for _, cells in self.rows():
+            yield [cells[position] for position in positions]
 
-    def written(self, position: int) -> Iterator[list[str]]:
+    def texts(self, position: int) -> Iterator[Sequence[str]]:
         """Yield the cells of a column as they stand in the file, some at a time.
 
         Raises: as `rows`.
@@ -161,7 +173,7 @@ def _again(stored: Stored, layout: Layout, groups: tuple[Group, ...]) -> Table:
     return table
 
 
-class Columns(Converted["Table"]):
+class TableColumns(Converted["Table"]):
     """One column of a table, shape (n,), or several, shape (n, k)."""
 
     def place(self, index: tuple[int, ...]) -> str:

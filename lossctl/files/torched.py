@@ -15,10 +15,10 @@ import numpy as np
 
 from lossctl.blocks import Memory
 from lossctl.errors import LossctlError, TooLarge, UnreadableFile
-from lossctl.files.arrays import MOST_NAMES, Arrays
+from lossctl.files.container import Arrays
 from lossctl.files.smallfloats import Widened, bits_of
 from lossctl.files.torch_records import WRITE_AGAIN, Record, placed, records
-from lossctl.files.values import DEEPEST, numbers, reason
+from lossctl.files.values import DEEPEST, MOST_NAMES, numbers, reason
 from lossctl.files.zipped import SIGN
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def open_pt(stored: Stored) -> Arrays:
         raise TooLarge(message, hint="Write it again with torch.save: then any part of it is read in place.")
     torched = _Torched(stored, records(stored) if archived else None)
     leaves = list(_leaves(_loaded(stored, "meta" if archived else "cpu"), stored.name))
-    alone = "this file of torch" if [name for name, _ in leaves] == [""] else ""
-    return Arrays(stored, [(name, torched.member(name, leaf)) for name, leaf in leaves], WRITE_AGAIN, alone)
+    noun = "this file of torch" if [name for name, _ in leaves] == [""] else "array"
+    return Arrays(stored, [(name, torched.member(name, leaf)) for name, leaf in leaves], WRITE_AGAIN, noun)
 
 
 def _loaded(stored: Stored, device: str) -> Any:

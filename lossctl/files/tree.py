@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lossctl.blocks import Memory
-from lossctl.errors import LossctlError, ShapeMismatch, UnreadableFile
-from lossctl.files.container import columns
-from lossctl.files.values import numbers, reason
+from lossctl.errors import ShapeMismatch, UnreadableFile
+from lossctl.files.container import Container
+from lossctl.files.values import numbers, reason, unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,17 +22,13 @@ LARGEST = 1 << 28
 
 
 @dataclass(frozen=True)
-class Single:
+class Single(Container):
     """A document that is one array."""
 
     stored: Stored
     value: Any
     noun: str
-    names: None = None
-
-    def numeric(self) -> list[int]:
-        """Return the one position there is."""
-        return [0]
+    names = None
 
     def part(self, position: int) -> Part:
         """Return the array; there is one for every position.
@@ -42,18 +38,14 @@ class Single:
         del position
         return Memory(numbers(self.value, self.stored.name))
 
-    def block(self, positions: Sequence[int]) -> Part:
-        """Return the array."""
-        return self.part(positions[0])
-
-    def texts(self, position: int) -> list[str]:
-        """Return a list's items as text."""
+    def texts(self, position: int) -> Iterator[Sequence[str]]:
+        """Yield a list's items as text."""
         del position
-        return texts(self.value, self.stored.name)
+        yield texts(self.value, self.stored.name)
 
 
 @dataclass(frozen=True)
-class Tree:
+class Tree(Container):
     """A document with arrays under names."""
 
     stored: Stored
@@ -65,34 +57,21 @@ class Tree:
         """The paths to all leaves, joined by points, in file order."""
         return list(self.leaves)
 
-    def numeric(self) -> list[int]:
-        """Return the leaves that hold numbers."""
-        return [position for position in range(len(self.leaves)) if self._is_numeric(position)]
-
-    def _is_numeric(self, position: int) -> bool:
-        try:
-            self.part(position)
-        except LossctlError:
-            return False
-        return True
-
     def part(self, position: int) -> Part:
         """Return one leaf as an array.
 
         Raises: UnreadableFile if something in it is no number, ShapeMismatch if it is ragged.
         """
-        name = self.names[position]
-        return Memory(numbers(self.leaves[name], f"{self.stored.name}:{name}"))
+        return Memory(numbers(self.leaves[self.names[position]], self.where(position)))
 
-    def block(self, positions: Sequence[int]) -> Part:
-        """Return one-dimensional leaves as columns."""
-        names = [self.names[i] for i in positions]
-        return Memory(columns([self.part(i) for i in positions], names, self.stored.name))
+    def texts(self, position: int) -> Iterator[Sequence[str]]:
+        """Yield a leaf that is a list as text."""
+        yield texts(self.leaves[self.names[position]], self.where(position))
 
-    def texts(self, position: int) -> list[str]:
-        """Return a leaf that is a list as text."""
-        name = self.names[position]
-        return texts(self.leaves[name], f"{self.stored.name}:{name}")
+    def shown(self, position: int) -> Iterator[Sequence[str]]:
+        """Yield the same, or a leaf that is a text itself."""
+        value = self.leaves[self.names[position]]
+        yield from [[value]] if isinstance(value, str) else self.texts(position)
 
 
 def texts(value: Any, where: str) -> list[str]:
@@ -183,14 +162,6 @@ def open_json(stored: Stored) -> Single | Tree:
     Raises: UnreadableFile with the line that is no JSON.
     """
     import json
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            double = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
-            message = f"the key '{double}' occurs twice in one object"
-            raise ValueError(message)
-        return found
 
     return _parsed(stored, "JSON", lambda text: json.loads(text, object_pairs_hook=unique), (ValueError,))
 

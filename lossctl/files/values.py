@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 # JSON has no words for these, so they are also understood in quotes.
 WORDS = {"nan": np.nan, "inf": np.inf, "+inf": np.inf, "-inf": -np.inf, "infinity": np.inf, "-infinity": -np.inf}
 NUMERIC = "biuf"
+# What arrays of other kinds are called in messages.
+KINDS = {"c": "complex numbers", "S": "text", "U": "text", "V": "raw bytes", "M": "dates", "m": "time spans"}
 # From here on some whole numbers are no float64.
 ROUNDED = 2.0**53
 # Beyond this no number is a float64.
 LARGEST = 2**1024
 # NumPy's own limit on the number of axes.
 DEEPEST = 64
+# More arrays than anybody keeps in a file; a small file that refers to itself can claim any number.
+MOST_NAMES = 100_000
 
 
 def numbers(value: Any, where: str) -> NumPyArray:
@@ -125,3 +129,16 @@ def reason(error: BaseException) -> str:
     """The first line of what another library says, without its full stop."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".:") if lines else type(error).__name__
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON.
+
+    Raises: ValueError if it names a key twice.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        double = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
+        message = f"the key '{double}' occurs twice in one object"
+        raise ValueError(message)
+    return found

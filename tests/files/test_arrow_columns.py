@@ -20,7 +20,7 @@ def put(request, folder, monkeypatch):
     """Write a table as a file of one kind, all chunks of a few rows; `poured` goes through a temporary file."""
     if request.param == "poured":
         monkeypatch.setattr("lossctl.files.chunked.LARGEST", 0)
-        monkeypatch.setattr("lossctl.files.columns.BATCH", 4)
+        monkeypatch.setattr("lossctl.files.chunked.BATCH", 4)
     kind = "one-group" if request.param == "poured" else request.param
     return lambda table: arrow_files.write(folder, kind, pa.table(table) if isinstance(table, dict) else table)
 
@@ -129,7 +129,7 @@ def test_fields_of_structs_have_names_of_their_own(folder, put):
     same(folder.array(f"{name}:t.b"), np.arange(10, 15))
     container = arrow_files.container(folder, name)
     assert list(container.names) == ["s.a", "s.in.b", "s.in.c", "t.b"]
-    assert container.texts(2) == ["0", "1", "", "3", "4"]
+    assert container.all_texts(2) == ["0", "1", "", "3", "4"]
     # Both fields of one struct at once.
     same(folder.array(f"{name}:s.*[ab]"), [[0, 0], [1, 0.5], [NAN, NAN], [3, 1.5], [4, 2]])
 
@@ -138,7 +138,7 @@ def test_names_that_occur_twice_go_by_position(folder, put):
     name = put(pa.table([pa.array([1, 2, 3]), pa.array([4, 5, 6]), pa.array(["a", "b", "c"])], names=["x", "x", "x"]))
     same(folder.array(f"{name}:#1"), [1, 2, 3])
     same(folder.array(f"{name}:#2"), [4, 5, 6])
-    assert arrow_files.container(folder, name).texts(2) == ["a", "b", "c"]
+    assert arrow_files.container(folder, name).all_texts(2) == ["a", "b", "c"]
     assert "has 3 columns named 'x'" in folder.fault(f"{name}:x")
     # One of these is no name of a column's field, and the other is no field.
     name = put(pa.table([pa.array([1, 2]), pa.array([{"b": 3}, {"b": 4}])], names=["a.b", "a"]))
@@ -172,7 +172,7 @@ TEXTS = [
 @pytest.mark.parametrize(("array", "expected"), TEXTS, ids=[str(array.type) + str(i) for i, (array, _) in enumerate(TEXTS)])
 def test_columns_as_text(folder, put, array, expected):
     name = put({"x": array, "y": pa.array(range(len(array)))})
-    assert arrow_files.container(folder, name).texts(0) == expected
+    assert arrow_files.container(folder, name).all_texts(0) == expected
 
 
 def test_what_is_no_number_says_what_it_is(folder, put):
@@ -198,7 +198,7 @@ def test_a_table_without_rows(folder, put):
     name = put({"x": pa.array([], pa.int32()), "l": pa.array([], pa.list_(pa.float64())), "s": pa.array([], pa.string())})
     same(folder.array(f"{name}:x"), np.empty(0, np.int32))
     same(folder.array(f"{name}:l"), np.empty((0, 0)))
-    assert arrow_files.container(folder, name).texts(2) == []
+    assert arrow_files.container(folder, name).all_texts(2) == []
 
 
 def test_lists_of_a_fixed_size_have_it_without_rows(folder):
@@ -213,4 +213,4 @@ def test_parts_and_containers_are_pickled_without_what_they_hold(folder, put):
     content = pickle.dumps(reader)
     assert len(content) < 1000
     same(pickle.loads(content).read(10, 20), np.arange(10, 20))  # noqa: S301 - our own
-    assert pickle.loads(pickle.dumps(arrow_files.container(folder, name))).texts(1) == ["a"] * 1000  # noqa: S301 - our own
+    assert pickle.loads(pickle.dumps(arrow_files.container(folder, name))).all_texts(1) == ["a"] * 1000  # noqa: S301 - our own

@@ -29,7 +29,7 @@ def test_compression_and_batches_change_no_bit(folder, compression, opened, rows
     np.testing.assert_array_equal(folder.array("t.arrow:x").view("u8"), NUMBERS.view("u8"))
     np.testing.assert_array_equal(folder.array("t.arrow:l"), NUMBERS[:, None])
     assert folder.array("t.arrow:n").dtype == np.int64
-    assert arrow_files.container(folder, "t.arrow").texts(3) == [str(i) for i in range(1000)]
+    assert arrow_files.container(folder, "t.arrow").all_texts(3) == [str(i) for i in range(1000)]
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -62,7 +62,7 @@ def test_single_numbers_and_texts(written):
     folder = written(fill, "a.hdf5")
     assert folder.array("a.hdf5:one").tolist() == 3.5
     container = folder.files.listed("a.hdf5")[0].container
-    assert [container.texts(i) for i in (0, 2)] == [["x", "yz"], ["a", "é"]]
+    assert [container.all_texts(i) for i in (0, 2)] == [["x", "yz"], ["a", "é"]]
     assert "a.hdf5:t holds text" in folder.fault("a.hdf5:t")
 
 
@@ -74,7 +74,7 @@ def test_fields_of_records(written):
     assert folder.array("a.h5:g/table.pred").tolist() == [1.5, 2.5]
     assert folder.array("a.h5:g/table.v").tolist() == [[1, 2], [3, 4]]
     assert folder.reader("a.h5:g/table.v").read(1, 2, 1).tolist() == [[2], [4]]
-    assert folder.files.listed("a.h5")[0].container.texts(0) == ["a", "b"]
+    assert folder.files.listed("a.h5")[0].container.all_texts(0) == ["a", "b"]
 
 
 def test_links_stay_in_the_file_and_cycles_end(written):

@@ -85,12 +85,12 @@ def test_bare_numbers_and_lists_are_one_array(lines):
 def test_texts_and_ids_are_as_they_are_written(lines):
     lines.write("a.jsonl", '{"id": 12345678901234567890, "pred": 1}\n{"id": "x", "pred": 2}\n{"id": null, "pred": 3}\n' * 9)
     container = lines.files.listed("a.jsonl")[0].container
-    assert container.texts(0)[:3] == ["12345678901234567890", "x", ""]
+    assert container.all_texts(0)[:3] == ["12345678901234567890", "x", ""]
     assert container.numeric() == [1]
     assert lines.array("a.jsonl").tolist()[:3] == [1, 2, 3]
     lines.write("l.jsonl", '{"id": [1]}\n')
     with pytest.raises(LossctlError, match="is no list of ids"):
-        lines.files.listed("l.jsonl")[0].container.texts(0)
+        lines.files.listed("l.jsonl")[0].container.all_texts(0)
 
 
 def test_places_name_line_column_and_element(lines):

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossctl.files.heading import EVEN, RULE, SURE, WEAK, Heading, alike, heading
-from lossctl.files.lengths import ways
+from lossctl.files.container import EVEN, RULE, SURE, WEAK, Heading
+from lossctl.files.heading import alike, heading, ways
 
 
 def of(**tables):

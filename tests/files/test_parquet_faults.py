@@ -35,7 +35,7 @@ def outcome(folder, name):
         container = arrow_files.container(folder, name)
         for key in ("pred", "n", "l"):
             folder.array(f"{name}:{key}")
-        container.texts(3)
+        container.all_texts(3)
     except LossctlError as error:
         return type(error).__name__
     return ""
@@ -136,7 +136,7 @@ for path in sys.argv[1:]:
         part = container.part(position)
         part.read(0, part.shape[0])
     for position in range(4, len(container.names)):
-        container.texts(position)
+        container.all_texts(position)
 print(sorted(name for name in ("pandas", "pyarrow.dataset", "pyarrow.fs") if name in sys.modules))
 """
 

@@ -43,7 +43,7 @@ def test_names_of_nested_structures(saved):
     assert folder.array("a.pt:preds.1.0").tolist() == GRID[0].tolist()
     assert folder.array("a.pt:n").tolist() == [1, 2.5]
     assert folder.array("a.pt:x").tolist() == 3
-    assert found.container.texts(6) == ["u", "v"]
+    assert found.container.all_texts(6) == ["u", "v"]
     assert "a.pt:ids holds text" in folder.fault("a.pt:ids")
 
 
