@@ -96,7 +96,8 @@ def bind(loss: Loss, readers: Mapping[str, Reader], params: Mapping[str, Any], o
     if any(slot.reader.dtype.kind in "iu" and slot.reader.dtype.itemsize == WIDE for slot in slots):
         from lossctl.exactly import exact  # noqa: PLC0415 - only whole numbers of eight bytes can be too large
 
-        slots = exact(loss, slots, params)
+        wide = exact(loss, [(slot.input, slot.reader) for slot in slots], params)
+        slots = [replace(slot, reader=reader) for slot, reader in zip(slots, wide, strict=True)]
     return Bound(loss, _shifted(slots, params, options), tuple(slots), dims, dims["n"][0], single, lead)
 
 

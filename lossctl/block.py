@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lossctl.binding import Bound, Slot
     from lossctl.blocks import NumPyArray, Reader
     from lossctl.spec import Options
+    from lossctl.uncounted import Uncounted
 
 
 class Backend(Protocol):
@@ -209,9 +210,19 @@ class Block:
         return None if found is None else self.narrow(found, slot.axis)
 
     def _harmless(self, slot: Slot, bound: Bound, seen: NumPyArray) -> NumPyArray | None:
-        from lossctl.uncounted import spared, uncounted  # noqa: PLC0415 - only where something is wrong
+        from lossctl.uncounted import spared  # noqa: PLC0415 - only where something is wrong
 
-        return spared(seen, slot, uncounted(self, bound))
+        return spared(seen, slot, self.uncounted(bound))
+
+    def uncounted(self, bound: Bound) -> list[Uncounted]:
+        """Everything that does not count, samples that are left out included."""
+        from lossctl.uncounted import Uncounted, by_inputs  # noqa: PLC0415 - only where something is wrong
+
+        found, weights = [Uncounted(~self.marks)] if self.selection.by_element else [], self.selection.weights
+        if weights is not None and not bound.loss.whole:
+            found.append(Uncounted(np.reshape(weights.read(self.start, self.stop) == 0, (-1,))))
+        found += by_inputs(bound, self.raw, self.stop - self.start, self.options.label_offset)
+        return [one for one in found if one.places.any()]
 
     def _finite(self, slot: Slot, bound: Bound) -> NumPyArray:
         """Which samples hold nothing but finite numbers wherever they count."""

@@ -24,13 +24,6 @@ if TYPE_CHECKING:
     Values = Callable[[Bound, Tally], tuple[NumPyArray, NumPyArray]]
 
 
-class Found(Protocol):
-    """What is kept of the samples of some blocks."""
-
-    def merge(self, other: Any) -> None:
-        """Take in what a later block has kept."""
-
-
 class Digest(Protocol):
     """Takes the samples out of the tallies of one block, and leaves in `found` what is kept of them.
 

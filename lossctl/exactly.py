@@ -6,7 +6,7 @@ comparisons see the same numbers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +18,10 @@ from lossctl.wholes import SMALL, beyond, difference, first_rounded, refusal, wi
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lossctl.binding import Slot
     from lossctl.blocks import NumPyArray
     from lossctl.loss import Loss
     from lossctl.shapes import Shape
+    from lossctl.signature import Input
 
 # Samples on which it is tried whether a loss depends on the difference alone.
 TRIED = 5
@@ -88,20 +88,19 @@ class Taken(Same):
         return np.where(np.isfinite(array), 0.0, array) if beyond(array, SMALL) else array.astype(np.float64)
 
 
-def exact(loss: Loss, slots: Sequence[Slot], params: Mapping[str, Any]) -> list[Slot]:
+def exact(loss: Loss, arrays: Sequence[tuple[Input, Reader]], params: Mapping[str, Any]) -> list[Reader]:
     """Put readers of wide whole numbers in the place of those that would be rounded; labels and lengths stay whole."""
-    readers = {slot.input.name: slot.reader for slot in slots}
+    readers = {given.name: reader for given, reader in arrays}
     pred, target = readers.get("pred"), readers.get("target")
     both = pred is not None and target is not None and _subtracted(pred, target) and by_difference(loss, readers, params)
-    return [replace(slot, reader=_seen(slot, target if both else None)) for slot in slots]
+    return [_seen(given, reader, target if both else None) for given, reader in arrays]
 
 
-def _seen(slot: Slot, target: Reader | None) -> Reader:
-    reader, word = slot.reader, slot.input.word
-    if target is not None and slot.input.name in {"pred", "target"}:
-        return Less(reader, target) if slot.input.name == "pred" else Taken(reader)
-    plain = word.index or word.rule == "free" or not wide(reader.dtype)
-    return reader if plain else Exact(reader, slot.input.name)
+def _seen(given: Input, reader: Reader, target: Reader | None) -> Reader:
+    if target is not None and given.name in {"pred", "target"}:
+        return Less(reader, target) if given.name == "pred" else Taken(reader)
+    plain = given.word.index or given.word.rule == "free" or not wide(reader.dtype)
+    return reader if plain else Exact(reader, given.name)
 
 
 def _subtracted(pred: Reader, target: Reader) -> bool:

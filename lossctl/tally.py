@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lossctl.errors import LossctlError
 from lossctl.sums import Sums
@@ -14,8 +14,14 @@ if TYPE_CHECKING:
 
     from lossctl.block import Backend
     from lossctl.blocks import NumPyArray
-    from lossctl.bysample import Found
     from lossctl.cutting import Span
+
+
+class Found(Protocol):
+    """What is kept of the samples of some blocks."""
+
+    def merge(self, other: Any) -> None:
+        """Take in what a later block has kept."""
 
 
 @dataclass

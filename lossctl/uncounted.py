@@ -15,10 +15,9 @@ from lossctl import shapes
 from lossctl.values import harmless
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lossctl.binding import Bound, Slot
-    from lossctl.block import Block
     from lossctl.blocks import NumPyArray
 
 # A box that every loss of boxes takes.
@@ -46,37 +45,27 @@ class Uncounted:
         return lifted if shapes.broadcast(lifted.shape, shape) == shape else None
 
 
-def uncounted(block: Block, bound: Bound) -> list[Uncounted]:
-    """Everything that does not count in a block, samples that are left out of it included."""
-    return [one for one in _all(block, bound) if one.places.any()]
+def by_inputs(bound: Bound, raw: Callable[[Slot], NumPyArray], count: int, offset: int) -> Iterator[Uncounted]:
+    """What does not count by the labels and the weights that a loss takes, in a block of `count` samples.
 
-
-def _all(block: Block, bound: Bound) -> Iterator[Uncounted]:
-    if block.selection.by_element:
-        yield Uncounted(~block.marks)
-    weights = block.selection.weights
-    if weights is not None and not bound.loss.whole:
-        yield Uncounted(np.reshape(weights.read(block.start, block.stop) == 0, (-1,)))
+    `raw` reads the block of an array as it is given, and `offset` is added to labels.
+    """
     labels = next((slot for slot in bound.slots if slot.input.word.shifts), None)
     if labels is not None and "ignore_index" in bound.params:
-        ignored = bound.params["ignore_index"] - block.options.label_offset
-        yield Uncounted(block.raw(labels) == ignored, labels.input.name)
+        yield Uncounted(raw(labels) == bound.params["ignore_index"] - offset, labels.input.name)
     weight = next((slot for slot in bound.slots if slot.input.name == "weight"), None)
-    if weight is not None:
-        yield from _by_own_weight(block, bound, weight, labels)
-
-
-def _by_own_weight(block: Block, bound: Bound, weight: Slot, labels: Slot | None) -> Iterator[Uncounted]:
-    """A parameter called weight multiplies elements, or the samples of a class unless their targets are smoothed."""
-    nothing = block.raw(weight) == 0
+    if weight is None:
+        return
+    # A parameter called weight multiplies elements, or the samples of a class unless their targets are smoothed.
+    nothing = raw(weight) == 0
     if weight.input.word.shape == "c":
         if labels is None or bound.params.get("label_smoothing") or not nothing.any():
             return
-        numbers = block.raw(labels) + block.options.label_offset
+        numbers = raw(labels) + offset
         known = (numbers >= 0) & (numbers < len(nothing))
         yield Uncounted(known & nothing[np.where(known, numbers, 0).astype(np.int64)], labels.input.name)
     elif (first := bound.slots[0]).axis == 0:
-        shape = (block.stop - block.start, *first.reader.shape[1:])
+        shape = (count, *first.reader.shape[1:])
         if shapes.broadcast(nothing.shape, shape) == shape:
             yield Uncounted(np.broadcast_to(nothing, shape), weight.input.name)
 

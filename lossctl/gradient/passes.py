@@ -18,7 +18,7 @@ from lossctl.gradient.adjoint import Placed, back
 from lossctl.gradient.slopes import Slopes, with_leaves
 from lossctl.lanes import in_turn
 from lossctl.pieces import unreduced
-from lossctl.uncounted import uncounted, zeroed
+from lossctl.uncounted import zeroed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,7 @@ def differentiate(one: Differentiated, block: Block) -> Part:
     leaves = {name: _leaf(arrays[name]) for name in one.inputs}
     params = {name: bound.params[name] for name in one.params}
     found = _gradients(one, bound, block, arrays | leaves, [*leaves.values(), *params.values()])
-    nothing = uncounted(block, bound)
+    nothing = block.uncounted(bound)
     seen = {
         name: _seen(gradient, leaf, slots[name], block, nothing)
         for (name, leaf), gradient in zip(leaves.items(), found, strict=False)

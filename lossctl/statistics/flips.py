@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lossctl.errors import ShapeMismatch
 from lossctl.statistics.arrays import Floats, columns, totals, units
 from lossctl.statistics.draws import DEFAULT, Draws
 from lossctl.statistics.multiple import step_down, tail_p
 from lossctl.statistics.signs import flipped
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
 # Scores this much nearer to 0 than the observed one, relative to the largest possible, are ties that rounding broke.
@@ -83,6 +86,18 @@ def flip_test(differences: ArrayLike, draws: Draws = DEFAULT, *, clusters: Array
         reached=reached,
         null=null,
     )
+
+
+def together(tests: Sequence[FlipTest]) -> list[Floats]:
+    """max-T p-values over all columns of several tests, say of means and of other statistics, one array for each test.
+
+    Raises: ShapeMismatch where the tests were not made with the same flips.
+    """
+    if len({(test.units, test.exact, test.null.shape[0], test.seed) for test in tests}) > 1:
+        raise ShapeMismatch("Tests of different samples, resamples or seeds cannot be corrected together.")
+    observed = np.concatenate([test.reached for test in tests])
+    adjusted = step_down(observed, np.concatenate([test.null for test in tests], axis=1), exact=tests[0].exact)
+    return np.split(adjusted, np.cumsum([len(test.reached) for test in tests])[:-1])
 
 
 def _scaled(values: Floats) -> tuple[Floats, NDArray[np.int_]]:

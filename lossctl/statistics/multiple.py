@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lossctl.errors import BadParameter, ShapeMismatch, near
+from lossctl.errors import BadParameter, near
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lossctl.statistics.arrays import Floats
-    from lossctl.statistics.flips import FlipTest
 
 CORRECTIONS = ("maxt", "holm", "bh", "none")
 
@@ -40,18 +37,6 @@ def step_down(observed: Floats, null: Floats, *, exact: bool) -> Floats:
     adjusted = np.empty(len(order))
     adjusted[order] = np.maximum.accumulate(tail_p(observed[order], largest, exact=exact))
     return adjusted
-
-
-def together(tests: Sequence[FlipTest]) -> list[Floats]:
-    """max-T p-values over all columns of several tests, say of means and of other statistics, one array for each test.
-
-    Raises: ShapeMismatch where the tests were not made with the same flips.
-    """
-    if len({(test.units, test.exact, test.null.shape[0], test.seed) for test in tests}) > 1:
-        raise ShapeMismatch("Tests of different samples, resamples or seeds cannot be corrected together.")
-    observed = np.concatenate([test.reached for test in tests])
-    adjusted = step_down(observed, np.concatenate([test.null for test in tests], axis=1), exact=tests[0].exact)
-    return np.split(adjusted, np.cumsum([len(test.reached) for test in tests])[:-1])
 
 
 def adjust(p: Floats, correction: str) -> Floats:

@@ -6,8 +6,8 @@ from scipy import stats
 
 from lossctl.errors import BadParameter, ShapeMismatch
 from lossctl.statistics.draws import Draws
-from lossctl.statistics.flips import flip_test
-from lossctl.statistics.multiple import adjust, step_down, tail_p, together
+from lossctl.statistics.flips import flip_test, together
+from lossctl.statistics.multiple import adjust, step_down, tail_p
 from lossctl.statistics.swaps import swap_test
 
 probabilities = st.lists(st.floats(0, 1), min_size=1, max_size=8).map(np.array)
