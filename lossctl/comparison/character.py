@@ -2,27 +2,112 @@
 
 Robust is a loss whose gradient by the prediction stays bounded, however far out prediction and target lie and however close
 to the edge of their domain; it is redescending where the gradient goes back to 0 for a target far out. Convex is a loss of
-which no second difference by the prediction falls below zero. Both are seen from 1e-3 to 1e10, and not proven.
+which no second difference by the prediction falls below zero. Both are seen from 1e-3 to 1e10, and not proven. What it
+estimates is seen from the constant that it likes best for small skewed samples: which statistic of them that is. NumPy alone
+calculates, and slopes are central differences, so that nothing needs torch.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.comparison.curves import Probe, by_sample, elementwise, of_classes, span
-from lossctl.comparison.estimand import estimand, estimand_of_classes
+from lossctl import shapes
 from lossctl.loss import weighted_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lossctl.loss import Loss
     from lossctl.signature import Domain
     from lossctl.statistics.arrays import Floats
+
+# How far from an edge of a domain that is not looked at itself.
+INSIDE = 1e-6
+# A series that a loss is scaled by, where it wants one.
+SERIES = np.asarray([0.0, 1.0, 3.0, 2.0, 4.0])
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A loss of `pred` and `target`, with parameters; what it takes besides is left out or set to 1."""
+
+    loss: Loss
+    params: Mapping[str, Any]
+
+    @property
+    def pred(self) -> Domain:
+        """What predictions may be; any number under the flag that lifts the domain."""
+        return self._domain(0)
+
+    @property
+    def target(self) -> Domain:
+        """What targets may be."""
+        return self._domain(1)
+
+    def _domain(self, place: int) -> Domain:
+        word = self.loss.signature.inputs[place].word
+        return type(word.domain)() if self.params.get(word.free_if) is True else word.domain
+
+    def terms(self, pred: Floats, target: Any) -> dict[str, Floats]:
+        """The loss's terms, weights of 1 among them."""
+        signature = self.loss.signature
+        more = [np.ones_like(pred) if argument.word.shape == "n *d" else SERIES for argument in signature.inputs[2:]]
+        tensors = {argument.name: None for argument in signature.tensors}
+        with np.errstate(all="ignore"):
+            found = self.loss.terms(np, pred, target, *more, **tensors, **self.params)
+        terms: dict[str, Any] = dict(found) if isinstance(found, dict) else {"value": found}
+        terms.setdefault("weight", np.ones_like(next(iter(terms.values()))))
+        return terms
+
+    def values(self, pred: Floats, target: Any) -> Floats:
+        """Unreduced losses (n), one a sample; NaN where the loss is not defined."""
+        found = np.asarray(self.terms(pred, target)["value"], np.float64)
+        if found.shape[:1] != pred.shape[:1]:
+            message = f"{self.loss.name} gives no value for each sample"
+            raise TypeError(message)
+        return np.asarray(found.reshape(len(pred), -1).mean(axis=1))
+
+    def slopes(self, pred: Floats, target: Any, along: Floats | float = 1.0, width: Floats | float = 1e-3) -> Floats:
+        """Central differences (n) by a step of `width` from `pred` in the direction `along`."""
+        lift = np.broadcast_to(width, pred.shape[:1]).reshape(-1, *(1,) * (pred.ndim - 1))
+        high, low = (self.values(pred + side * lift * along, target) for side in (1, -1))
+        with np.errstate(all="ignore"):
+            return np.asarray((high - low) / (2 * np.asarray(width)))
+
+
+def elementwise(loss: Loss) -> bool:
+    """Whether a loss is one of a number for each sample against a number."""
+    first, *rest = loss.signature.inputs
+    if [first.name, *(argument.name for argument in rest[:1])] != ["pred", "target"]:
+        return False
+    plain = all(argument.word.shape == "n *d" for argument in (first, rest[0]))
+    known = all(argument.word.shape in {"n *d", "m"} for argument in rest[1:])
+    return plain and known and not (first.word.index or first.word.logs or rest[0].word.index)
+
+
+def of_classes(loss: Loss) -> bool:
+    """Whether a loss is one of a score for each class against a label."""
+    inputs = loss.signature.inputs
+    named = [argument.name for argument in inputs] == ["pred", "target"]
+    return named and "c" in shapes.tokens(inputs[0].word.shape) and inputs[1].word.classes
+
+
+def by_sample(loss: Loss) -> bool:
+    """Whether a sample has a loss of its own, and the whole is the mean of these."""
+    return "none" in loss.reductions and (not loss.whole or loss.origin != "lossctl")
+
+
+def span(domain: Domain, low: float, high: float, count: int, *, inside: float = INSIDE) -> Floats:
+    """Numbers between `low` and `high` as far as the domain goes, its edges left out by `inside`."""
+    lowest = max(low, domain.low + inside)
+    highest = min(high, domain.high - inside)
+    return np.linspace(lowest, highest, count)
+
 
 # Where to look far out, close to an edge, and in between.
 FAR, NEAR = (1e7, 1e10), (1e-3, 1e-6)
@@ -190,3 +275,139 @@ def _bounded_towards_edge(probe: Probe) -> bool:
         pred = np.asarray([[near, (1 - near) / 2, (1 - near) / 2]])
         sizes.append(np.abs(probe.slopes(pred, np.zeros(1, np.int64), along, near * 1e-3)))
     return not _grows(sizes[1], sizes[2], float(sizes[0].max()))
+
+
+# Skewed and without ties, so that every statistic is another number; quantiles are points of them. What is a statistic of
+# both is no accident.
+SAMPLES = (
+    np.asarray([0.4, 0.5, 0.62, 0.7, 1.1, 1.5, 2.1, 3.2, 4.5, 7.0, 12.0]),
+    np.asarray([0.11, 0.13, 0.19, 0.2, 0.23, 0.3, 0.42, 0.8, 2.9, 3.3, 3.7, 8.0, 9.1]),
+)
+# The share of the rarer of two classes, and those of three.
+RARE, SHARES = 0.3, np.asarray([0.5, 0.3, 0.2])
+PLACES, ZOOMS = 201, 5
+# Where the best constant is looked for: numbers, and scores.
+NUMBERS, FARTHEST_SCORE = 20.0, 12.0
+# Statistics that differ by less are not told apart.
+CLOSE = 1e-3
+
+
+def estimand(probe: Probe, *, redescending: bool) -> str:
+    """The statistic that a loss of numbers estimates, or nothing where it has no name here."""
+    domain = probe.target
+    if not (domain.values or domain.high == 1):
+        return _statistic_of_numbers(probe, redescending=redescending)
+    low, high = (min(domain.values), max(domain.values)) if domain.values else (0.0, 1.0)
+    best = best_constant(probe, np.where(np.arange(10) < 10 * RARE, high, low), FARTHEST_SCORE)
+    return "" if best is None else _of_two_classes(best, probe)
+
+
+def best_constant(probe: Probe, target: Floats, reach: float) -> float | None:
+    """The constant prediction within `reach` of 0 with the least loss; None where the loss falls beyond the range."""
+    grid = span(probe.pred, -reach, reach, PLACES)
+    ends = grid[0], grid[-1]
+    best = math.nan
+    for _ in range(ZOOMS):
+        losses = _losses(probe, grid, target)
+        if np.isnan(losses).all():
+            return None
+        best = float(grid[int(np.nanargmin(losses))])
+        step = grid[1] - grid[0]
+        grid = np.linspace(max(ends[0], best - step), min(ends[1], best + step), PLACES)
+    return None if best in ends else best
+
+
+def _losses(probe: Probe, grid: Floats, target: Floats) -> Floats:
+    """The reduced loss of every constant (k,)."""
+    pred = np.repeat(grid[:, None], len(target), axis=1)
+    if probe.loss.origin != "lossctl":
+        return probe.values(pred, np.tile(target, (len(grid), 1)))
+    terms = probe.terms(pred, np.broadcast_to(target, pred.shape))
+    with np.errstate(all="ignore"):
+        sums = {name: np.broadcast_to(term, pred.shape).sum(axis=1) for name, term in terms.items()}
+        return np.asarray(probe.loss.finish(np, sums, **probe.params), np.float64)
+
+
+def _of_two_classes(best: float, probe: Probe) -> str:
+    odds = math.log(RARE / (1 - RARE))
+    known = (RARE,) if probe.pred.high == 1 else (odds, odds / 2, 2 * RARE - 1)
+    if any(math.isclose(best, one, rel_tol=CLOSE) for one in known):
+        return "class probabilities"
+    middle = 0.5 if probe.pred.high == 1 else 0.0
+    return "most likely class" if best < middle - CLOSE else ""
+
+
+def _statistic_of_numbers(probe: Probe, *, redescending: bool) -> str:
+    bests = [best for best in (best_constant(probe, sample, NUMBERS) for sample in SAMPLES) if best is not None]
+    if len(bests) < len(SAMPLES):
+        return ""
+    for name, ones in _statistics(probe).items():
+        if _alike(bests, ones):
+            return name
+        if _alike(bests, [math.log(one) for one in ones]):
+            return f"log of the {name}"
+    if redescending:
+        return "mode-like"
+    between = all(np.median(sample) < best < sample.mean() for best, sample in zip(bests, SAMPLES, strict=True))
+    return "between median and mean" if between else ""
+
+
+def _alike(bests: list[float], ones: list[float]) -> bool:
+    return all(math.isclose(best, one, rel_tol=CLOSE) for best, one in zip(bests, ones, strict=True))
+
+
+def _statistics(probe: Probe) -> dict[str, list[float]]:
+    """Every statistic that has a name; quantiles and expectiles of the parameters that could be their level."""
+    found = dict(STATISTICS)
+    for level in (value for value in probe.params.values() if isinstance(value, float) and 0 < value < 1):
+        found[f"quantile {level:g}"] = partial(_quantile, level)
+        found[f"expectile {level:g}"] = partial(_expectile, level)
+    return {name: [statistic(sample) for sample in SAMPLES] for name, statistic in found.items()}
+
+
+def _quantile(level: float, sample: Floats) -> float:
+    return float(np.quantile(sample, level, method="inverted_cdf"))
+
+
+def _expectile(level: float, sample: Floats) -> float:
+    """The mean that weighs what lies above it by `level` and what lies below by 1 - `level`."""
+    found = float(sample.mean())
+    for _ in range(50):
+        found = float(np.average(sample, weights=np.where(found < sample, level, 1 - level)))
+    return found
+
+
+def _weighted_median(sample: Floats) -> float:
+    weights = np.cumsum(1 / sample)
+    return float(sample[np.searchsorted(weights, weights[-1] / 2)])
+
+
+STATISTICS: Mapping[str, Callable[[Floats], float]] = {
+    "mean": lambda sample: float(sample.mean()),
+    "median": lambda sample: float(np.median(sample)),
+    "geometric mean": lambda sample: math.exp(float(np.log(sample).mean())),
+    "geometric mean of 1 + target, minus 1": lambda sample: math.expm1(float(np.log1p(sample).mean())),
+    "harmonic mean": lambda sample: 1 / float((1 / sample).mean()),
+    "median weighted by 1 / target": _weighted_median,
+    "mean weighted by 1 / target^2": lambda sample: float(np.average(sample, weights=sample**-2)),
+    "midrange": lambda sample: float(sample.min() + sample.max()) / 2,
+}
+
+
+def estimand_of_classes(probe: Probe) -> str:
+    """What a loss of class scores or probabilities estimates: it is proper if nothing close is better than the true shares."""
+    direct = probe.pred.high == 1
+    steps = np.eye(3) - np.roll(np.eye(3), 1, axis=0)
+    around = (SHARES if direct else np.log(SHARES)) + 0.02 * np.concatenate([np.zeros((1, 3)), steps, -steps])
+    if probe.loss.signature.inputs[0].word.logs:
+        around -= np.log(np.exp(around).sum(axis=1, keepdims=True))
+    if _first_is_best(probe, around):
+        return "class probabilities"
+    corners = np.clip(np.eye(3), 1e-4, 1 - 2e-4) if direct else 4 * np.eye(3)
+    return "most likely class" if _first_is_best(probe, corners) else ""
+
+
+def _first_is_best(probe: Probe, preds: Floats) -> bool:
+    """Whether the first of some constant predictions (k, 3) has the least expected loss under the shares."""
+    found = SHARES @ np.stack([probe.values(preds, np.full(len(preds), label)) for label in range(3)])
+    return bool(np.isfinite(found).all() and found[0] < found[1:].min())

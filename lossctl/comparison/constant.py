@@ -8,28 +8,27 @@ likes best. A loss of labels, pairs, boxes, sequences or all samples together ha
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lossctl.backends import BACKENDS
-from lossctl.blocks import Broadcast, Memory, Wrapped
-from lossctl.comparison.classes import best_scores
-from lossctl.comparison.curves import elementwise, of_classes
-from lossctl.comparison.minimum import minimum
-from lossctl.comparison.trial import Drawn, trials
+from lossctl.block import Block, Selection
+from lossctl.blocks import Broadcast, Memory, Wrapped, cuts, whole
+from lossctl.comparison.character import elementwise, of_classes
 from lossctl.engine import reduced
 from lossctl.errors import LossctlError
-from lossctl.fold import fold
+from lossctl.fold import counted, fold
 from lossctl.lanes import in_lanes
+from lossctl.pieces import unreduced
 from lossctl.signature import ANY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from lossctl.binding import Bound
-    from lossctl.block import Backend, Selection
+    from lossctl.binding import Bound, Slot
+    from lossctl.block import Backend
     from lossctl.blocks import NumPyArray, Reader
     from lossctl.signature import Domain
     from lossctl.spec import Options
@@ -80,7 +79,7 @@ def constants(
     bounds: Sequence[Bound], backend: Backend, options: Options, selection: Selection, seed: int = 0
 ) -> list[Constant | None]:
     """The best constant of each loss, or None where there is none; the losses themselves must have been computed before."""
-    drawn = Drawn(seed)
+    drawn = ConstantSamples(seed)
     found = in_lanes(lambda bound: best(bound, options, selection, drawn), bounds, options.jobs)
     pairs = [(number, one) for number, one in enumerate(found) if one is not None]
     placed = [_placed(bounds[number], one, options) for number, one in pairs]
@@ -91,7 +90,7 @@ def constants(
     return result
 
 
-def best(bound: Bound, options: Options, selection: Selection, drawn: Drawn) -> NumPyArray | None:
+def best(bound: Bound, options: Options, selection: Selection, drawn: ConstantSamples) -> NumPyArray | None:
     """The best constant prediction for one loss, with as many axes as predictions have, or None where there is none."""
     plain = BACKENDS.get("numpy")()
     try:
@@ -166,3 +165,223 @@ def _losses(placed: Sequence[Bound], backend: Backend, options: Options, selecti
         for one, tally in pairs
     ]
     return [loss if math.isfinite(loss) else None for loss in found]
+
+
+# A class that is never seen gets this probability, since the logarithm of 0 spoils every mean.
+LEAST = 1e-30
+
+
+def best_scores(bound: Bound, options: Options, selection: Selection, backend: Backend) -> NumPyArray | None:
+    """Constant scores, log-probabilities or probabilities of the shape of one sample's, its further axes of size 1.
+
+    They are the frequencies of the classes, weighted as samples and classes are, and smoothed as the loss smooths labels.
+    Raises: what reading the labels raises.
+    """
+    slots = {slot.input.name: slot for slot in bound.slots}
+    (classes,) = bound.dims["c"]
+    counts = np.zeros(classes)
+    size = max(1, math.prod(slots["target"].reader.shape) // max(1, bound.n))
+    for span in cuts(bound.n, size):
+        block = Block(*span, options, selection, backend)
+        block.select([bound])
+        counts += _counts(block, bound, slots["target"], classes)
+    shares = _smoothed(counts, bound, slots)
+    if not shares.sum() > 0:
+        return None
+    word = bound.loss.signature.inputs[0].word
+    shares /= shares.sum()
+    found = shares if word.domain.high == 1 else np.log(np.maximum(shares, LEAST))
+    shape = slots["pred"].reader.shape
+    return (found if shape[1] == classes else found[1:]).reshape(1, -1, *(1,) * (len(shape) - 2))
+
+
+def _smoothed(counts: Floats, bound: Bound, slots: dict[str, Slot]) -> Floats:
+    smooth = float(bound.params.get("label_smoothing", bound.params.get("smoothing", 0.0)))
+    counts = (1 - smooth) * counts + smooth * counts.sum() / len(counts)
+    weights = [whole(slot.reader) for slot in slots.values() if slot.input.word.shape == "c"]
+    return counts * math.prod(weights) if weights else counts
+
+
+def _counts(block: Block, bound: Bound, slot: Slot, classes: int) -> Floats:
+    """How often each class is meant in one block, by weight; soft labels mean several classes in part."""
+    target = np.asarray(block.backend.take(block.ready(slot, bound)))
+    labels = target if slot.input.word.index else np.moveaxis(target, 1, -1)
+    counts = np.ones(labels.shape if slot.input.word.index else labels.shape[:-1])
+    if slot.input.word.index and "ignore_index" in bound.params:
+        counts[labels == bound.params["ignore_index"]] = 0.0
+    weights = block.weights()
+    if weights is not None:
+        counts *= weights.reshape(-1, *(1,) * (counts.ndim - 1))
+    if block.selection.by_element:
+        counts *= block.mask()
+    if not slot.input.word.index:
+        return np.asarray(np.tensordot(counts, labels, axes=counts.ndim))
+    kept = counts > 0
+    return np.asarray(np.bincount(labels[kept].astype(np.int64), counts[kept], classes), np.float64)
+
+
+# So many samples are searched, and about so many of them first.
+SEARCHED, FIRST = 100_000, 2_000
+
+
+@dataclass
+class ConstantSamples:
+    """The samples that constants are tried on, the same for all losses: what is read of a source is read once."""
+
+    seed: int = 0
+    rows: dict[int, NumPyArray] = field(default_factory=dict)
+    taken: dict[tuple[int, int | None], tuple[Reader, Memory]] = field(default_factory=dict)
+
+    def take(self, reader: Reader, axis: int | None, n: int) -> Memory:
+        """The chosen ones of `n` samples along `axis`, or all of what has no sample axis."""
+        key = (id(reader), axis)
+        if key not in self.taken:
+            array = whole(reader) if axis is None else _read(reader, axis, self._rows(n), n)
+            # The reader is kept too: its number may not be given to another one.
+            self.taken[key] = reader, Memory(array, reader.name)
+        return self.taken[key][1]
+
+    def _rows(self, n: int) -> NumPyArray:
+        if n not in self.rows:
+            rng = np.random.Generator(np.random.Philox(self.seed))
+            self.rows[n] = np.sort(rng.choice(n, SEARCHED, replace=False)) if n > SEARCHED else np.arange(n)
+        return self.rows[n]
+
+
+def _read(reader: Reader, axis: int, rows: NumPyArray, n: int) -> NumPyArray:
+    """Read some samples, block by block."""
+    if len(rows) == n:
+        return reader.read(0, n, axis)
+    parts = []
+    for start, stop in cuts(n, max(1, math.prod(reader.shape) // n)):
+        inside = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
+        parts.append(np.take(reader.read(start, stop, axis), inside - start, axis=axis))
+    return np.concatenate(parts, axis=axis)
+
+
+@dataclass(frozen=True)
+class LossOnSamples:
+    """One loss with its inputs checked and cast."""
+
+    bound: Bound
+    block: Block
+    arrays: dict[str, Any]
+
+    @property
+    def targets(self) -> NumPyArray:
+        """The finite targets that count."""
+        found = np.asarray(self.arrays["target"], np.float64).reshape(-1)
+        return found[np.isfinite(found)]
+
+    def loss(self, constant: float) -> float:
+        """The mean loss of a constant prediction; infinite where the loss refuses it, or is no number."""
+        arrays = {**self.arrays, "pred": np.full_like(self.arrays["pred"], constant)}
+        try:
+            terms = unreduced(self.bound, arrays, np, lambda: self.block.index)
+        except LossctlError:
+            return math.inf
+        terms = {"weight": np.ones_like(next(iter(terms.values())))} | terms
+        with np.errstate(all="ignore"):
+            sums = {name: np.sum(term, dtype=np.float64) for name, term in counted(terms, self.block).items()}
+        found = float(reduced(self.bound, sums, self.block.kept, "mean"))
+        return math.inf if math.isnan(found) else found
+
+
+def trials(
+    bound: Bound, options: Options, selection: Selection, backend: Backend, drawn: ConstantSamples
+) -> tuple[LossOnSamples, LossOnSamples]:
+    """The loss on a few samples at even distances of those that were drawn, and on all of these.
+
+    Raises: what reading and checking inputs raises.
+    """
+    n = min(bound.n, SEARCHED)
+    every = replace(bound, n=n, slots=tuple(replace(s, reader=drawn.take(s.reader, s.axis, bound.n)) for s in bound.slots))
+    given = (selection.weights, selection.mask)
+    weights, mask = (None if one is None else drawn.take(one, 0, bound.n) for one in given)
+    step = -(-n // FIRST)
+    few = replace(bound, n=-(-n // step), slots=tuple(replace(s, reader=_thin(s.reader, s.axis, step)) for s in every.slots))
+    thin = Selection(weights and _thin(weights, 0, step), mask and _thin(mask, 0, step))
+    pairs = ((few, thin), (every, Selection(weights, mask)))
+    first, second = (_trial(one, options, part, backend) for one, part in pairs)
+    return first, second
+
+
+def _thin(reader: Reader, axis: int | None, step: int) -> Memory:
+    array = whole(reader)
+    return Memory(array if axis is None else array[(slice(None),) * axis + (slice(None, None, step),)], reader.name)
+
+
+def _trial(bound: Bound, options: Options, selection: Selection, backend: Backend) -> LossOnSamples:
+    block = Block(0, bound.n, options, selection, backend)
+    block.select([bound])
+    return LossOnSamples(bound, block, {slot.input.name: block.ready(slot, bound) for slot in bound.slots})
+
+
+GOLDEN = (3 - math.sqrt(5)) / 2
+# A minimum is flat: its place is known to the square root of what a float64 resolves, in parts of where it was looked for.
+PRECISE, TINY = 1e-8, 4e-16
+STEPS = 60
+# A value and its place.
+Point = tuple[float, float]
+
+
+def minimum(function: Callable[[float], float], grid: Sequence[float], at: int) -> tuple[float, int]:
+    """Start at a candidate of an ascending grid. Return the place of the minimum, and the number of the best candidate."""
+    known: dict[int, float] = {}
+
+    def value(place: int) -> float:
+        known.setdefault(place, function(grid[place]))
+        return known[place] if known[place] == known[place] else math.inf
+
+    while True:
+        best = min((place for place in (at, at - 1, at + 1) if 0 <= place < len(grid)), key=value)
+        if best == at:
+            break
+        at = best
+    low, high = grid[max(at - 1, 0)], grid[min(at + 1, len(grid) - 1)]
+    return between(function, low, high, (value(at), grid[at])), at
+
+
+def between(function: Callable[[float], float], low: float, high: float, start: Point) -> float:
+    """Brent's method (1973, chapter 5): parabolas through the three best points, and golden sections where they fail.
+
+    `start` is a value and its place between `low` and `high`. No digits are returned that are not known.
+    """
+    known = PRECISE * (high - low)
+    best = second = third = start
+    last = before = 0.0
+    for _ in range(STEPS):
+        x = best[1]
+        near = known + TINY * abs(x)
+        if max(x - low, high - x) <= 2 * near:
+            break
+        step = _vertex(best, second, third)
+        if not (abs(step) < abs(before) / 2 and low < x + step < high):
+            last = (high if x < (low + high) / 2 else low) - x
+            step = GOLDEN * last
+        before, last = last, step
+        place = x + (step if abs(step) >= near else math.copysign(near, (low + high) / 2 - x))
+        found = (function(place), place)
+        outer = x if found[0] < best[0] else place
+        inner = place if found[0] < best[0] else x
+        low, high = (max(low, outer), high) if outer < inner else (low, min(high, outer))
+        best, second, third = _ranked(found, best, second, third)
+    return round(best[1], math.ceil(-math.log10(known))) if known else best[1]
+
+
+def _ranked(found: Point, best: Point, second: Point, third: Point) -> tuple[Point, Point, Point]:
+    """The three best points, the oldest first among equals: at the bottom rounding alone tells them apart."""
+    if found[0] < best[0]:
+        return found, best, second
+    if found[0] <= second[0] or second == best:
+        return best, found, second
+    return best, second, found if found[0] <= third[0] or third in {best, second} else third
+
+
+def _vertex(best: Point, second: Point, third: Point) -> float:
+    """The step from the best point to the lowest of the parabola through all three; NaN where there is none."""
+    right, left = best[1] - second[1], best[1] - third[1]
+    one, other = right * (best[0] - third[0]), left * (best[0] - second[0])
+    if one == other or not math.isfinite(one - other):
+        return math.nan
+    return -(right * one - left * other) / (2 * (one - other))

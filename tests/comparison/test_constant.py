@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from tied import ALL, NUMPY, PLAIN, beside, chosen, constant, tie
 
-from lossctl.comparison.constant import constants
-from lossctl.comparison.minimum import between, minimum
-from lossctl.comparison.trial import SEARCHED
+from lossctl.comparison.constant import SEARCHED, between, constants, minimum
 from lossctl.spec import Options
 
 RNG = np.random.default_rng(5)
