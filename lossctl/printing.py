@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lossctl.errors import UsageError
-from lossctl.streams import JSON, tell, terminal
+from lossctl.streams import tell, terminal
 from lossctl.touched import PASSED, current
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def check_outputs(options: Talk, others: Iterable[str] = ()) -> None:
             message = f"{flag} {path.partition('?')[0]} is an address, and results are written to files."
             raise UsageError(message, hint="Write a file, and copy it there.")
     if options.output:
-        from lossctl.render.output import format_of
+        from lossctl.render import format_of
 
         for path in options.output:
             format_of(path, others)
@@ -90,7 +90,9 @@ def check_outputs(options: Talk, others: Iterable[str] = ()) -> None:
 
 def wants_document(options: Talk) -> bool:
     """Whether what only machine-readable results hold is asked for."""
-    return _format(options) in JSON or any(path.lower().endswith((".json", ".jsonl")) for path in options.output)
+    from lossctl.render import format_of, named
+
+    return any(named(name).document for name in (_format(options), *map(format_of, options.output)))
 
 
 def printed(report: Report, options: Talk, error: LossctlError | None = None) -> Printed:
@@ -99,12 +101,12 @@ def printed(report: Report, options: Talk, error: LossctlError | None = None) ->
 
     style = Style(sig=options.sig, decimals=options.decimals, color=_color(options))
     if options.output:
-        from lossctl.render.output import write
+        from lossctl.render import write
 
         for path in options.output:
             write(report, path, style)
     if summary := getattr(options, "summary", ""):
-        from lossctl.render.summary import append
+        from lossctl.render.ci import append
 
         append(report, summary, style)
     return Printed("" if options.quiet > 1 else render(report, _format(options), style), error)

@@ -9,8 +9,6 @@ from typing import Any
 from lossctl.errors import InputError, LossctlError
 from lossctl.render.cells import visible
 
-JSON = ("json", "jsonl")
-
 
 def terminal() -> bool:
     """Whether stdout is a terminal. It is None where the shell has closed it."""
@@ -87,4 +85,11 @@ def asked_for_json(arguments: list[str]) -> bool:
             chosen = following
         elif word.startswith(("--format=", "-f")):
             chosen = word.removeprefix("--format=").removeprefix("-f")
-    return chosen in JSON
+    if not chosen or chosen == "auto":
+        return False
+    from lossctl.render import named
+
+    try:
+        return named(chosen).json
+    except LossctlError:
+        return False

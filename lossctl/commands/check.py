@@ -16,7 +16,7 @@ from lossctl.commands.judging import decided
 from lossctl.commands.saved import load, renamed
 from lossctl.errors import GateFailed, LossctlError, MissingFile, Undecided, UsageError, WouldOverwrite
 from lossctl.gates import WORDS
-from lossctl.render.verdicts import typed
+from lossctl.render.ci import typed
 from lossctl.report import Report
 from lossctl.touched import reads_later
 

@@ -20,8 +20,8 @@ from lossctl.engine import Outcome, check_asked, reduced
 from lossctl.errors import UsageError
 from lossctl.files.address import shown_source
 from lossctl.fold import fold
-from lossctl.render.json import render
-from lossctl.render.style import Style
+from lossctl.render.cells import Style
+from lossctl.render.machine import render_json
 from lossctl.report import Report, strict
 from lossctl.sums import shortened
 
@@ -63,7 +63,7 @@ def run(spec: Spec, path: str, say: Callable[[str], None]) -> Report:
     ]
     found = Report(COLUMNS, rows, document)
     with atomic(path) as file:
-        file.write(render(found, Style()).encode())
+        file.write(render_json(found, Style()).encode())
     return found
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lossctl.render.style import Style
     from lossctl.report import Report
 
 # float32 carries about seven digits: six are sure to mean something.
@@ -15,6 +15,16 @@ DIGITS = 6
 # A list of more values than this is no longer read by a person; the machine formats hold all of it.
 LISTED = 32
 LEADING = 8
+
+
+@dataclass(frozen=True)
+class Style:
+    """What `--sig`, `--decimals`, `--color` and the terminal's width ask for. Machine formats ignore all of it."""
+
+    sig: int | None = None
+    decimals: int | None = None
+    width: int | None = None
+    color: bool = False
 
 
 def exact(value: Any) -> str:

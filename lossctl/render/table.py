@@ -1,37 +1,44 @@
-"""A table for a terminal. It is never written into a pipe, where a screen's width would cut it.
+"""Tables for people: on a terminal, and in Markdown for a pull request or a notebook.
 
-The widths are set here and not by Rich, which takes from columns until the table fits, digits included.
+A terminal's table is never written into a pipe, where a screen's width would cut it. Its widths are set here and not by Rich,
+which takes from columns until the table fits, digits included.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from lossctl.render.cells import numeric, texts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from rich.table import Table
 
-    from lossctl.render.style import Style
+    from lossctl.render.cells import Style
     from lossctl.report import Report
 
 # A word of text may be folded down to this many signs.
 NARROW = 12
 # A padding on both sides of each column, and a rule between two of them.
 GAP = 3
+# Bars end cells. Of the other signs, those that would begin a mark here: a backslash before a letter, an underscore inside a
+# word, a star between spaces, a bracket that no address follows and a lone `<` do not, and stay readable in the file.
+MARKS = re.compile(
+    r"[|`~$]|(?<!\s)\*|\*(?!\s)|\\(?=[!-/:-@\[-`{-~]|$)|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[])|<(?=[A-Za-z/!?])|&(?=#|[A-Za-z][A-Za-z0-9]*;)"
+)
 
 
-def render(report: Report, style: Style) -> str:
+def render_table(report: Report, style: Style) -> str:
     """Return tables drawn with lines, rounded for reading.
 
     Text folds to fit the width. Numbers never lose a digit: where they do not fit, the table is wider than the screen.
     """
-    return "\n".join(_render(part, style) for part in report.parts())
+    return "\n".join(_drawn(part, style) for part in report.parts())
 
 
-def _render(report: Report, style: Style) -> str:
+def _drawn(report: Report, style: Style) -> str:
     import io
     import shutil
 
@@ -86,3 +93,24 @@ def _table(report: Report, lines: list[list[str]], widths: list[int]) -> Table:
     for line in lines:
         table.add_row(*map(Text, line))
     return table
+
+
+def render_markdown(report: Report, style: Style) -> str:
+    """Return a header, a rule that sets numbers to the right, and one line for each row, rounded for reading."""
+    return "\n".join(_marked(part, style) for part in report.parts())
+
+
+def _marked(report: Report, style: Style) -> str:
+    title = f"**{_escaped(report.title)}**\n\n" if report.title else ""
+    rule = ["---:" if numeric(report, column) else "---" for column in report.columns]
+    cells = [[_escaped(cell) for cell in line] for line in (report.columns, *texts(report, style))]
+    return title + "".join(map(_row, (cells[0], rule, *cells[1:])))
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _escaped(cell: str) -> str:
+    """A cell that is seen as it is: what Markdown would take for its own stands behind a backslash."""
+    return MARKS.sub(r"\\\g<0>", cell)

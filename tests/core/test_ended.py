@@ -21,9 +21,9 @@ KILLED = "import os, signal\ndef send(*_): os.kill(os.getpid(), signal.{name})\n
 PLACES = {
     "made": "import lossctl.drafts as drafts\nreal = open\n"
     "def opened(*words, **more):\n  file = real(*words, **more)\n  send()\n  return file\ndrafts.open = opened",
-    "written": "import lossctl.render.output as output\ndef render(*_): send()\nreal = output.atomic\n"
+    "written": "import lossctl.drafts as drafts\nreal = drafts.atomic\n"
     "import contextlib\n@contextlib.contextmanager\ndef atomic(path):\n  with real(path) as file:\n    file.write(b'half')\n"
-    "    file.flush()\n    send()\n    yield file\noutput.atomic = atomic",
+    "    file.flush()\n    send()\n    yield file\ndrafts.atomic = atomic",
     "renamed": "import lossctl.drafts as drafts\ndef replace(*_): send()\ndrafts.Path.replace = replace",
 }
 
@@ -247,8 +247,8 @@ def test_a_summary_that_does_not_fit_is_taken_back(tmp_path):
 
 def test_outputs_appear_together_or_not_at_all(tmp_path):
     (tmp_path / "null.csv").symlink_to("/dev/null")
-    prelude = "import lossctl.render.summary as summary\ndef broken(*_): raise OSError(28, 'No space left on device')\n"
-    prelude += "import lossctl.render.output as output\nreal = output.render\n"
+    prelude = "def broken(*_): raise OSError(28, 'No space left on device')\n"
+    prelude += "import lossctl.render as output\nreal = output.render\n"
     prelude += "def render(report, kind, style):\n  if kind == 'markdown': broken()\n  return real(report, kind, style)\n"
     prelude += "output.render = render"
     outcome = golden.run({"argv": "grad mse [1] [3] -o g.npy -o r.csv -o r.md", "prelude": prelude}, tmp_path)

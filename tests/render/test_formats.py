@@ -48,7 +48,7 @@ def test_an_unknown_format_is_refused_before_anything_runs():
 
 
 def test_all_formats_are_there_and_end_with_a_newline():
-    assert RENDERERS.names()[:7] == ["table", "tsv", "csv", "value", "json", "jsonl", "markdown"]
+    assert RENDERERS.names()[:7] == ["table", "value", "json", "jsonl", "csv", "tsv", "markdown"]
     assert all(render(report(), name, PLAIN).endswith("\n") for name in RENDERERS.names())
 
 

@@ -7,8 +7,7 @@ from gated import failed_file, gate, report
 
 from lossctl.errors import InputError
 from lossctl.render import Style, render
-from lossctl.render import summary as summaries
-from lossctl.render.summary import append
+from lossctl.render.ci import SUMMARY_BYTES, append
 
 LINE = re.compile(r"::(?P<level>error|warning|notice) (?P<properties>.*?)::(?P<message>.*)")
 
@@ -84,13 +83,13 @@ def test_the_heading_has_the_worst_verdict(checks, word, tmp_path):
 
 def test_a_summary_is_no_larger_than_github_takes(tmp_path):
     path = tmp_path / "summary"
-    path.write_bytes(b"x" * (summaries.LIMIT - 10_000))
+    path.write_bytes(b"x" * (SUMMARY_BYTES - 10_000))
     append(report(*(gate("failed", f"{number} {'y' * 100}") for number in range(500))), str(path), Style())
     size, last = path.stat().st_size, path.read_text().splitlines()[-1]
-    assert summaries.LIMIT - 400 < size <= summaries.LIMIT
+    assert SUMMARY_BYTES - 400 < size <= SUMMARY_BYTES
     assert int(last.split()[0]) + path.read_text().count("y |") == 500 + 5
     append(report(gate("passed")), str(path), Style())
-    assert path.stat().st_size <= summaries.LIMIT
+    assert path.stat().st_size <= SUMMARY_BYTES
 
 
 def test_a_summary_that_cannot_be_written(tmp_path):

@@ -4,9 +4,9 @@ import stat
 
 import pytest
 
+from lossctl import drafts
 from lossctl.errors import InputError, UsageError
-from lossctl.render import Style, output
-from lossctl.render.output import format_of, write
+from lossctl.render import Style, format_of, write
 from lossctl.report import Report
 
 REPORT = Report(("loss", "value"), [{"loss": "mse", "value": 0.25}], document={"results": [{"loss": "mse", "value": 0.25}]})
@@ -75,7 +75,7 @@ def test_a_failed_rename_leaves_no_draft(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(output.Path, "replace", refuse)
+    monkeypatch.setattr(drafts.Path, "replace", refuse)
     with pytest.raises(InputError, match="Permission denied"):
         write(REPORT, str(tmp_path / "r.csv"), STYLE)
     assert names(tmp_path) == []
