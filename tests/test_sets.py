@@ -119,10 +119,22 @@ def test_a_value_at_the_very_end_leaves_a_loss_out(folder):
     assert "mse" in names(done)
 
 
-def test_what_all_losses_refuse_is_said_as_it_is(folder):
+@pytest.mark.parametrize(
+    "argv",
+    [
+        "compute @regression nan.npy counts.npy",
+        "compute @regression nan.npy counts.npy --worst 2",
+        "compare @regression nan.npy -t counts.npy",
+        "compare @regression rates.npy nan.npy -t counts.npy",
+        "compare @regression rates.npy nan.npy -t counts.npy --suggest-tol",
+    ],
+)
+@pytest.mark.parametrize("large", [100, 200_000])
+def test_what_all_losses_refuse_is_said_as_it_is(folder, monkeypatch, argv, large):
+    monkeypatch.setattr("lossctl.statistics.paired.LARGE", large)
     np.save(folder / "nan.npy", np.r_[np.nan, np.ones(399)])
-    done = run("compute @regression nan.npy target.npy", folder)
-    assert (done.code, "nan.npy" in done.stderr) == (4, True)
+    done = run(argv, folder)
+    assert (done.code, done.stdout, "pred (nan.npy) at [0] is nan" in done.stderr) == (4, "", True), done.stderr
 
 
 def test_a_loss_that_is_named_is_not_left_out(folder):
