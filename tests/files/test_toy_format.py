@@ -87,7 +87,9 @@ def test_rows_joined_on_ids(run):
 
 def test_patterns_and_folders(run):
     assert float(run("compute", "mse", "half*.toy:pred", "half*.toy:target", "-b")) == mse(PRED, TARGET)
-    assert float(run("compute", "mse", "t.toy:*", "[[1, 2]]", "-b", "--broadcast")) == (mse(PRED, 1) + mse(TARGET, 2)) / 2
+    assert float(run("compute", "mse", "t.toy:*", "[[1, 2]]", "-b", "--broadcast")) == mse(
+        np.concatenate([PRED, TARGET]), np.repeat([1, 2], N)
+    )
 
 
 def test_inspect(run):
