@@ -21,7 +21,7 @@ OF_OTHER_RUNS = (
     "lossctl.statistics",
     "lossctl.specfile",
     "lossctl.files.codes",
-    "lossctl.files.joined",
+    "lossctl.files.rows",
     "lossctl.files.listing",
     "lossctl.files.table",
     "lossctl.advice.remedy",

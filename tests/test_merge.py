@@ -325,8 +325,8 @@ def test_shards_of_equal_names_on_two_machines():
 
 
 def test_large_files_are_told_apart_by_stretches_of_them(monkeypatch):
-    monkeypatch.setattr("lossctl.files.seen.WHOLE", 16)
-    monkeypatch.setattr("lossctl.files.seen.STRETCH", 8)
+    monkeypatch.setattr("lossctl.files.stored.WHOLE", 16)
+    monkeypatch.setattr("lossctl.files.stored.STRETCH", 8)
     spec = asked("mse", shard="0")
     names = parts_of(spec, 2)
     said = []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import LossctlError
-from lossctl.files import joined
+from lossctl.files import rows
 from lossctl.files.source import GLOB
 
 if TYPE_CHECKING:
@@ -96,10 +96,10 @@ def joined_by(sight: Sight, cuts: Callable[[NumPyArray], bool]) -> str:
 
 def _order(tables: list[Table], name: str) -> NumPyArray | None:
     """The row of the second table that has the id of each row of the first, where each id stands once in both."""
-    ours, theirs = (joined.normal(table.all_texts(list(table.names).index(name))) for table in tables)
+    ours, theirs = (rows.normal(table.all_texts(list(table.names).index(name))) for table in tables)
     try:
-        joined.unique(theirs, "", name)
-        return joined.order(theirs, ours, "", "")
+        rows.unique(theirs, "", name)
+        return rows.order(theirs, ours, "", "")
     except LossctlError:
         return None
 

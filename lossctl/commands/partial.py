@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lossctl.binding import Bound
     from lossctl.blocks import Reader
     from lossctl.commands.opening import Opened, Prepared
-    from lossctl.files.seen import Seen
+    from lossctl.files.stored import Seen
     from lossctl.spec import Given, Options, Spec
     from lossctl.sums import Sums
     from lossctl.tally import Tally

@@ -11,7 +11,7 @@ import numpy as np
 from lossctl.calls import unheard
 from lossctl.diagnosis.history import Series
 from lossctl.errors import MissingExtra, MissingFile, UnreadableFile
-from lossctl.files.temporary import explained
+from lossctl.files.stored import explained
 from lossctl.files.values import reason
 from lossctl.touched import reads_later
 

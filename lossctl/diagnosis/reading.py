@@ -22,12 +22,12 @@ from lossctl.diagnosis.settling import numbered, settle
 from lossctl.errors import MissingFile, ShapeMismatch, UnreadableFile, UsageError
 from lossctl.files.cells import floats, not_a_number
 from lossctl.files.container import SURE, Heading, TextTable
-from lossctl.files.formats import opener
 from lossctl.files.heading import sentence
 from lossctl.files.inputs import how_in_words
 from lossctl.files.keys import is_unnamed
+from lossctl.files.opening import opener, spooled, stored
 from lossctl.files.source import STDIN, locate
-from lossctl.files.stored import spooled, stored, titled
+from lossctl.files.stored import titled
 from lossctl.files.tree import tree
 from lossctl.files.values import shown
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import re
 
+from lossctl.files.formats import COMPRESSIONS, ROWS, suffix_of
+
 ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>[^/?#]*)(?P<path>.*)", re.DOTALL)
 WEB = frozenset({"http", "https"})
 # What stands before the @ is a container of the store.
@@ -62,10 +64,7 @@ def _colon(path: str) -> int:
 
 
 def _tells(path: str) -> bool:
-    from lossctl.files.compressed import PACKINGS, suffix_of
-    from lossctl.files.formats import ROWS
-
-    return suffix_of(path) in ROWS or path.lower().endswith(tuple(f".{one}" for one in PACKINGS))
+    return suffix_of(path) in ROWS or path.lower().endswith(tuple(f".{one}" for one in COMPRESSIONS))
 
 
 def shown(address: str) -> str:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lossctl.errors import TooLarge, UnreadableFile
+from lossctl.files.arrowed import Leaf, follow, leaves, reading, route
 from lossctl.files.chunked import Chunked
-from lossctl.files.leaves import Leaf, follow, leaves, reading, route
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,20 +1,28 @@
-"""Arrow arrays as NumPy arrays, by their buffers: pyarrow's own conversion imports pandas where that is installed.
+"""What Arrow holds: its arrays as NumPy arrays or as text, and the columns of its schemas, fields of structs among them.
 
-A null is NaN. Lists become axes, so they must be equally long; a list that is null is a row of NaN.
+Arrays are read by their buffers: pyarrow's own conversion imports pandas where that is installed. A null is NaN, or an empty
+text. Lists become axes, so they must be equally long; a list that is null is a row of NaN. Dates are written as ISO 8601.
 """
 
 from __future__ import annotations
 
+import struct
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import reduce
+from itertools import count
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lossctl.errors import LossctlError, TooLarge, UnreadableFile
+from lossctl.files.stored import explained, titled
+from lossctl.files.values import reason
 from lossctl.wholes import Rounded, as_floats, held
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from itertools import count
+    from collections.abc import Callable, Iterator, Sequence
 
     from lossctl.blocks import NumPyArray
     from lossctl.shapes import Shape
@@ -259,3 +267,193 @@ def slots(kind: Any, numbers: count[int]) -> list[int]:
     if not kind.num_fields:
         return [next(numbers)]
     return [number for i in range(kind.num_fields) for number in slots(kind.field(i).type, numbers)]
+
+
+def texts(array: Any) -> list[str] | None:
+    """Return the values of an Arrow array as text; None if they are neither text nor numbers nor dates."""
+    array = stored_as(array)
+    kind = str(array.type)
+    if hasattr(array, "dictionary"):
+        return _spelled(array)
+    found = next((write for begins, write in WRITERS.items() if kind.startswith(begins)), None)
+    if found is None and number_type(array.type) is None:
+        return None
+    written = (found or _number_texts)(array)
+    if not array.null_count:
+        return written
+    return ["" if null else text for text, null in zip(written, _nulls(array), strict=True)]
+
+
+def _nulls(array: Any) -> list[bool]:
+    return [not valid for valid in raw(array.is_valid()).tolist()]
+
+
+def _spelled(array: Any) -> list[str] | None:
+    """Look up the words of a dictionary; the one after the last stands for a null."""
+    words = texts(array.dictionary)
+    codes = [len(words or ()) if code is None else code for code in array.indices.to_pylist()]
+    return None if words is None else [[*words, ""][code] for code in codes]
+
+
+def _strings(array: Any) -> list[str]:
+    return [text or "" for text in array.to_pylist()]
+
+
+def _bytes(array: Any) -> list[str]:
+    return [(content or b"").decode(errors="replace") for content in array.to_pylist()]
+
+
+def _number_texts(array: Any) -> list[str]:
+    if str(array.type) == "null":
+        return [""] * len(array)
+    return [str(number) for number in (raw(array).tolist() if str(array.type) not in {"float", "halffloat"} else raw(array))]
+
+
+def _decimal_texts(array: Any) -> list[str]:
+    return [str(number) for number in array.to_pylist()]
+
+
+def _dates(array: Any) -> list[str]:
+    """Days since 1970, or milliseconds that make whole days."""
+    unit, width = ("D", "<i4") if str(array.type).startswith("date32") else ("ms", "<i8")
+    return [str(day) for day in raw(array, width).astype(f"M8[{unit}]").astype("M8[D]")]
+
+
+def _moments(array: Any) -> list[str]:
+    """Arrow counts moments with a time zone in UTC."""
+    ending = "Z" if array.type.tz else ""
+    return [_short(text) + ending for text in np.datetime_as_string(raw(array, "<i8").view(f"M8[{array.type.unit}]"))]
+
+
+def _times(array: Any) -> list[str]:
+    width = "<i4" if str(array.type).startswith("time32") else "<i8"
+    since: NumPyArray = raw(array, width).astype(f"m8[{array.type.unit}]") + np.datetime64("1970-01-01")
+    return [_short(text).partition("T")[2] for text in np.datetime_as_string(since)]
+
+
+def _short(text: str) -> str:
+    """Leave out zeros at the end of a fraction of a second."""
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+WRITERS: dict[str, Callable[[Any], list[str]]] = {
+    "string": _strings,
+    "large_string": _strings,
+    "binary": _bytes,
+    "large_binary": _bytes,
+    "fixed_size_binary": _bytes,
+    "decimal": _decimal_texts,
+    "date": _dates,
+    "timestamp": _moments,
+    "time32": _times,
+    "time64": _times,
+}
+
+
+# What arrays of other types are called in messages, by the beginning of Arrow's name for the type.
+KINDS = {"string": "text", "large_string": "text", "date": "dates", "timestamp": "dates", "time": "times", "map": "maps"}
+KINDS |= {"binary": "raw bytes", "large_binary": "raw bytes", "fixed_size_binary": "raw bytes", "duration": "time spans"}
+# Deeper than anybody nests, and far from Python's own limit.
+DEEPEST = 64
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A column: `path` leads to it through structs, `sizes` are the lengths of the lists in it, None where left open.
+
+    `slots` are its numbers among the innermost columns of the file; `dtype` is None if it holds no numbers.
+    """
+
+    name: str
+    path: tuple[int, ...]
+    slots: tuple[int, ...]
+    sizes: tuple[int | None, ...]
+    dtype: np.dtype[Any] | None
+    kind: str
+    nullable: bool
+
+    @property
+    def open(self) -> bool:
+        """Whether it holds lists whose lengths the type leaves open."""
+        return None in self.sizes
+
+
+def leaves(schema: Any) -> list[Leaf]:
+    """Return all columns of a schema in order."""
+    numbers = count()
+    fields = [(schema.field(i), i) for i in range(len(schema))]
+    return [leaf for field, i in fields for leaf in _within(field, field.name, (i,), numbers, nullable=False)]
+
+
+def _within(field: Any, name: str, path: tuple[int, ...], numbers: count[int], *, nullable: bool) -> Iterator[Leaf]:
+    from pyarrow import types
+
+    kind, nullable = bare(field.type), nullable or field.nullable
+    if not types.is_struct(kind):
+        yield _leaf(field.type, name, path, numbers, nullable)
+        return
+    if len(path) > DEEPEST:
+        message = f"column '{name}' is nested more than {DEEPEST} levels deep"
+        raise ValueError(message)
+    for i in range(kind.num_fields):
+        inner = kind.field(i)
+        yield from _within(inner, f"{name}.{inner.name}", (*path, i), numbers, nullable=nullable)
+
+
+def _leaf(given: Any, name: str, path: tuple[int, ...], numbers: count[int], nullable: bool) -> Leaf:  # noqa: FBT001
+    sizes, value = nesting(given)
+    called = next((word for begins, word in KINDS.items() if str(value).startswith(begins)), "values")
+    kind = f"{called if not sizes else f'lists of {called}'} ({bare(given)})"
+    # An element of a list may always be null.
+    return Leaf(name, path, tuple(slots(given, numbers)), tuple(sizes), number_type(given), kind, nullable or bool(sizes))
+
+
+def route(path: tuple[int, ...], chosen: Sequence[tuple[int, ...]], depth: int) -> tuple[int, ...]:
+    """Return where a column stands among the `chosen` ones, if only their fields were read in the first `depth` levels."""
+    among = [sorted({other[i] for other in chosen if other[:i] == path[:i] and len(other) > i}) for i in range(len(path))]
+    return tuple(found.index(step) if i < depth else step for i, (step, found) in enumerate(zip(path, among, strict=True)))
+
+
+def follow(arrays: Sequence[Any], steps: Sequence[int]) -> list[Any]:
+    """Go down into structs; where a struct is null, so are its fields."""
+    return [reduce(lambda struct, step: stored_as(struct).flatten()[step], steps, array) for array in arrays]
+
+
+@contextmanager
+def reading(name: str, what: str) -> Iterator[None]:
+    """Turn pyarrow's errors about `name`, which should be `what`, into ours.
+
+    Raises: UnreadableFile; MissingFile; TooLarge where memory does not suffice.
+    """
+    import pyarrow as pa
+
+    try:
+        yield
+    except LossctlError:
+        raise
+    except (FileNotFoundError, PermissionError):
+        with explained(name):
+            raise
+    except MemoryError as error:
+        message = f"{titled(name)} asks for more memory than there is: {reason(error)}."
+        raise TooLarge(
+            message, hint="Write it again in smaller row groups or record batches; it may also be damaged."
+        ) from error
+    except (
+        pa.ArrowException,
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        OverflowError,
+        RecursionError,
+        struct.error,
+    ) as error:
+        why = reason(error)
+        if "crypt" in why:
+            message = f"{titled(name)} is encrypted: {why}."
+            raise UnreadableFile(message, hint="Decrypt it where the key is known, and write it again.") from error
+        message = f"{titled(name)} is not {what} that can be read: {why}."
+        raise UnreadableFile(
+            message, hint="Copy or write it again; --in-format names its format if the suffix does not."
+        ) from error

@@ -15,8 +15,7 @@ from lossctl.files import cells
 from lossctl.files.arrowed import joined
 from lossctl.files.cells import BLANK
 from lossctl.files.layout import WHITESPACE, Layout, rows
-from lossctl.files.pieces import ahead
-from lossctl.files.spool import CHUNK, Group, Spool, slowly
+from lossctl.files.spool import CHUNK, Group, Spool, ahead, slowly
 from lossctl.watch import watch
 
 if TYPE_CHECKING:

@@ -20,10 +20,8 @@ import numpy as np
 
 from lossctl.blocks import place
 from lossctl.errors import LossctlError, ShapeMismatch, UnreadableFile
-from lossctl.files.arrow_texts import texts
-from lossctl.files.arrowed import Ragged, has_nulls, joined, tail_of
+from lossctl.files.arrowed import Ragged, has_nulls, joined, reading, tail_of, texts
 from lossctl.files.container import Container, CostlyPart
-from lossctl.files.leaves import reading
 from lossctl.files.npy import Header, NpyPart
 from lossctl.files.recent import RECENT
 from lossctl.files.spool import Group
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lossctl.blocks import NumPyArray, Part
-    from lossctl.files.leaves import Leaf
+    from lossctl.files.arrowed import Leaf
     from lossctl.shapes import Shape
 
 # Values of the wanted columns, 32 MiB as float64. Writers make row groups of a million rows at most unless they are told.

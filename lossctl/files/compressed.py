@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from weakref import WeakValueDictionary
 
 from lossctl.errors import UnreadableFile
-from lossctl.files.temporary import BUFFER, Temporary
+from lossctl.files.stored import BUFFER, Stored, Temporary, filled
 from lossctl.files.values import reason
 from lossctl.watch import watch
 
@@ -90,24 +90,11 @@ BLOCK, END = b"1AY&SY", b"\x17rE8P\x90"
 HEAD = 10
 
 
-def plain_name(name: str) -> str:
-    """A file's name without what says how it is compressed."""
-    path = PurePath(name)
-    return str(path.with_suffix("")) if path.suffix.lower().removeprefix(".") in PACKINGS else name
-
-
-def suffix_of(name: str) -> str:
-    """The suffix that tells the format, in small letters: `csv` for `a/t.CSV.gz`, nothing for `t.gz`."""
-    return PurePath(plain_name(name)).suffix.lower().removeprefix(".")
-
-
 def plain(content: Stored) -> Stored:
     """Return the unpacked copy of a compressed file; another file as it is.
 
     Raises: UnreadableFile if it is cut short or damaged, or not what its name says.
     """
-    from lossctl.files.stored import filled
-
     head = content.head(HEAD)
     found = next((suffix for suffix, one in PACKINGS.items() if _begins(head, one.magic)), "")
     claimed = PurePath(content.name).suffix.lower().removeprefix(".")

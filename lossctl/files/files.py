@@ -13,12 +13,11 @@ from lossctl.blocks import Memory, Reader
 from lossctl.errors import LossctlError, MissingFile, ShapeMismatch, TooLarge, UnknownKey, UsageError, near
 from lossctl.files.address import is_address
 from lossctl.files.container import SURE, Container, Heading, TextTable
-from lossctl.files.folders import expanded
-from lossctl.files.formats import opener
 from lossctl.files.inputs import FileReader, ordered, stacked
 from lossctl.files.keys import EVERY, Picked, named, names_id, pick
-from lossctl.files.source import GLOB, STDIN, Source, exists, locate
-from lossctl.files.stored import Stored, explained, spooled, stored, titled
+from lossctl.files.opening import opener, spooled, stored
+from lossctl.files.source import GLOB, STDIN, Source, exists, expanded, locate
+from lossctl.files.stored import Stored, explained, titled
 from lossctl.files.values import numbers, shown
 from lossctl.spec import Given
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     from lossctl.files.codes import Labels
     from lossctl.files.listing import Contents
-    from lossctl.files.seen import Seen
+    from lossctl.files.stored import Seen
 
 # What an id takes until rows are in order, in bytes a row; measured with two tables of a million.
 ID = 300
@@ -187,7 +186,7 @@ class Files:
 
         Raises: UnknownKey if a file has no such column; ShapeMismatch if ids are doubled or missing on either side.
         """
-        from lossctl.files import joined
+        from lossctl.files import rows
 
         readers: list[Reader] = []
         first: tuple[str, list[str]] | None = None
@@ -199,7 +198,7 @@ class Files:
             ids = self._ids(source, on)
             first = first or (source.text, ids)
             reader = self._open(source, role, spare=on)
-            readers.append(ordered(reader, joined.order(_fitting(ids, reader), first[1], source.text, first[0])))
+            readers.append(ordered(reader, rows.order(_fitting(ids, reader), first[1], source.text, first[0])))
         return readers
 
     def seen(self, text: str) -> Seen | None:
@@ -207,7 +206,7 @@ class Files:
 
         Raises: MissingFile, UnreadableFile.
         """
-        from lossctl.files.seen import seen
+        from lossctl.files.stored import seen
 
         try:
             source = self._located(text)
@@ -314,11 +313,11 @@ class Files:
         if source.literal is not None:
             message = f"{source.text} is written in place and has no column '{on}' to join on."
             raise UnknownKey(message, hint=f"With --on every array comes from a file with a column '{on}'.")
-        from lossctl.files import joined
+        from lossctl.files import rows
 
         ids = self._held(source, on)
-        comparable = joined.normal(ids)
-        joined.unique(comparable, source.text, on)
+        comparable = rows.normal(ids)
+        rows.unique(comparable, source.text, on)
         return comparable
 
     def _held(self, source: Source, on: str) -> list[str]:
@@ -403,9 +402,9 @@ class Files:
         """Labels of a source in the order of the first input's ids."""
         if not on or source.text == first.text:
             return labels
-        from lossctl.files import joined
+        from lossctl.files import rows
 
-        order = joined.order(self._ids(source, on), self._ids(self._source(first), on), source.text, first.text)
+        order = rows.order(self._ids(source, on), self._ids(self._source(first), on), source.text, first.text)
         return [labels[index] for index in order]
 
     def _own_labels(self, container: Container, source: Source) -> Labels:

@@ -172,10 +172,10 @@ def walked(file: Any, name: str) -> Iterator[tuple[str, Any]]:
 
     Raises: UnreadableFile if links multiply beyond what anybody wants.
     """
-    yield from _Walk(file, name).below(file, "", frozenset())
+    yield from _DatasetWalk(file, name).below(file, "", frozenset())
 
 
-class _Walk:
+class _DatasetWalk:
     def __init__(self, file: Any, name: str) -> None:
         self._file = file
         self._name = name

@@ -19,8 +19,7 @@ from lossctl.errors import LossctlError, ShapeMismatch, UnreadableFile
 from lossctl.files.container import Container
 from lossctl.files.jsonl_values import BLANKS, TEXTS, JsonColumn, Node, floats, parsed
 from lossctl.files.npy import NpyPart
-from lossctl.files.pieces import pieces
-from lossctl.files.spool import Converted, Group, Spool
+from lossctl.files.spool import Converted, Group, Spool, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -121,10 +120,10 @@ class Jsonl(Container):
         columns = self.survey.columns
         starts = {at: sum(math.prod(one.shape) for one in columns[:at] if one.numeric) for at in group.positions}
         if group.block:
-            return Beside(kept, tuple(starts.values()))
+            return KeptColumns(kept, tuple(starts.values()))
         shape = columns[group.positions[0]].shape
         first = starts[group.positions[0]]
-        return Beside(kept, tuple(range(first, first + math.prod(shape))), shape)
+        return KeptColumns(kept, tuple(range(first, first + math.prod(shape))), shape)
 
     def texts(self, position: int) -> Iterator[Sequence[str]]:
         """Yield the values of a column as text, null as nothing; integers as they are written.
@@ -205,7 +204,7 @@ class Filling:
 
 
 @dataclass(frozen=True)
-class Beside:
+class KeptColumns:
     """Some columns of a two-dimensional array: (n, k) for several or, with a `shape`, (n, *shape) for those of one list."""
 
     whole: Part

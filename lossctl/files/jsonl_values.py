@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lossctl.blocks import NumPyArray
-    from lossctl.files.pieces import Piece
+    from lossctl.files.spool import TextPiece
     from lossctl.shapes import Shape
 
 # More digits than any float has before the point.
@@ -136,7 +136,7 @@ def _shape_of(value: Any) -> Shape:
 class Parsed:
     """The values of a piece of a file that is called `name`, and the numbers of their lines."""
 
-    piece: Piece
+    piece: TextPiece
     name: str
     lines: Sequence[int]
     values: Sequence[Any]
@@ -149,7 +149,7 @@ class Parsed:
         return parsed(self.piece, self.name, records=isinstance(self.values[0], dict), decoder=EXACT)
 
 
-def parsed(piece: Piece, name: str, *, records: bool, decoder: json.JSONDecoder = NUMBERS) -> Parsed:
+def parsed(piece: TextPiece, name: str, *, records: bool, decoder: json.JSONDecoder = NUMBERS) -> Parsed:
     """Parse lines that are all objects (`records`), or none; blank ones are left out.
 
     Raises: UnreadableFile with the first line that is no JSON, or not of the kind of the others.

@@ -40,17 +40,17 @@ Row = tuple[int, list[str]]
 
 
 @dataclass(frozen=True)
-class Style:
+class TextStyle:
     """What a suffix promises: the delimiters to look for, the likeliest first, and whether # begins a comment."""
 
     delimiters: tuple[str, ...]
     comments: bool = False
 
 
-CSV = Style((",", ";", "\t"))
-TSV = Style(("\t",))
-TXT = Style(WIDE, comments=True)
-UNKNOWN = Style(WIDE)
+CSV = TextStyle((",", ";", "\t"))
+TSV = TextStyle(("\t",))
+TXT = TextStyle(WIDE, comments=True)
+UNKNOWN = TextStyle(WIDE)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Layout:
     heading: Heading = NAMED
 
 
-def read_layout(stored: Stored, style: Style) -> Layout:
+def read_layout(stored: Stored, style: TextStyle) -> Layout:
     """Find out the layout from the first lines.
 
     Raises: UnreadableFile if the table is empty, no text, or its rows differ in length.
@@ -200,7 +200,7 @@ class Lines:
                 return line
 
 
-def _delimiter(stored: Stored, style: Style) -> str:
+def _delimiter(stored: Stored, style: TextStyle) -> str:
     """The first likely delimiter that stands in the first line outside of quotes."""
     first = next((line for line in Lines(stored, comments=style.comments) if line.strip()), "")
     bare = QUOTED.sub("", first.strip("\r\n"))

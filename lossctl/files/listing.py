@@ -8,8 +8,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from lossctl.errors import LossctlError
-from lossctl.files.compressed import plain_name
 from lossctl.files.container import TextTable
+from lossctl.files.formats import plain_name
 from lossctl.files.inputs import FileReader
 from lossctl.files.keys import WELL_KNOWN, pick
 

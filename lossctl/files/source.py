@@ -1,20 +1,28 @@
 """SOURCE strings: PATH, PATH:KEY, PATH::KEY, `-`, a folder, a glob of paths, an address, or JSON numbers written in place.
 
-A folder and an address are left as they are here; `folders` finds the files that they mean.
+A folder means its data files, joined in name order like a glob: all files of the one known format that lie in it or in its
+sub-folders, in the order of their paths; the names of sub-folders (`part=1/`) are no column. Left out is what begins with `.`
+or `_`, files or folders, and what is in no known format (`.crc`, `.md`). With --in-format the suffix says nothing, and every
+file counts but those that are left out by name. A folder with files of two formats is refused, because one of them is likely
+not meant.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from lossctl.errors import MissingFile, UnknownKey, near
-from lossctl.files.address import is_address, local, shown, shown_source, split
+from lossctl.errors import InputError, MissingFile, UnknownKey, near
+from lossctl.files.address import WEB, is_address, local, scheme_of, shown, shown_source, split
+from lossctl.files.formats import FORMATS, ROWS, suffix_of
+from lossctl.files.stored import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 STDIN = "-"
 GLOB = frozenset("*?[")
@@ -142,3 +150,101 @@ def _beside(parent: Path, kind: Callable[[Path], bool] = Path.is_file) -> list[s
         return [path.name for path in parent.iterdir() if kind(path) and not path.name.startswith(".")]
     except OSError:
         return []
+
+
+# Somebody who names `/` should not wait for ever.
+MOST = 200_000
+MARKERS = (".crc",)
+
+
+def expanded(source: Source, folder: str, in_format: str) -> Source:
+    """Put the files of folders in their places, and what patterns match on object stores.
+
+    Raises: MissingFile or InputError for a folder without data files, or with several formats.
+    """
+    found = tuple(path for one in source.paths for path in _files(one, folder, in_format))
+    return source if found == source.paths else replace(source, paths=found)
+
+
+def _files(path: str, folder: str, in_format: str) -> Iterable[str]:
+    if path == STDIN or scheme_of(path) in WEB:
+        return (path,)
+    if is_address(path):
+        from lossctl.files.remote import listing
+
+        found = listing(path)
+        return found if isinstance(found, tuple) else data_files(path, found, in_format)
+    if not Path(folder, path).is_dir():
+        return (path,)
+    return data_files(path, _walk(path, folder), in_format)
+
+
+def _walk(path: str, folder: str) -> Iterator[str]:
+    """Yield every file below a local folder, as seen from it; links to other folders are not followed."""
+    top = Path(folder, path)
+
+    def refused(error: OSError) -> None:
+        with explained(path):
+            raise error
+
+    for place, folders, names in os.walk(top, onerror=refused):
+        folders[:] = [name for name in folders if _open(name)]
+        inner = PurePath(place).relative_to(top)
+        yield from (str(inner / name) for name in names)
+
+
+def data_files(path: str, found: Iterable[str], in_format: str) -> tuple[str, ...]:
+    """Return the paths of the data files among those `found` below the folder `path`, in order.
+
+    Raises: MissingFile if there are none, InputError if they are of several formats or too many.
+    """
+    kept = sorted(inner for inner in islice(found, MOST) if _counts(inner))
+    if len(kept) == MOST:
+        message = f"The folder {shown(path)} holds {MOST} files or more."
+        raise InputError(message, hint="Name fewer of them by a pattern.")
+    formats: dict[str, list[str]] = {}
+    known = () if in_format else frozenset(FORMATS.names())
+    for inner in kept:
+        suffix = suffix_of(inner)
+        if in_format or suffix in known:
+            formats.setdefault(in_format or str(ROWS.get(suffix, suffix)), []).append(inner)
+    if not formats:
+        raise _none(path, in_format)
+    if len(formats) > 1:
+        raise _mixed(path, formats)
+    base = path if path.endswith("/") else f"{path}/"
+    return tuple(f"{base.removeprefix('./')}{inner}" for inner in formats.popitem()[1])
+
+
+def _open(name: str) -> bool:
+    return not name.startswith((".", "_"))
+
+
+def _counts(inner: str) -> bool:
+    """Whether a file, by its path below the folder, may hold data."""
+    return all(map(_open, PurePath(inner).parts)) and not inner.lower().endswith(MARKERS)
+
+
+def _none(path: str, in_format: str) -> MissingFile:
+    if in_format:
+        return MissingFile(f"The folder {shown(path)} holds no file.", hint="Check the path.")
+    message = f"The folder {shown(path)} holds no file of a format that lossctl knows."
+    return MissingFile(message, hint="Name a file in it; or, where suffixes say nothing, the format: --in-format csv.")
+
+
+def _mixed(path: str, formats: Mapping[str, list[str]]) -> InputError:
+    """Name two formats, with a file of each."""
+    where = shown(path).rstrip("/")
+    first, second = (files[0] for files in sorted(formats.values())[:2])
+    message = (
+        f"The folder {where}/ holds files of several formats: {suffix_of(first)} ({first}) and {suffix_of(second)} ({second})."
+    )
+    hint = f"Name those that are meant by a pattern: '{where}/{_pattern(first)}' or '{where}/{_pattern(second)}'."
+    return InputError(message, hint=hint)
+
+
+def _pattern(inner: str) -> str:
+    """What matches files like this one: `*.csv.gz`, below sub-folders too if it lies in one."""
+    path = PurePath(inner)
+    ending = path.suffix if path.suffix.lower() == f".{suffix_of(inner)}" else "".join(path.suffixes[-2:])
+    return f"{'**/' * (len(path.parts) > 1)}*{ending}"

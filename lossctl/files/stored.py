@@ -1,36 +1,171 @@
-"""Bytes that can be read at any place, any number of times, from any thread.
+"""Bytes that can be read at any place, any number of times, from any thread; and unnamed copies of what cannot.
 
 Two hundred inputs hold no descriptors, and nothing is left open on an error. Reads are positioned and go into fresh arrays,
-because pages of a kept mapping count as the process's own memory.
+because pages of a kept mapping count as the process's own memory. What files were when they were read is noted, to tell later
+whether they are still the same.
 """
 
 from __future__ import annotations
 
+import errno
 import io
 import os
-import stat
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
 from lossctl.descriptors import read_at
-from lossctl.errors import InputError, UnreadableFile
-from lossctl.files.address import is_address
-from lossctl.files.temporary import BUFFER, Temporary, explained
-from lossctl.files.window import Window
-from lossctl.touched import reads, reads_stream
+from lossctl.errors import MissingFile, UnreadableFile
 from lossctl.watch import watch
 
 if TYPE_CHECKING:
     import mmap
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from lossctl.blocks import NumPyArray
 
-__all__ = ["BUFFER", "Stored", "Temporary", "explained", "filled", "sha256", "spooled", "stored", "titled"]
+# Large enough that opening a path for each buffer costs nothing.
+BUFFER = 1 << 20
+# What a temporary copy leaves free, or a twentieth of a small folder.
+SPARE = 64 << 20
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class Temporary:
+    """An anonymous file that vanishes with the last reference to it.
+
+    `origin` is the file that it is an unpacked copy of, `buffer` what a stream over it
+    should read at a time, and `remote` whether they lie at an address.
+    """
+
+    origin: Stored | None = None
+    buffer = BUFFER
+    remote = False
+    _descriptor = -1
+
+    def __init__(self) -> None:
+        """Create the file in the system's temporary folder."""
+        import tempfile
+
+        with tempfile.TemporaryFile() as file:
+            self._descriptor = os.dup(file.fileno())
+
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    def __reduce__(self) -> Any:
+        # The number of a descriptor means another file in another process.
+        message = "a temporary copy cannot leave the process that made it"
+        raise TypeError(message)
+
+    @property
+    def descriptor(self) -> int:
+        """The open file."""
+        return self._descriptor
+
+    def read(self, view: memoryview, at: int) -> int:
+        """Read bytes from `at` on into `view`, as many as one read gives; 0 at the end."""
+        return os.preadv(self.descriptor, [view], at)
+
+    def writer(self) -> IO[bytes]:
+        """Open the file for writing; use it in a `with`, which flushes it."""
+        return open(self._descriptor, "wb", closefd=False)
+
+    @contextmanager
+    def filling(self, name: str) -> Iterator[Callable[[bytes], None]]:
+        """Yield what writes a copy of `name`, piece by piece.
+
+        Raises: UnreadableFile before the temporary folder is full.
+        """
+        what = f"The temporary copy of {name}"
+
+        with explained(what), self.writer() as copy:
+
+            def write(piece: bytes) -> None:
+                with explained(what):
+                    _check_room(self._descriptor)
+                    copy.write(piece)
+
+            yield write
+
+    def take(self, pieces: Iterable[bytes], name: str) -> int:
+        """Write everything that comes, which is a copy of `name`, and return how much it was."""
+        with self.filling(name) as write:
+            for piece in pieces:
+                write(piece)
+        return os.fstat(self._descriptor).st_size
+
+
+def _check_room(descriptor: int) -> None:
+    """Leave others a little room: what unpacks without end must not take the last byte of a disk."""
+    room = os.fstatvfs(descriptor)
+    if room.f_bavail * room.f_frsize < min(SPARE, room.f_blocks * room.f_frsize // 20):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Turn the system's errors about `name` into ours.
+
+    Raises: MissingFile, or UnreadableFile where the file is there and reading fails.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        message = f"There is no file {name}."
+        raise MissingFile(message) from error
+    except PermissionError as error:
+        message = f"{name} may not be read: permission denied."
+        raise MissingFile(message, hint=f"See who may read it: ls -l '{name}'.") from error
+    except OSError as error:
+        if error.errno in FULL:
+            raise _no_room(name) from error
+        message = f"{name} could not be read: {error.strerror or error}."
+        raise UnreadableFile(message) from error
+
+
+def _no_room(name: str) -> UnreadableFile:
+    import tempfile
+
+    message = f"{name} does not fit: the folder for temporary files, '{tempfile.gettempdir()}', is full."
+    return UnreadableFile(message, hint="Name a folder with more room: TMPDIR=/path lossctl …")
+
+
+class Window(io.RawIOBase):
+    """Reads from where it stands; it holds nothing open."""
+
+    def __init__(self, stored: Stored) -> None:
+        """Stand at the first byte."""
+        self._stored = stored
+        self._at = 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Stand elsewhere; behind the end nothing is read.
+
+        Raises: OSError for a place before the first byte.
+        """
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._stored.size}[whence]
+        if base + offset < 0:
+            raise OSError(22, "negative seek position")
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some bytes into `buffer` and say how many; 0 at the end."""
+        got = self._stored.some(memoryview(buffer).cast("B"), self._at)
+        self._at += got
+        return got
 
 
 @dataclass(frozen=True)
@@ -141,34 +276,6 @@ def sha256(parts: list[Stored]) -> str:
     return digest.hexdigest()
 
 
-def stored(path: Path, name: str) -> Stored:
-    """Return the bytes of `path`, or of the address that `name` is; what is compressed is unpacked.
-
-    A pipe such as `<(command)` is copied to a temporary file first.
-
-    Raises: MissingFile if it is not there or may not be read, InputError for a directory; UnreadableFile if it is damaged.
-    """
-    from lossctl.files.compressed import plain
-
-    if is_address(name):
-        from lossctl.files.remote import fetched
-
-        return plain(filled(fetched(name)))
-    with explained(name):
-        status = path.stat()
-    reads(str(path), status)
-    if stat.S_ISDIR(status.st_mode):
-        message = f"{name} is a directory, not a file."
-        raise InputError(message, hint=f"Name a file in it, or several of one kind: '{name.rstrip('/')}/*.npy'.")
-    if stat.S_ISREG(status.st_mode):
-        return plain(filled(Stored(name, status.st_size, str(path))))
-    if not stat.S_ISFIFO(status.st_mode):
-        message = f"{name} is a device, not a file."
-        raise InputError(message, hint="Name a file, or pipe one in as the input '-'.")
-    with explained(name), path.open("rb") as pipe:
-        return spooled(pipe, name)
-
-
 def filled(content: Stored) -> Stored:
     """Return `content` if there is any.
 
@@ -186,19 +293,56 @@ def titled(name: str) -> str:
     return "Standard input" if name == "-" else name
 
 
-def spooled(stream: IO[bytes], name: str) -> Stored:
-    """Copy a stream that can be read once to a temporary file; what is compressed is unpacked.
+# Files of so many bytes together are hashed to the last byte. Each of many parts would otherwise read what all of them read.
+WHOLE = 256 << 20
+# Of more, so many stretches of so many bytes are, evenly spread with both ends; a request to a server takes longer.
+STRETCH, STRETCHES, REMOTE = 64 << 10, 256, 16
 
-    Raises: UnreadableFile if nothing comes, or it is damaged.
+
+@dataclass(frozen=True)
+class Seen:
+    """The size of one or several files in bytes, the SHA-256 of what was looked at, and whether that was everything.
+
+    `modified` is when the last of them was written, in nanoseconds, where not everything was looked at and this is known.
     """
-    from lossctl.files.compressed import plain
 
-    reads_stream(stream)
-    temporary = Temporary()
-    return plain(filled(Stored(name, temporary.take(_pieces(stream, name), name), temporary=temporary)))
+    size: int
+    sha256: str
+    whole: bool
+    modified: int | None = None
 
 
-def _pieces(stream: IO[bytes], name: str) -> Iterator[bytes]:
-    with explained(name):
-        while piece := stream.read(BUFFER):
-            yield piece
+def seen(files: Sequence[Stored]) -> Seen:
+    """Look at files, as they lie there, in their order."""
+    import hashlib
+
+    origins = [(one.temporary and one.temporary.origin) or one for one in files]
+    size = sum(one.size for one in origins)
+    remote = any(one.remote for one in origins)
+    whole = size <= WHOLE and not remote
+    digest = hashlib.sha256()
+    for one in origins:
+        spans = [(0, one.size)] if whole else _spread(one.size, (REMOTE if remote else STRETCHES) // len(origins))
+        for start, stop in spans:
+            stream = one.part(start, stop - start).stream()
+            while piece := stream.read(BUFFER):
+                digest.update(piece)
+    return Seen(size, digest.hexdigest(), whole, None if whole else _modified(origins))
+
+
+def _spread(size: int, count: int) -> list[tuple[int, int]]:
+    """Stretches of a file: the first, the last, and others between them."""
+    count = max(2, count)
+    last = max(0, size - STRETCH)
+    starts = sorted({last * number // (count - 1) for number in range(count)})
+    return [(start, min(size, start + STRETCH)) for start in starts]
+
+
+def _modified(files: Sequence[Stored]) -> int | None:
+    times = []
+    for one in files:
+        if one.temporary:
+            return None
+        with explained(one.name):
+            times.append(os.stat(one.path).st_mtime_ns)  # noqa: PTH116 - the path is text here
+    return max(times, default=None)

@@ -17,7 +17,7 @@ import numpy as np
 from lossctl.blocks import place
 from lossctl.files.container import TextTable
 from lossctl.files.heading import DECIMAL, FEW
-from lossctl.files.layout import CSV, SAMPLE, TSV, TXT, UNKNOWN, Layout, Row, Style, read_layout, read_otherwise, rows
+from lossctl.files.layout import CSV, SAMPLE, TSV, TXT, UNKNOWN, Layout, Row, TextStyle, read_layout, read_otherwise, rows
 from lossctl.files.spool import Converted, Group, slowly
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class TableColumns(Converted["Table"]):
         return f"line {self.table.line(index[0])}, column '{self.table.names[position]}'"
 
 
-def open_table(stored: Stored, style: Style) -> Table:
+def open_table(stored: Stored, style: TextStyle) -> Table:
     """Open a text table.
 
     Raises: UnreadableFile if it is empty, no text, or ragged.

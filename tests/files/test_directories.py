@@ -88,7 +88,7 @@ def test_nothing_to_read(folder):
 
 
 def test_endless_folders_are_refused(folder, monkeypatch):
-    monkeypatch.setattr("lossctl.files.folders.MOST", 3)
+    monkeypatch.setattr("lossctl.files.source.MOST", 3)
     for i in range(3):
         folder.write(f"many/{i}.csv", "a\n1\n")
     assert "The folder many holds 3 files or more" in folder.fault("many")

@@ -23,7 +23,7 @@ NAN, INF = math.nan, math.inf
 def lines(request, tmp_path, monkeypatch):
     """A folder whose lines of JSON are all read in one piece, or all in pieces of a few lines."""
     if request.param == "many pieces":
-        monkeypatch.setattr("lossctl.files.pieces.PIECE", 64)
+        monkeypatch.setattr("lossctl.files.spool.PIECE", 64)
         monkeypatch.setattr("lossctl.files.spool.KEPT", 256)
     return Folder(tmp_path)
 
@@ -211,7 +211,7 @@ anything = st.lists(records | usual | odd | values.map(json.dumps), min_size=1, 
 
 def outcome(path, piece, monkeypatch):
     """All that is read of a file, or the first sentence about what is wrong with it."""
-    monkeypatch.setattr("lossctl.files.pieces.PIECE", piece)
+    monkeypatch.setattr("lossctl.files.spool.PIECE", piece)
     try:
         container = Files().listed(str(path))[0].container
     except LossctlError as error:

@@ -9,7 +9,7 @@ import pickle
 import numpy as np
 import pytest
 
-from lossctl.files import protocols
+from lossctl.files import remote
 
 ROWS = "yhat,y\n{0},1\n"
 OBJECTS = {
@@ -60,9 +60,9 @@ def bucket():
         store.create_bucket(Bucket="bucket")
         for name, content in (OBJECTS | {"a.npy": array()}).items():
             store.put_object(Bucket="bucket", Key=name, Body=content)
-        protocols.opened.cache_clear()
+        remote.opened.cache_clear()
         yield "s3://bucket"
-        protocols.opened.cache_clear()
+        remote.opened.cache_clear()
         s3fs.S3FileSystem.clear_instance_cache()
         store.close()
         server.stop()
@@ -110,13 +110,13 @@ def test_credentials_that_are_missing(folder, bucket, monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    protocols.opened.cache_clear()
+    remote.opened.cache_clear()
     s3fs.S3FileSystem.clear_instance_cache()
     fault = folder.fault(f"{bucket}/a.npy")
     assert fault.startswith("MissingFile: s3://bucket/a.npy may not be read: there are no credentials.")
     assert "FSSPEC_S3_ANON=true" in fault
     monkeypatch.setattr("fsspec.config.conf", {"s3": {"anon": "true"}})
-    protocols.opened.cache_clear()
+    remote.opened.cache_clear()
     assert folder.fault(f"{bucket}/a.npy").startswith("MissingFile: s3://bucket/a.npy may not be read: permission denied.")
-    protocols.opened.cache_clear()
+    remote.opened.cache_clear()
     s3fs.S3FileSystem.clear_instance_cache()

@@ -96,7 +96,7 @@ def test_bytes_within_other_bytes_have_no_path(folder, kind):
     content = (folder.path / name).read_bytes()
     path = folder.write("all", b"before" + content + b"after")
     stored = Stored(name, len(content), str(path), None, len(b"before"))
-    from lossctl.files.formats import opener
+    from lossctl.files.opening import opener
 
     container = opener(stored, "")(stored)
     part = container.part(0)

@@ -17,7 +17,7 @@ import pytest
 from serving import serving
 
 from lossctl.errors import MissingExtra, UsageError
-from lossctl.files import Files, protocols
+from lossctl.files import Files, remote
 from lossctl.spec import Given
 
 ROWS = b"pred,target\n1,2\n3,4\n"
@@ -134,14 +134,14 @@ def test_faults_are_one_sentence(folder, site, monkeypatch):
     assert "empty.csv is empty" in folder.fault(f"{base}/plain/empty.csv")
     assert folder.fault(f"{base}/short/big.npy").startswith(f"UnreadableFile: {base}/short/big.npy could not be read")
     assert "no longer gives the bytes that it is asked for" in folder.fault(f"{base}/fickle/big.npy")
-    monkeypatch.setattr(protocols, "SILENCE", 0.3)
-    protocols.opened.cache_clear()
+    monkeypatch.setattr(remote, "SILENCE", 0.3)
+    remote.opened.cache_clear()
     assert "127.0.0.1 did not answer in time" in folder.fault(f"{base}/silent/t.csv")
-    protocols.opened.cache_clear()
+    remote.opened.cache_clear()
 
 
 def test_a_busy_server_is_asked_again(folder, site, monkeypatch):
-    monkeypatch.setattr(protocols, "PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(remote, "PAUSES", (0.01, 0.01))
     site.busy = 2
     assert folder.array(f"{site.address}/range/t.csv:pred").tolist() == [1, 3]
 
@@ -167,13 +167,13 @@ def test_what_is_not_installed_is_named(folder, monkeypatch, module, install):
     for name in [name for name in sys.modules if name.partition(".")[0] in {"fsspec", "aiohttp"}]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
-    protocols.opened.cache_clear()
+    remote.opened.cache_clear()
     with pytest.raises(MissingExtra) as caught:
         folder.reader("http://127.0.0.1:1/a.npy")
     assert caught.value.paragraph() == (
         f"Reading http:// addresses needs the package '{module}', which is not installed. Run: pip install {install}"
     )
-    protocols.opened.cache_clear()
+    remote.opened.cache_clear()
 
 
 def test_protocols_that_lead_elsewhere_are_none(folder):

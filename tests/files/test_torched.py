@@ -14,7 +14,7 @@ import torch
 
 from lossctl.blocks import whole
 from lossctl.errors import InputError
-from lossctl.files.torch_records import Strided
+from lossctl.files.torched import Strided
 
 GRID = torch.arange(24.0).reshape(2, 3, 4)
 

@@ -73,7 +73,7 @@ def anywhere(request, tmp_path, monkeypatch):
         for name, value in {
             "table.LARGE": -1,
             "bulk.PIECE": 24,
-            "pieces.PIECE": 24,
+            "spool.PIECE": 24,
             "spool.KEPT": 8,
         }.items():
             monkeypatch.setattr(f"lossctl.files.{name}", value)
