@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.advice.sight import ENOUGH, Sight, as_given, trap
-from lossctl.blocks import BLOCK
+from lossctl.blocks import BLOCK, Wrapped
+from lossctl.files.inputs import FileReader, Stacked, opened_as
 from lossctl.values import bounded, outside
 
 if TYPE_CHECKING:
     from lossctl.binding import Slot
+    from lossctl.blocks import Reader
 
 MOST = 0.9
 # A mean of squares over variances this far from 1 does not come from variances.
@@ -108,7 +110,7 @@ def percent_of_zero(sight: Sight) -> str:
 def broadcast(sight: Sight) -> str:
     """--broadcast let shapes such as (N, 1) and (N,) make N x N pairs. The mean is then over all pairs, not over samples."""
     readers = [as_given(slot.reader) for slot in sight.bound.slots if slot.axis is not None]
-    shapes, inner = {one.shape for one in readers}, {getattr(one, "inner", one).shape for one in readers}
+    shapes, inner = {one.shape for one in readers}, {(one.inner if isinstance(one, Wrapped) else one).shape for one in readers}
     if not sight.options.broadcast or inner == shapes or len(inner) < 2:  # noqa: PLR2004
         return ""
     pairs = int(np.prod(next(iter(shapes))))
@@ -153,22 +155,20 @@ def _same_place(sight: Sight) -> str:
     return ""
 
 
-def _place(reader: Any) -> tuple[Any, ...] | None:
+def _place(reader: Reader) -> tuple[Any, ...] | None:
     """The file, and what of it, that a reader reads, whatever views lie above it; None for what is in no file."""
-    while hasattr(reader, "inner"):
-        reader = reader.inner
-    parts = getattr(reader, "parts", None)
-    if parts is not None:
-        places = [_place(part) for part in parts]
+    opened = opened_as(reader)
+    if isinstance(opened, Stacked):
+        places = [_place(part) for part in opened.parts]
         return None if None in places else tuple(places)
-    stored = getattr(reader, "stored", None)
-    if stored is None:
+    if not isinstance(opened, FileReader):
         return None
+    stored = opened.stored
     try:
         file: Any = Path(stored.path).resolve(strict=True) if stored.path else stored.name
     except OSError:
         file = stored.name
-    return file, reader.columns or reader.key
+    return file, opened.columns or opened.key
 
 
 @trap("L039", "pairs with labels the other way round")

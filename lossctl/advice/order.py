@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lossctl.advice.arrange import CHEAP, Tried, is_dear, of_target, ranked, rows_of, string_ranks, tried
 from lossctl.advice.sight import ENOUGH, Sight, trap
 from lossctl.errors import LossctlError
+from lossctl.files.inputs import FileReader, opened_as
 from lossctl.files.keys import WELL_KNOWN
 from lossctl.loss import weighted_mean
 from lossctl.values import check
@@ -249,12 +250,9 @@ def _role(name: str) -> str:
 
 def _named(sight: Sight, name: str) -> str:
     """The column or array of an input, else its file without a suffix."""
-    reader: Any = next((slot.reader for slot in sight.bound.slots if slot.input.name == name), None)
-    while hasattr(reader, "inner"):
-        reader = reader.inner
-    columns: Sequence[str] = getattr(reader, "columns", ())
-    if len(columns) == 1:
-        return str(columns[0]).lower()
+    opened = opened_as(next((slot.reader for slot in sight.bound.slots if slot.input.name == name), None))
+    if isinstance(opened, FileReader) and len(opened.columns) == 1:
+        return str(opened.columns[0]).lower()
     typed = sight.typed.get(name, "")
     return "" if typed.startswith("[") else _called(typed)
 

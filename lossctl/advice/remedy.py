@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import LossctlError
 from lossctl.files import rows
+from lossctl.files.inputs import FileReader, opened_as
 from lossctl.files.source import GLOB
 
 if TYPE_CHECKING:
@@ -109,19 +110,16 @@ def _table(sight: Sight, name: str) -> Table | None:
     return _table_of(_found(sight, name))
 
 
-def _table_of(found: Any) -> Table | None:
+def _table_of(opened: FileReader | None) -> Table | None:
     from lossctl.files.table import TableColumns  # noqa: PLC0415 - 4 ms that only this warning costs
 
-    part = getattr(found, "part", None)
-    return part.table if isinstance(part, TableColumns) else None
+    return opened.part.table if opened and isinstance(opened.part, TableColumns) else None
 
 
-def _found(sight: Sight, name: str) -> Any:
-    """What an input was opened as, whatever views lie above it."""
-    reader: Any = next((slot.reader for slot in sight.bound.slots if slot.input.name == name), None)
-    while hasattr(reader, "inner"):
-        reader = reader.inner
-    return reader
+def _found(sight: Sight, name: str) -> FileReader | None:
+    """The array of a file that an input is, whatever views lie above it."""
+    opened = opened_as(next((slot.reader for slot in sight.bound.slots if slot.input.name == name), None))
+    return opened if isinstance(opened, FileReader) else None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -163,8 +161,10 @@ def _picks(kind: str, n: int) -> Iterator[tuple[str, str]]:
 
 def _copy(sight: Sight, name: str, pick: str) -> Copy | None:
     found = _found(sight, name)
-    stored = getattr(found, "stored", None)
-    if stored is None or not stored.path or not sight.typed.get(name, "").startswith(stored.name):
+    if found is None:
+        return None
+    stored = found.stored
+    if not stored.path or not sight.typed.get(name, "").startswith(stored.name):
         return None
     if table := _table_of(found):
         return _lines(table, sight.bound.n, name, pick, sight.typed[name])

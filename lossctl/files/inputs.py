@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.blocks import FileBacked, place, whole
+from lossctl.blocks import FileBacked, place, unwrapped, whole
 from lossctl.errors import LISTED, ShapeMismatch
 from lossctl.files.container import CostlyPart
 from lossctl.files.stored import sha256
@@ -200,6 +200,14 @@ def stacked(parts: Sequence[FileReader], source: Source) -> Reader:
             raise ShapeMismatch(message, hint="All files need the same shape, apart from the first axis.")
     pattern = source.text if source.key is None else source.text.removesuffix(source.key).rstrip(":")
     return Stacked(parts, pattern, parts[0].key)
+
+
+def opened_as(reader: Reader | None) -> Any:
+    """What an input was opened as, below all views and orders: a FileReader, Stacked, or what is in no file."""
+    inner = None if reader is None else unwrapped(reader)
+    while isinstance(inner, Ordered):
+        inner = unwrapped(inner.inner)
+    return inner
 
 
 def say_how(readers: Iterable[tuple[str, Reader]], say: Callable[[str], None]) -> None:
