@@ -25,7 +25,7 @@ class Format:
     """An output format: its function `render(report, style) -> str`, or where that is, as `module:function`.
 
     `suffixes` are those of files that `-o` writes in it. `document` says that it prints what only the document holds, such as
-    the values of an array, so that these are computed; `json` says that it is JSON, so that errors are JSON too.
+    the hashes of inputs, so that these are found out; `json` says that it is JSON, so that errors are JSON too.
     """
 
     render: Renderer | str
