@@ -15,7 +15,6 @@ from lossctl.commands.judging import judged
 from lossctl.commands.opening import inputs_of, prepare_all
 from lossctl.commands.warn import warnings
 from lossctl.comparison.testing import TESTS, Rules, check_rules
-from lossctl.engine import Outcome
 from lossctl.errors import BadParameter, NoSuchReduction, UsageError, near
 from lossctl.spec import Given
 from lossctl.statistics.draws import Draws
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lossctl.cli.comparing import Comparing
-    from lossctl.commands.opening import Prepared
-    from lossctl.comparison.measured import Measured
     from lossctl.errors import LossctlError
     from lossctl.report import Report
     from lossctl.spec import Spec
@@ -150,8 +147,10 @@ def _run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: bo
     prepared = prepare_all(systems, say, columns)
     judge = reruns if wanted.suggest_tol else compared_of
     prepared, compared = judge(spec, wanted, prepared, say)
-    measured = compared.measured
-    answers = [_answer(spec, one, row) for one, row in zip(prepared, measured, strict=True)]
+    answers = [
+        Answer(spec, each.asked, each.bounds, row, (), each.opened.ids)
+        for each, row in zip(prepared, compared.outcomes, strict=True)
+    ]
     # What is said of ids is said of all inputs, and once.
     unlike = [prepared[0].opened.unlike, *([] for _ in answers[1:])]
     warned = list(dict.fromkeys(one for answer, ids in zip(answers, unlike, strict=True) for one in warnings(answer, say, ids)))
@@ -161,13 +160,4 @@ def _run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: bo
         found = with_tolerances(found, compared, wanted.rules.alpha, say)
     else:
         say(FOOTER)
-    return judged(found, spec, compared.values(), _coverage(measured), warned)
-
-
-def _answer(spec: Spec, prepared: Prepared, row: Sequence[Measured]) -> Answer:
-    outcomes = [Outcome(one.value, one.n, one.skipped) for one in row]
-    return Answer(spec, prepared.asked, prepared.bounds, outcomes, (), prepared.opened.ids)
-
-
-def _coverage(measured: Sequence[Sequence[Measured]]) -> float:
-    return min(Outcome(one.value, one.n, one.skipped).coverage for row in measured for one in row)
+    return judged(found, spec, compared.values(), compared.coverage(), warned)

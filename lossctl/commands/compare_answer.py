@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lossctl.commands.answer import document_of, results
+from lossctl.comparison.statistics import STATISTICS
 from lossctl.report import Report
 
 if TYPE_CHECKING:
@@ -14,43 +14,13 @@ if TYPE_CHECKING:
 
     from lossctl.advice import Warned
     from lossctl.commands.answer import Answer
-    from lossctl.comparison.judging import Judged
-    from lossctl.comparison.measured import Measured
-    from lossctl.comparison.testing import Rules
+    from lossctl.comparison.result import Comparison, Estimate
     from lossctl.gates import Check
-
-
-@dataclass(frozen=True)
-class Compared:
-    """Losses of every system, and what is said of each against the first: over all samples under "", and by group."""
-
-    systems: Sequence[str]
-    losses: Sequence[str]
-    measured: Sequence[Sequence[Measured]]
-    judged: Mapping[str, Sequence[Judged]]
-    rules: Rules
-    explained: tuple[Sequence[Mapping[str, Any]], Sequence[Report]] = ((), ())
-
-    @property
-    def whole(self) -> Sequence[Judged]:
-        """What is said over all samples."""
-        return self.judged.get("", ())
-
-    def values(self) -> dict[str, float]:
-        """Every number that a gate may bound: `loss[system]`, and `loss` where there is one system besides the baseline."""
-        found = {
-            f"{loss}[{system}]": one.value
-            for system, row in zip(self.systems, self.measured, strict=True)
-            for loss, one in zip(self.losses, row, strict=True)
-        }
-        if len(self.systems) <= 2:  # noqa: PLR2004 - a baseline and the one that is judged
-            found |= {loss: one.value for loss, one in zip(self.losses, self.measured[-1], strict=True)}
-        return found
 
 
 def report(
     answers: Sequence[Answer],
-    compared: Compared,
+    compared: Comparison,
     checks: Sequence[Check],
     inputs: Sequence[Mapping[str, Any]],
     warnings: Sequence[Warned],
@@ -62,40 +32,38 @@ def report(
         for answer, system in zip(answers, compared.systems, strict=True)
         for entry in results(answer)
     ]
-    document["comparisons"] = [_entry(compared, one, group) for group, part in compared.judged.items() for one in part]
+    document["comparisons"] = [_entry(estimate) for estimate in compared.estimates]
     rules = compared.rules
     document["signature"] += f"|test:{rules.test}|correction:{rules.correction}|alpha:{rules.alpha}"
     document["signature"] += f"|resamples:{rules.draws.resamples}|seed:{rules.draws.seed}"
     explained, tables = compared.explained
     if tables:
         document["explanations"] = explained
-    rows = [row for group in compared.judged for row in _rows(compared, group)]
-    grouped = ("group",) if len(compared.judged) > 1 else ()
+    grouped = ("group",) if any(estimate.group is not None for estimate in compared.estimates) else ()
     columns = ("loss", "system", *grouped, "value", "difference", "relative", "low", "high", "p", "verdict")
-    return Report(columns, rows, document, more=[*_details(compared), *tables])
+    return Report(columns, _rows(compared), document, more=[*_details(compared), *tables])
 
 
-def _rows(compared: Compared, group: str) -> list[dict[str, Any]]:
-    """For each loss the baseline, then every other system."""
-    judged = {(one.pair.loss, one.pair.system): one for one in compared.judged[group]}
-    rows = []
-    for loss, label in enumerate(compared.losses):
-        pairs = [judged[loss, system] for system in range(1, len(compared.systems))]
-        head = {"loss": label, "group": group or "(all)"}
-        rows.append({**head, "system": compared.systems[0], "value": pairs[0].pair.base.value, "verdict": "baseline"})
-        rows += [{**head, "system": compared.systems[one.pair.system], **_shown(one)} for one in pairs]
+def _rows(compared: Comparison) -> list[dict[str, Any]]:
+    """For each group and loss the baseline, then every other system."""
+    rows, others = [], len(compared.systems) - 1
+    for place, estimate in enumerate(compared.estimates):
+        head = {"loss": estimate.loss, "group": estimate.group or "(all)"}
+        if place % others == 0:
+            rows.append({**head, "system": estimate.baseline, "value": estimate.base, "verdict": "baseline"})
+        rows.append({**head, "system": estimate.system, **_shown(estimate)})
     return rows
 
 
-def _shown(one: Judged) -> dict[str, Any]:
+def _shown(estimate: Estimate) -> dict[str, Any]:
     return {
-        "value": one.pair.other.value,
-        "difference": one.difference,
-        "relative": known(one.relative),
-        "low": known(one.low),
-        "high": known(one.high),
-        "p": known(one.adjusted),
-        "verdict": one.verdict,
+        "value": estimate.value,
+        "difference": estimate.difference,
+        "relative": known(estimate.relative),
+        "low": known(estimate.low),
+        "high": known(estimate.high),
+        "p": known(estimate.adjusted),
+        "verdict": estimate.verdict,
     }
 
 
@@ -104,96 +72,88 @@ def known(number: float | None) -> float | None:
     return None if number is None or math.isnan(number) else number
 
 
-def _entry(compared: Compared, one: Judged, group: str) -> dict[str, Any]:
+def _entry(estimate: Estimate) -> dict[str, Any]:
     """The machine-readable comparison of one system with the baseline under one loss."""
+    statistics = dict.fromkeys(STATISTICS) | dict(estimate.statistics)
+    needed = int(estimate.needed) if math.isfinite(estimate.needed) else estimate.needed
     return {
-        "loss": compared.losses[one.pair.loss],
-        "system": compared.systems[one.pair.system],
-        "baseline": compared.systems[0],
-        **({"group": group} if group else {}),
-        "value": one.pair.other.value,
-        "base": one.pair.base.value,
-        "n": one.pair.base.n,
-        "difference": one.difference,
-        "relative": one.relative,
-        "low": one.low,
-        "high": one.high,
-        "low_one_sided": one.low_wide,
-        "high_one_sided": one.high_wide,
-        "interval": one.interval,
-        "error": one.error,
-        "units": one.units,
-        "test": one.method,
-        "p": one.p,
-        "p_adjusted": one.adjusted,
-        "verdict": one.verdict,
-        **({"why": one.why} if one.why else {}),
-        **_robustness(one),
+        "loss": estimate.loss,
+        "system": estimate.system,
+        "baseline": estimate.baseline,
+        **({} if estimate.group is None else {"group": estimate.group}),
+        "value": estimate.value,
+        "base": estimate.base,
+        "n": estimate.n,
+        "difference": estimate.difference,
+        "relative": estimate.relative,
+        "low": estimate.low,
+        "high": estimate.high,
+        "low_one_sided": estimate.low_wide,
+        "high_one_sided": estimate.high_wide,
+        "interval": estimate.interval,
+        "error": estimate.error,
+        "units": estimate.units,
+        "test": estimate.test,
+        "p": estimate.p,
+        "p_adjusted": estimate.adjusted,
+        "verdict": estimate.verdict,
+        **({"why": estimate.why} if estimate.why else {}),
+        **{name: statistics.pop(name) for name in ("wins", "ties", "losses")},
+        "detectable": estimate.detectable,
+        "needed": needed,
+        **{name: statistics.pop(name) for name in ("top_1_percent", "trimming_flips")},
+        "seed_flips": estimate.seed_flips,
+        "rank_correlation": statistics.pop("rank_correlation"),
+        "small": estimate.small,
+        "skewed": estimate.skewed,
+        **statistics,
     }
 
 
-def _robustness(one: Judged) -> dict[str, Any]:
-    """Counts by sample, what would decide, and what the verdict hangs on."""
-    return {
-        "wins": one.wins,
-        "ties": one.ties,
-        "losses": one.losses,
-        "detectable": one.detectable,
-        "needed": int(one.needed) if math.isfinite(one.needed) else one.needed,
-        "top_1_percent": one.top_share,
-        "trimming_flips": one.trimming_flips,
-        "seed_flips": one.seed_flips,
-        "rank_correlation": one.correlation,
-        "small": one.small,
-        "skewed": one.skewed,
-    }
-
-
-def _details(compared: Compared) -> list[Report]:
+def _details(compared: Comparison) -> list[Report]:
     """The tables below the first: counts by sample, what would decide, and what is not robust."""
-    judged = compared.whole
-    counts = [_counted(compared, one) for one in judged if one.wins is not None]
-    open_ones = [_wanting(compared, one) for one in judged if one.verdict == "undecided" and one.detectable == one.detectable]
-    found = [("sample by sample", counts), ("what would decide", open_ones), ("handle with care", _doubts(compared))]
-    return [Report(tuple(rows[0]), rows, title=title) for title, rows in found if rows]
+    counts = [_by_sample(one) for one in compared.whole if one.statistics.get("wins") is not None]
+    undecided = [_wanting(one) for one in compared.whole if one.verdict == "undecided" and one.detectable == one.detectable]
+    tables = [("sample by sample", counts), ("what would decide", undecided), ("handle with care", _doubts(compared))]
+    return [Report(tuple(rows[0]), rows, title=title) for title, rows in tables if rows]
 
 
-def _head(compared: Compared, one: Judged) -> dict[str, Any]:
-    return {"loss": compared.losses[one.pair.loss], "system": compared.systems[one.pair.system]}
+def _head(estimate: Estimate) -> dict[str, Any]:
+    return {"loss": estimate.loss, "system": estimate.system}
 
 
-def _counted(compared: Compared, one: Judged) -> dict[str, Any]:
-    counts = {"better on": one.wins, "same on": one.ties, "worse on": one.losses}
-    return _head(compared, one) | counts | {"by top 1 %": known(one.top_share), "rank correlation": known(one.correlation)}
+def _by_sample(estimate: Estimate) -> dict[str, Any]:
+    shown = {statistic.column: known(estimate.statistics[name]) for name, statistic in STATISTICS.items() if statistic.column}
+    return _head(estimate) | shown
 
 
-def _wanting(compared: Compared, one: Judged) -> dict[str, Any]:
-    needed = int(one.needed) if math.isfinite(one.needed) else None
-    return _head(compared, one) | {"n": one.units, "detectable": one.detectable, "n for this difference": needed}
+def _wanting(estimate: Estimate) -> dict[str, Any]:
+    needed = int(estimate.needed) if math.isfinite(estimate.needed) else None
+    return _head(estimate) | {"n": estimate.units, "detectable": estimate.detectable, "n for this difference": needed}
 
 
-def _doubts(compared: Compared) -> list[dict[str, Any]]:
+def _doubts(compared: Comparison) -> list[dict[str, Any]]:
     """Winners that change under another loss, another seed, or without the extremes; and intervals not to trust."""
     rows: list[dict[str, Any]] = []
-    for one in compared.whole:
+    for estimate in compared.whole:
         reasons = {
-            "another seed changes the verdict": one.seed_flips,
-            "without the outermost 1 % of samples the other one wins": one.trimming_flips,
-            f"not tested: {one.why}": one.why,
-            "fewer than 50 samples: the interval is that of the t-test": one.small and not one.identical,
-            "skewed differences: intervals cover less than they say": one.skewed,
+            "another seed changes the verdict": estimate.seed_flips,
+            "without the outermost 1 % of samples the other one wins": estimate.statistics.get("trimming_flips"),
+            f"not tested: {estimate.why}": estimate.why,
+            "fewer than 50 samples: the interval is that of the t-test": estimate.small and not estimate.identical,
+            "skewed differences: intervals cover less than they say": estimate.skewed,
         }
-        rows += [_head(compared, one) | {"doubt": reason} for reason, holds in reasons.items() if holds]
+        rows += [_head(estimate) | {"doubt": reason} for reason, holds in reasons.items() if holds]
     return rows + _turning(compared)
 
 
-def _turning(compared: Compared) -> list[dict[str, Any]]:
+def _turning(compared: Comparison) -> list[dict[str, Any]]:
     """Systems that are better under one loss and worse under another."""
     rows = []
-    for system, name in enumerate(compared.systems):
-        own = [one for one in compared.whole if one.pair.system == system]
-        found = {one.pair.better: compared.losses[one.pair.loss] for one in reversed(own) if one.pair.better is not None}
-        if len(found) > 1:
-            doubt = f"it is better under {found[True]} and worse under {found[False]}"
-            rows.append({"loss": "", "system": name, "doubt": doubt})
+    for system in compared.systems:
+        own = [estimate for estimate in reversed(compared.whole) if estimate.system == system]
+        losses = {estimate.better: estimate.loss for estimate in own if estimate.better is not None}
+        if len(losses) > 1:
+            doubt = f"it is better under {losses[True]} and worse under {losses[False]}"
+            rows.append({"loss": "", "system": system, "doubt": doubt})
     return rows

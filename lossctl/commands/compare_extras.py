@@ -14,27 +14,30 @@ from lossctl.report import Report
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lossctl.commands.compare_answer import Compared
     from lossctl.commands.opening import Prepared
     from lossctl.comparison.explaining import Column, Example, Explained, Slice
     from lossctl.comparison.noise import Noise
+    from lossctl.comparison.result import Comparison
+    from lossctl.comparison.testing import Pair, Rules
 
 Rows = list[dict[str, Any]]
 
 
-def explanations(names: Sequence[str], prepared: Prepared, compared: Compared, rows: Any) -> tuple[Rows, list[Report]]:
+def explanations(
+    names: Sequence[str], prepared: Prepared, pairs: Sequence[Pair], rules: Rules, rows: Any
+) -> tuple[Rows, list[Report]]:
     """Explain every difference by columns: what the document says, and the tables below.
 
     Raises: UnknownKey for a column that there is not; UsageError where no loss can be told apart by sample.
     """
     if rows is None:
-        message = f"--explain needs losses by sample, and {compared.losses[0]} couples samples."
+        message = f"--explain needs losses by sample, and {prepared.asked[0].label} couples samples."
         raise UsageError(message, hint="Name a loss that is a mean, such as mse.")
     groups = [(name, prepared.codes(name)) for item in names for name in item.split(",")]
     columns = [column_of(name, [found.names[code] for code in found.codes[rows]]) for name, found in groups]
-    told = explain([one.pair for one in compared.whole], columns, compared.rules)
+    told = explain(pairs, columns, rules)
     samples = _Samples(rows, prepared.opened.ids, columns)
-    return [_entry(compared, one, samples) for one in told], [*_tables(compared, told, columns, samples)]
+    return [_entry(one, samples) for one in told], [*_tables(told, columns, samples)]
 
 
 class _Samples:
@@ -51,11 +54,11 @@ class _Samples:
         return {column.name: column.entries[place] for column in self.columns}
 
 
-def _head(compared: Compared, told: Explained) -> dict[str, Any]:
-    return {"loss": compared.losses[told.pair.loss], "system": compared.systems[told.pair.system]}
+def _head(told: Explained) -> dict[str, Any]:
+    return {"loss": told.pair.estimate.loss, "system": told.pair.estimate.system}
 
 
-def _entry(compared: Compared, told: Explained, samples: _Samples) -> dict[str, Any]:
+def _entry(told: Explained, samples: _Samples) -> dict[str, Any]:
     examples = {
         word: [
             {**samples.named(one.place), "base": one.base, "value": one.value, "columns": samples.entries(one.place)}
@@ -66,17 +69,17 @@ def _entry(compared: Compared, told: Explained, samples: _Samples) -> dict[str, 
     slices = [{**asdict(one), "p_adjusted": one.adjusted} for one in told.slices]
     for one in slices:
         del one["adjusted"]
-    return {**_head(compared, told), "baseline": compared.systems[0], "slices": slices, **examples}
+    return {**_head(told), "baseline": told.pair.estimate.baseline, "slices": slices, **examples}
 
 
-def _tables(compared: Compared, told: Sequence[Explained], columns: Sequence[Column], samples: _Samples) -> list[Report]:
+def _tables(told: Sequence[Explained], columns: Sequence[Column], samples: _Samples) -> list[Report]:
     """One table of slices a column, and one of examples."""
     found = []
     for column in columns:
-        rows = [_head(compared, each) | _shown(one) for each in told for one in each.slices if one.column == column.name]
+        rows = [_head(each) | _shown(one) for each in told for one in each.slices if one.column == column.name]
         found.append((f"slices of {column.name}", rows))
     examples = [
-        _head(compared, each) | _example(word, one, samples)
+        _head(each) | _example(word, one, samples)
         for each in told
         for word, ones in (("better", each.better), ("worse", each.worse))
         for one in ones
@@ -95,7 +98,7 @@ def _example(word: str, one: Example, samples: _Samples) -> dict[str, Any]:
     return {**samples.named(one.place), "changed": word, "base": one.base, "value": one.value, **entries}
 
 
-def with_tolerances(report: Report, compared: Compared, alpha: float, say: Callable[[str], None]) -> Report:
+def with_tolerances(report: Report, compared: Comparison, alpha: float, say: Callable[[str], None]) -> Report:
     """The report with the noise of reruns in place of comparisons."""
     found = tolerances(compared, alpha)
     if any(one.few for _, one in found):
@@ -106,12 +109,12 @@ def with_tolerances(report: Report, compared: Compared, alpha: float, say: Calla
     return Report(tuple(rows[0]), rows, document | {"tolerances": _tolerance_entries(found, alpha)}, bare="tolerance")
 
 
-def tolerances(compared: Compared, alpha: float) -> list[tuple[str, Noise]]:
+def tolerances(compared: Comparison, alpha: float) -> list[tuple[str, Noise]]:
     """How far reruns differ under each loss.
 
     Raises: UsageError for values that are not finite.
     """
-    columns = [[row[place].value for row in compared.measured] for place in range(len(compared.losses))]
+    columns = [[row[place].value for row in compared.outcomes] for place in range(len(compared.losses))]
     for label, column in zip(compared.losses, columns, strict=True):
         if not all(abs(value) < float("inf") for value in column):
             message = f"{label} is not finite in every run, so that no spread can be taken of it."

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.backends import BACKENDS
-from lossctl.commands.compare_answer import Compared
 from lossctl.commands.compare_extras import explanations
 from lossctl.commands.sets import without
 from lossctl.comparison.judging import judge
-from lossctl.comparison.measured import Measured, measure
-from lossctl.comparison.naming import names
+from lossctl.comparison.measured import measure
+from lossctl.comparison.result import Comparison, Names, names
+from lossctl.comparison.statistics import left_out
 from lossctl.comparison.streaming import stream, streams
 from lossctl.comparison.testing import Pair
-from lossctl.comparison.totals import ALL
-from lossctl.engine import evaluate
+from lossctl.engine import Outcome, evaluate
 from lossctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,72 +24,63 @@ if TYPE_CHECKING:
 
     from lossctl.commands.compare import Wanted
     from lossctl.commands.opening import Prepared
+    from lossctl.comparison.measured import Measured
     from lossctl.spec import Spec
-
-STREAMED = "so many samples are not held: the top 1 %, trimming and rank correlations are left out"
 
 
 def reruns(
     spec: Spec, wanted: Wanted, prepared: Sequence[Prepared], say: Callable[[str], None]
-) -> tuple[list[Prepared], Compared]:
+) -> tuple[list[Prepared], Comparison]:
     """Values of reruns, of which none is tested against another; with the requests for what their values fit."""
-    bounds = [bound for one in prepared for bound in one.bounds]
+    bounds, width = [bound for each in prepared for bound in each.bounds], len(prepared[0].bounds)
     outcomes = evaluate(bounds, BACKENDS.get(spec.options.backend)(), spec.options, prepared[0].selection)
-    found = [
-        Measured(bound, one.value, one.n, one.skipped, unfit=one.unfit) for bound, one in zip(bounds, outcomes, strict=True)
-    ]
-    width = len(prepared[0].bounds)
-    fit, measured = without(prepared, [found[start : start + width] for start in range(0, len(found), width)], say)
-    return fit, Compared(names(wanted.systems), [one.label for one in fit[0].asked], measured, {}, wanted.rules)
+    rows = [outcomes[start : start + width] for start in range(0, len(outcomes), width)]
+    fit, kept = without(prepared, rows, say)
+    return fit, Comparison(names(wanted.systems), _labels(fit), kept, wanted.rules)
 
 
 def compared_of(
     spec: Spec, wanted: Wanted, prepared: Sequence[Prepared], say: Callable[[str], None]
-) -> tuple[list[Prepared], Compared]:
+) -> tuple[list[Prepared], Comparison]:
     """Judge every system against the first under every loss, over all samples and by group.
 
     Returns the requests for what their values fit, too.
     """
-    held = bool(wanted.order or wanted.cluster_by)
-    if streams([bound for one in prepared for bound in one.bounds], wanted.rules, ordered=held, explained=bool(wanted.explain)):
-        say(STREAMED)
-        return _streamed(spec, wanted, prepared, say)
-    systems, options = [one.bounds for one in prepared], spec.options
-    found = measure(systems, BACKENDS.get(options.backend)(), options, prepared[0].selection, within=options.max_memory)
-    fit, measured = without(prepared, found, say)
-    return fit, _held(wanted, fit, measured)
+    needs_rows = bool(wanted.order or wanted.cluster_by)
+    systems, options, selection = [each.bounds for each in prepared], spec.options, prepared[0].selection
+    backend, bounds = BACKENDS.get(options.backend)(), [bound for row in systems for bound in row]
+    if streams(bounds, wanted.rules, ordered=needs_rows, explained=bool(wanted.explain)):
+        say(left_out())
+        _check_groups(prepared[0])
+        labels = Names(names(wanted.systems), _labels(prepared))
+        compared = stream(systems, labels, backend, options, selection, wanted.rules, prepared[0].groups)
+        fit, outcomes = without(prepared, compared.outcomes, say)
+        return fit, replace(compared, losses=_labels(fit), outcomes=outcomes)
+    fit, measured = without(prepared, measure(systems, backend, options, selection, within=options.max_memory), say)
+    return fit, _in_memory(wanted, fit, measured)
 
 
-def _streamed(
-    spec: Spec, wanted: Wanted, prepared: Sequence[Prepared], say: Callable[[str], None]
-) -> tuple[list[Prepared], Compared]:
-    """Judge without holding a sample."""
-    first = prepared[0]
-    _check_groups(first)
-    backend, codes = BACKENDS.get(spec.options.backend)(), None if first.groups is None else first.groups.codes
-    systems = [one.bounds for one in prepared]
-    found = stream(systems, backend, spec.options, first.selection, wanted.rules, codes)
-    fit, measured = without(prepared, found.measured, say)
-    judged = {first.groups.names[code] if first.groups and code != ALL else "": one for code, one in found.judged.items()}
-    return fit, Compared(names(wanted.systems), [one.label for one in fit[0].asked], measured, judged, wanted.rules)
+def _labels(prepared: Sequence[Prepared]) -> list[str]:
+    return [asked.label for asked in prepared[0].asked]
 
 
-def _held(wanted: Wanted, prepared: Sequence[Prepared], measured: Sequence[Sequence[Measured]]) -> Compared:
+def _in_memory(wanted: Wanted, prepared: Sequence[Prepared], measured: Sequence[Sequence[Measured]]) -> Comparison:
     """Judge with every sample in memory."""
-    first, rules = prepared[0], wanted.rules
+    first, rules, labels = prepared[0], wanted.rules, Names(names(wanted.systems), _labels(prepared))
     rows = _rows(measured)
     if rows is not None and wanted.order:
         order = np.argsort(first.times(wanted.order)[rows], kind="stable")
         measured, rows = [[one.ordered(order) for one in row] for row in measured], rows[order]
     if rows is not None and wanted.cluster_by:
         rules = replace(rules, clusters=first.codes(wanted.cluster_by).codes[rows])
-    judged = {"": judge(_pairs(measured), rules)}
+    pairs = _pairs(measured, labels, None)
+    estimates = judge(pairs, rules)
     for name, chosen in _slices(first, rows):
         part = [[one.subset(chosen, rules.reduction) for one in row] for row in measured]
-        judged[name] = judge(_pairs(part), rules.subset(chosen))
-    labels = [one.label for one in first.asked]
-    compared = Compared(names(wanted.systems), labels, measured, judged, rules)
-    return replace(compared, explained=explanations(wanted.explain, first, compared, rows)) if wanted.explain else compared
+        estimates += judge(_pairs(part, labels, name), rules.subset(chosen))
+    outcomes = [[Outcome(one.value, one.n, one.skipped) for one in row] for row in measured]
+    explained = explanations(wanted.explain, first, pairs, rules, rows) if wanted.explain else ((), ())
+    return Comparison(labels.systems, labels.losses, outcomes, rules, estimates, explained)
 
 
 def _rows(measured: Sequence[Sequence[Measured]]) -> Any:
@@ -98,9 +88,11 @@ def _rows(measured: Sequence[Sequence[Measured]]) -> Any:
     return next((one.rows for row in measured for one in row if one.terms is not None), None)
 
 
-def _pairs(measured: Sequence[Sequence[Measured]]) -> list[Pair]:
-    base, *others = measured
-    return [Pair(j, i, base[j], row[j]) for j in range(len(base)) for i, row in enumerate(others, 1)]
+def _pairs(measured: Sequence[Sequence[Measured]], labels: Names, group: str | None) -> list[Pair]:
+    return [
+        Pair(estimate, measured[0][loss], measured[system][loss])
+        for (loss, system), estimate in labels.estimates(measured, group).items()
+    ]
 
 
 def _check_groups(prepared: Prepared, *, told: bool = True) -> None:

@@ -8,7 +8,7 @@ rather than too little.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -138,14 +138,16 @@ def _slices(pair: Pair, column: Column, rules: Rules) -> list[Slice]:
 
 
 def _part(pair: Pair, chosen: Any, rules: Rules) -> Pair:
-    return Pair(pair.loss, pair.system, pair.base.subset(chosen, rules.reduction), pair.other.subset(chosen, rules.reduction))
+    base, other = (measured.subset(chosen, rules.reduction) for measured in (pair.base, pair.other))
+    estimate = replace(pair.estimate, value=other.value, base=base.value, n=base.n, why=base.why or other.why)
+    return Pair(estimate, base, other)
 
 
 def _weight(pair: Pair, part: Pair, chosen: Any) -> float:
     """What a slice adds to the mean difference; of a loss that is no mean, its own difference by its share of samples."""
     if pair.differences is None:
         share = np.count_nonzero(chosen) / len(chosen)
-        return 0.0 if math.isnan(part.difference) else part.difference * float(share)
+        return 0.0 if math.isnan(part.estimate.difference) else part.estimate.difference * float(share)
     return math.fsum(pair.differences[chosen].tolist()) / len(chosen)
 
 
@@ -157,10 +159,10 @@ def _slice(  # noqa: PLR0913, PLR0917 - all that is said of a slice
         column.name,
         column.slices[code],
         int(np.count_nonzero(column.codes == code)),
-        part.difference,
+        part.estimate.difference,
         weight / total if total else None,
         float(p[code]),
         float(adjusted[code]),
-        bool(adjusted[code] <= alpha) and part.difference != 0,
-        part.difference * pair.difference < 0,
+        bool(adjusted[code] <= alpha) and part.estimate.difference != 0,
+        part.estimate.difference * pair.estimate.difference < 0,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from lossctl.sums import Moments
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lossctl.comparison.result import Estimate
     from lossctl.statistics.arrays import Floats
     from lossctl.statistics.flips import FlipTest
 
@@ -46,29 +46,16 @@ class Rules:
 
 @dataclass(frozen=True)
 class Pair:
-    """One system beside the baseline under one loss; `loss` and `system` are their numbers."""
+    """One system beside the baseline under one loss, with every sample; `estimate` is what is said of it before any test."""
 
-    loss: int
-    system: int
+    estimate: Estimate
     base: Measured
     other: Measured
 
     @property
-    def difference(self) -> float:
-        """System minus baseline."""
-        return self.other.value - self.base.value
-
-    @property
-    def better(self) -> bool | None:
-        """Whether the system's value is the better one; None where both are the same, or one is no number."""
-        if not self.difference or math.isnan(self.difference):
-            return None
-        return (self.difference > 0) == self.base.bound.loss.higher_is_better
-
-    @property
     def why(self) -> str:
         """Why the pair cannot be tested; empty where it can."""
-        return self.base.why or self.other.why
+        return self.estimate.why
 
     @cached_property
     def differences(self) -> Floats | None:
@@ -229,9 +216,10 @@ def _classical(pair: Pair, test: str, rules: Rules) -> tuple[float, str]:
         return mcnemar(*counts).p, "McNemar"
     if test == "dm":
         return diebold_mariano(differences, rules.horizon).p, "Diebold-Mariano"
-    return (wilcoxon(differences).p, "Wilcoxon") if test == "wilcoxon" else (paired_t(_moments(differences)).p, "paired t")
+    return (wilcoxon(differences).p, "Wilcoxon") if test == "wilcoxon" else (paired_t(moments_of(differences)).p, "paired t")
 
 
-def _moments(differences: Floats) -> Moments:
+def moments_of(differences: Floats) -> Moments:
+    """The count, mean and squared deviations of differences (m,)."""
     mean = float(np.mean(differences))
     return Moments(len(differences), mean, float(np.sum((differences - mean) ** 2)))

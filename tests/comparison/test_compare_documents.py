@@ -11,7 +11,7 @@ import pytest
 from asking import compared, document, entries, save, table
 
 from lossctl.commands.schema import run as schema
-from lossctl.comparison.naming import names
+from lossctl.comparison.result import names
 from lossctl.errors import GateFailed, ShapeMismatch, Undecided
 
 HEAVY = ("torch", "scipy", "array_api_compat", "pandas", "pydantic", "yaml", "rich", "pyarrow")

@@ -9,7 +9,7 @@ from asking import compared, document, entries, save
 from scipy import stats
 
 from lossctl.commands import compare_pairs
-from lossctl.comparison import estimates, measured, spreads, testing, totals
+from lossctl.comparison import judging, measured, streaming, testing
 from lossctl.errors import GateFailed, TooLarge, UsageError
 from lossctl.statistics import paired
 
@@ -21,7 +21,7 @@ N = 3000
 @pytest.fixture
 def many(folder, monkeypatch):
     """Three systems of so many samples that more than 100 are many."""
-    for module in (paired, testing, estimates, measured):
+    for module in (paired, testing, judging, measured):
         monkeypatch.setattr(module, "LARGE", 100)
     rng = np.random.default_rng(11)
     target = rng.normal(size=N)
@@ -167,8 +167,8 @@ def test_a_test_that_does_not_fit_is_refused():
 
 
 def test_what_a_block_leaves_can_be_sent():
-    part = totals.Part(3, lightest=1.0, heaviest=2.0)
+    part = streaming.SampleSums(3, lightest=1.0, heaviest=2.0)
     part.sums.add("value", 0.1)
-    spread = spreads.Spread(spreads.Higher.of(np.arange(4.0)), same=False, less=1)
-    found = totals.Parts({totals.ALL: part, 2: spread})
+    deviations = streaming.Deviations(streaming.Higher.of(np.arange(4.0)), same=False, less=1)
+    found = streaming.BySlice({streaming.ALL: part, 2: deviations})
     assert pickle.loads(pickle.dumps(found)) == found  # noqa: S301 - our own
