@@ -105,6 +105,8 @@ class Places:
                 yield (*self.span(node), "pass")
             case ast.Break() | ast.Continue():
                 yield (*self.span(node), "continue" if isinstance(node, ast.Break) else "break")
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                return
             case ast.If() | ast.IfExp() | ast.While() if isinstance(node.test, (ast.Name, ast.Attribute, ast.Call)):
                 yield (*self.span(node.test), f"(not {self.text(node.test)})")
 
