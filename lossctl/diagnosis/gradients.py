@@ -21,8 +21,6 @@ LEAST = 10
 HIGH, NEAR, NOISY = 0.5, 0.1, 1e-3
 BEFORE = 15
 OUTSTANDING = 8.0
-# Of the logarithm: norms that hardly vary would make every change outstanding.
-USUAL = 0.1
 
 
 def dead(history: History, curve: Curve) -> Iterator[Finding]:
@@ -67,7 +65,7 @@ def exploding(history: History, curve: Curve) -> Iterator[Finding]:
     if len(finite) > BEFORE:
         logs = np.log(np.maximum(finite.values, np.finfo(float).tiny))
         above = logs[BEFORE:] - windows(logs, BEFORE)[:-1]
-        limit = max(float(np.log(FAULTS["D010"].threshold)), OUTSTANDING * max(spread(above), USUAL))
+        limit = max(float(np.log(FAULTS["D010"].threshold)), OUTSTANDING * spread(above))
         # A norm of zero, as of a skipped step, makes no explosion of the one after it.
         usual = np.where(windows(finite.values, BEFORE)[:-1] > 0, above, -np.inf)
         yield from _told(finite.steps[BEFORE:][usual >= limit], usual[usual >= limit])
