@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lossctl.errors import UsageError
 from lossctl.streams import tell, terminal
-from lossctl.touched import PASSED, current
+from lossctl.touched import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from lossctl.errors import LossctlError
     from lossctl.options import Talk
     from lossctl.report import Report
-
-# What options take that every command knows, or several do; the default first.
-WORDS = {"color": ("auto", "always", "never"), "output_if": ("always", PASSED), "header": ("", "yes", "no")}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,11 +59,6 @@ def check_outputs(options: Talk, others: Iterable[str] = ()) -> None:
 
     `others` are suffixes that the command itself writes.
     """
-    for name, known in WORDS.items():
-        value = getattr(options, name, known[0])
-        if value not in known:
-            message = f"--{name.replace('_', '-')} takes {', '.join(filter(None, known))}, not '{value}'."
-            raise UsageError(message, hint=f"Its default is {known[0]}." if known[0] else "Leave it out, or write one of them.")
     if options.sig is not None and options.decimals is not None:
         raise UsageError("--sig and --decimals both say how to round.", hint="Keep one of them.")
     _format(options)

@@ -2,65 +2,57 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import BadParameter, LossctlError, UsageError
 from lossctl.gate_words import KINDS, parse_gate
-from lossctl.spec import Given, Options, Spec, parse_losses, parse_params, with_params
+from lossctl.option_table import rows
+from lossctl.options import Asking, Gating
+from lossctl.spec import Given, Options, Spec, engine_options, parse_losses, parse_params, with_params
 from lossctl.touched import reads_later
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from lossctl.options import Gated, Gating
     from lossctl.spec import Gate
 
-CHOICES = {
-    "reduction": ("mean", "sum", "none", "batchmean"),
-    "nan": ("error", "skip", "propagate"),
-    "domain": ("error", "ignore"),
-    "dtype": ("f64", "f32", "native"),
-}
-# A variable that the shell found unset must not turn into a run without the option.
-FILLED = ("on", "by", "weights", "mask", "in_format", "against", "summary", "cluster", "part", "partial", "device", "header")
 JUDGED = ("against", "alpha")
 # Labels are of 64 bits, and what is added to them and compared with them too.
 LARGEST = (1 << 63) - 1
-# One table of samples has one order.
-ORDERS = ("per_sample", "worst", "best")
 
 
-def compute_spec(words: Sequence[str], options: Gated, typed: set[str]) -> Spec:
-    """Return the spec that a command line means.
+def compute_spec(words: Sequence[str], options: Options, typed: set[str]) -> Spec:
+    """Return the spec that a command line means; `options` are those of its command.
 
     Raises: UsageError, BadParameter, and what reading a spec file raises.
     """
-    _check_choices(options, typed)
+    if options.min_coverage != options.min_coverage:
+        raise UsageError("--min-coverage is nan, which no share is below.", hint="Give a number from 0 to 1.")
     _check_backend(options.backend)
-    library = options.backend if "backend" in typed else ""
+    asked = options if isinstance(options, Asking) else Asking()
+    params = dict(parse_params(asked.param))
     judged = {name: getattr(options, name) for name in JUDGED if name in typed}
     if _is_spec(words):
         from lossctl.specfile import read_spec  # noqa: PLC0415 - pydantic and yaml, only for specs
 
         spec = read_spec(words[0])
-        params = {name: _array_from_here(value, spec.folder) for name, value in parse_params(options.param)}
+        params = {name: _array_from_here(value, spec.folder) for name, value in params.items()}
         spec = replace(spec, losses=with_params(spec.losses, params, instead=True))
+        chosen = _overlay(spec.options, options, typed, spec.folder)
     else:
-        losses = with_params(parse_losses(words[0]), dict(parse_params(options.param)), instead=False)
-        spec = Spec(
-            losses=losses, positional=tuple(Given(text=word.removeprefix("@")) for word in words[1:]), options=Options()
-        )
-        typed = {field.name for field in fields(Options) if hasattr(options, field.name)}
-    pairs = _pairs(options.input, "-i", "NAME=SOURCE")
+        losses = with_params(parse_losses(words[0]), params, instead=False)
+        spec = Spec(losses=losses, positional=tuple(Given(text=word.removeprefix("@")) for word in words[1:]))
+        chosen = replace(engine_options(options), allow_code=True)
+    pairs = _pairs(asked.input, "-i", "NAME=SOURCE")
     named = {name: Given(text=_from_here(source, spec.folder)) for name, source in pairs}
     if judged.get("against", spec.against):
         reads_later(judged.get("against", spec.against))
-    gates = spec.gates + tuple(gates_of(options))
-    chosen = _overlay(spec.options, options, typed, spec.folder)
-    chosen = replace(chosen, backend=_on_device(chosen, options.device, library)) if options.device else chosen
+    gates = spec.gates + (tuple(gates_of(options)) if isinstance(options, Gating) else ())
+    if asked.device:
+        library = options.backend if "backend" in typed else ""
+        chosen = replace(chosen, backend=_on_device(chosen, asked.device, library))
     _check_order(chosen)
     _check_whole_numbers(chosen)
     return replace(spec, inputs={**spec.inputs, **named}, gates=gates, options=chosen, **judged)
@@ -82,20 +74,6 @@ def _is_spec(words: Sequence[str]) -> bool:
     return True
 
 
-def _check_choices(options: Gated, typed: set[str]) -> None:
-    for name, known in CHOICES.items():
-        value = getattr(options, name)
-        if value not in known:
-            message = f"--{name} takes {', '.join(known)}, not '{value}'."
-            raise UsageError(message, hint=f"Its default is {known[0]}.")
-    if options.min_coverage != options.min_coverage:
-        raise UsageError("--min-coverage is nan, which no share is below.", hint="Give a number from 0 to 1.")
-    for name in FILLED:
-        if name in typed and not getattr(options, name, True):
-            message = f"--{_dashed(name)} is empty."
-            raise UsageError(message, hint="Give it a value, or leave it out.")
-
-
 def _check_backend(name: str) -> None:
     """Look up the backend before any input is opened.
 
@@ -107,40 +85,28 @@ def _check_backend(name: str) -> None:
         BACKENDS.get(name)
 
 
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")
-
-
 def _check_whole_numbers(options: Options) -> None:
-    for name in ("label_offset", "ignore_index", "class_dim"):
+    for name, row in rows(Options).items():
         value = getattr(options, name)
-        if value is not None and not -LARGEST <= value <= LARGEST:
-            message = f"--{_dashed(name)} is {value}, and labels and axes reach from {-LARGEST} to {LARGEST}."
+        if row.label and value is not None and not -LARGEST <= value <= LARGEST:
+            message = f"{row.flag} is {value}, and labels and axes reach from {-LARGEST} to {LARGEST}."
             raise BadParameter(message, hint="Give a smaller one.")
 
 
 def _check_order(options: Options) -> None:
-    asked = [f"--{_dashed(name)}" for name in ORDERS if getattr(options, name)]
+    """Refuse two orders: one table of samples has one."""
+    asked = [row.flag for name, row in rows(Options).items() if row.samples == "order" and getattr(options, name)]
     if len(asked) > 1:
         message = f"{' and '.join(asked)} ask for samples in different orders."
         raise UsageError(message, hint="Keep one of them.")
 
 
-def _overlay(base: Options, typed_options: Gated, typed: set[str], folder: str) -> Options:
+def _overlay(base: Options, options: Options, typed: set[str], folder: str) -> Options:
     """What was typed wins over what the spec file says; paths that were typed are relative to where they were typed."""
-    changes: dict[str, Any] = {name: getattr(typed_options, name) for name in typed & {field.name for field in fields(Options)}}
-    for name in ("weights", "mask"):
-        if name in changes:
-            source = changes[name]
-            changes[name] = Given(text=_from_here(source, folder)) if source else None
-    if "ignore" in changes:
-        changes["ignore"] = tuple(code.upper() for code in changes["ignore"])
-    if "part" in changes:
-        changes["part"] = share_of(changes["part"])
-    if "max_memory" in changes:
-        changes["max_memory"] = changes["max_memory"] << 20
-    if not folder:
-        changes["allow_code"] = True
+    changes: dict[str, Any] = {name: getattr(options, name) for name in rows(Options) if name in typed}
+    for name, value in changes.items():
+        if isinstance(value, Given):
+            changes[name] = Given(text=_from_here(value.text, folder))
     return replace(base, **changes)
 
 
@@ -155,19 +121,6 @@ def _on_device(options: Options, device: str, library: str) -> str:
         message = f"--device {device} is this machine's, and --cluster computes on others."
         raise UsageError(message, hint="Leave out one of them.")
     return placed(device, library or "torch", options.dtype)
-
-
-def share_of(text: str) -> tuple[int, int]:
-    """Read `--part K/N`; nothing is all there is.
-
-    Raises: UsageError.
-    """
-    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text or "1/1")
-    number, parts = (int(found[1]), int(found[2])) if found else (0, 0)
-    if not 1 <= number <= parts:
-        message = f"--part takes K/N with K from 1 to N, not '{text}'."
-        raise UsageError(message, hint="The third of eight shares is --part 3/8.")
-    return number, parts
 
 
 def _from_here(source: str, folder: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from lossctl.errors import BadParameter
+from lossctl.errors import BadParameter, UsageError
+from lossctl.option_table import GATES, HOW, INPUT, RESULT, TALK, Typed, option, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -68,83 +69,158 @@ class Gate:
     require: str = ""
 
 
+def part_of(text: str) -> tuple[int, int]:
+    """Read `--part K/N`; nothing is all there is.
+
+    Raises: UsageError.
+    """
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text or "1/1")
+    number, parts = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= parts:
+        message = f"--part takes K/N with K from 1 to N, not '{text}'."
+        raise UsageError(message, hint="The third of eight shares is --part 3/8.")
+    return number, parts
+
+
+def _codes(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(word.upper() for word in words)
+
+
+def _bytes_of(mebibytes: int) -> int:
+    return mebibytes << 20
+
+
+SOURCE = Typed("str | None", None, lambda text: Given(text=text) if text else None)
+REDUCING = ("compute", "grad", "compare")
+# What an option is about decides where it may come from. The numbers: a spec, a saved result, and the signature names it.
+DATA: dict[str, Any] = {"spec": True, "replayed": True}
+# What is shown of them, and how they were found in files: the same, and the signature does not name it.
+SHOWN: dict[str, Any] = {**DATA, "unsigned": True}
+# What is made of them: a spec alone. And what the machine may do: whoever types it.
+VERDICT: dict[str, Any] = {"spec": True, "unsigned": True}
+
+
 @dataclass(frozen=True)
 class Options:
-    """How to read, check and reduce; the same words as on the command line."""
+    """How to read, check and reduce: the options that the engine reads. Each is one row; nothing else has to be told of it.
 
-    reduction: str = "mean"
-    nan: str = "error"
-    domain: str = "error"
-    min_coverage: float = 0.0
-    broadcast: bool = False
-    squeeze: bool = False
-    class_dim: int | None = None
-    label_offset: int = 0
-    ignore_index: int | None = None
-    ignore: tuple[str, ...] = ()
-    strict: bool = False
-    dtype: str = "f64"
-    backend: str = "numpy"
-    max_memory: int = 2 << 30
-    jobs: int = 0
-    cluster: str = ""
-    part: tuple[int, int] = (1, 1)
-    in_format: str = ""
-    header: str = ""
-    on: str = ""
-    row_order: bool = False
-    by: str = ""
-    weights: Given | None = None
-    mask: Given | None = None
-    per_sample: bool = False
-    worst: int = 0
-    best: int = 0
-    stats: bool = False
-    allow_code: bool = True
-    allow_remote: bool = False
+    The rows stand in the order that the signature names them in. `commands` are those that take one; nothing means each that
+    computes losses.
+    """
+
+    engine: ClassVar = True
+
+    reduction: str = option(
+        "mean",
+        "--reduction HOW",
+        RESULT,
+        "{}, as in torch.",
+        choices="mean sum none batchmean",
+        commands=REDUCING,
+        always="red",
+        **DATA,
+    )
+    nan: str = option("error", "--nan HOW", HOW, "NaN and infinity: {}.", choices="error skip propagate", always="nan", **DATA)
+    domain: str = option(
+        "error", "--domain HOW", HOW, "Values that the loss is not defined on: {}.", choices="error ignore", **DATA
+    )
+    min_coverage: float = option(
+        0.0, "--min-coverage SHARE", GATES, "Undecided (exit 5) if skipping leaves a smaller share.", min=0, max=1, **VERDICT
+    )
+    broadcast: bool = option(False, "--broadcast", INPUT, "Allow torch's broadcasting.", **DATA)
+    squeeze: bool = option(False, "--squeeze", INPUT, "Drop axes of size 1.", **DATA)
+    class_dim: int | None = option(None, "--class-dim K", INPUT, "The axis of the classes, if it is not 1.", label=True, **DATA)
+    label_offset: int = option(0, "--label-offset K", INPUT, "Added to class labels: -1 for labels from 1.", label=True, **DATA)
+    ignore_index: int | None = option(None, "--ignore-index K", HOW, "The label that counts for nothing.", label=True, **DATA)
+    ignore: tuple[str, ...] = option(
+        (), "--ignore CODE", TALK, "Do not warn of this. Repeatable.", typed=Typed("list[str]", [], _codes), **VERDICT
+    )
+    strict: bool = option(False, "--strict", GATES, "Fail (exit 1) where there is a warning.", **VERDICT)
+    dtype: str = option("f64", "--dtype TYPE", HOW, "Calculate in {}.", choices="f64 f32 native", always="dtype", **DATA)
+    backend: str = option(
+        "numpy",
+        "--backend NAME",
+        HOW,
+        "{}.",
+        choices="numpy torch",
+        envvar="LOSSCTL_BACKEND",
+        open=True,
+        always="backend",
+        **DATA,
+    )
+    max_memory: int = option(
+        2 << 30,
+        "--max-memory MIB",
+        HOW,
+        "For losses that need all samples at once.",
+        min=1,
+        typed=Typed("int", 2048, _bytes_of),
+        unsigned=True,
+    )
+    jobs: int = option(0, "--jobs N", HOW, "Threads; 0 is one a core. No result depends on it.", min=0, unsigned=True)
+    cluster: str = option(
+        "",
+        "--cluster ADDRESS",
+        HOW,
+        "A Dask scheduler, or local[:N]. No result depends on it.",
+        commands=REDUCING,
+        unsigned=True,
+    )
+    part: tuple[int, int] = option(
+        (1, 1),
+        "--part K/N",
+        INPUT,
+        "Of N shares of the samples the K-th.",
+        typed=Typed("str", "", part_of),
+        commands=("compute",),
+    )
+    in_format: str = option(
+        "", "--in-format FORMAT", INPUT, "Read files as this format, whatever their suffix.", replayed=True, unsigned=True
+    )
+    header: str = option(
+        "",
+        "--header yes|no",
+        INPUT,
+        "Whether the first row of tables holds names, where it could be either.",
+        choices="yes no",
+        **DATA,
+    )
+    on: str = option("", "--on COLUMN", INPUT, "Join tables on this id, not on row order.", **DATA)
+    row_order: bool = option(False, "--row-order", INPUT, "Pair rows as they stand, though ids are in another order.", **SHOWN)
+    by: str = option("", "--by COLUMN|SOURCE", INPUT, "One result for each group, too.", source=True, **DATA)
+    weights: Given | None = option(None, "--weights SOURCE", INPUT, "One weight a sample.", typed=SOURCE, source=True, **DATA)
+    mask: Given | None = option(
+        None, "--mask SOURCE", INPUT, "What counts: by sample or by element.", typed=SOURCE, source=True, **DATA
+    )
+    per_sample: bool = option(
+        False, "--per-sample", RESULT, "One row a sample.", commands=("compute",), samples="order", **SHOWN
+    )
+    worst: int = option(
+        0, "--worst N", RESULT, "The N samples with the largest loss.", min=0, commands=("compute",), samples="order", **SHOWN
+    )
+    best: int = option(
+        0, "--best N", RESULT, "The N samples with the smallest loss.", min=0, commands=("compute",), samples="order", **SHOWN
+    )
+    stats: bool = option(
+        False, "--stats", RESULT, "Spread of the per-sample losses.", commands=("compute",), samples="figures", **SHOWN
+    )
+    # Whoever calls from Python, or types a name, has named the code; files need leave.
+    allow_code: bool = option(
+        True,
+        "--allow-code",
+        HOW,
+        "Let a spec or a result name code to import.",
+        typed=Typed("bool", default=False, convert=bool),
+        unsigned=True,
+    )
+    allow_remote: bool = option(
+        False, "--allow-remote", HOW, "Let a result name addresses to read.", commands=("verify",), unsigned=True
+    )
 
 
-# Every option stands in one of these two, and a test says so. What a saved result or a partial one asks for again is no command
-# of whoever runs `verify` or `merge`: it may say how data are read and reduced, and nothing else.
-REPLAYED = frozenset(
-    {
-        "reduction",
-        "nan",
-        "domain",
-        "broadcast",
-        "squeeze",
-        "class_dim",
-        "label_offset",
-        "ignore_index",
-        "dtype",
-        "backend",
-        "in_format",
-        "header",
-        "on",
-        "row_order",
-        "by",
-        "weights",
-        "mask",
-        "per_sample",
-        "worst",
-        "best",
-        "stats",
-    }
-)
-# These are never taken out of such a file: they reach other machines, run code, use up this one, or change no number.
-NEVER_REPLAYED = frozenset(
-    {
-        "cluster",
-        "jobs",
-        "max_memory",
-        "part",
-        "allow_code",
-        "allow_remote",
-        "min_coverage",
-        "ignore",
-        "strict",
-    }
-)
+def engine_options(options: Any) -> Options:
+    """Return what the engine reads of a command's options."""
+    return Options(**{name: getattr(options, name) for name in rows(Options)})
 
 
 @dataclass(frozen=True)

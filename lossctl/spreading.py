@@ -1,37 +1,25 @@
-"""Options as dataclasses: how one is spread over a command's signature, and the panels that help shows them in."""
+"""A command's dataclass of options, spread over the signature that Typer makes a command line of."""
 
 from __future__ import annotations
 
 import gc
 import inspect
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lossctl.descriptors import kept_open
+from lossctl.option_table import PANELS, check, converted, rows
 from lossctl.progress import progress
 from lossctl.touched import Output, touching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-INPUT, HOW, RESULT, GATES, TALK = "Inputs", "How to compute", "Result", "Gates", "Messages"
-PANELS = (INPUT, HOW, RESULT, GATES, TALK)
-
-Words = list[str]
-Word = str | None
-Count = int | None
-
-
-def option(*names: str, panel: str, doc: str, writes: bool = False, **more: Any) -> Any:
-    """An option of the command line, in its panel of the help; `writes` is for one that names files to be written."""
-    made = typer.Option(*names, help=doc, rich_help_panel=panel, **more)
-    # What messages call the option by.
-    made.writes = min(names, key=len) if writes else ""
-    return made
+    from lossctl.option_table import Option
 
 
 def spread(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,37 +30,27 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def run(ctx: typer.Context, **given: Any) -> Any:
-        kind, words = _options_of(command)
+        kind, every = _options_of(command)
         typed = {name for name in given if getattr(ctx.get_parameter_source(name), "name", "") != "DEFAULT"}
         given = {name: _unprotected(value) for name, value in given.items()}
-        chosen = {name: given.pop(name) for name in words}
-        outputs, others = _touched(chosen, words, given)
+        chosen = {name: given.pop(name) for name in every}
+        check(every, chosen, typed)
+        outputs = [Output(row.shortest, path) for name, row in every.items() if row.writes for path in _listed(chosen[name])]
+        others = [word for name, row in every.items() if not row.writes for word in _listed(chosen[name])]
+        others += [word for value in given.values() for word in _listed(value)]
         _collect()
         with (
             touching(outputs, others) as files,
             kept_open(),
             progress(quiet=bool(chosen.get("quiet") or chosen.get("no_progress"))),
         ):
-            result = command(**given, options=kind(**chosen), typed=typed)
+            result = command(**given, options=kind(**converted(every, chosen)), typed=typed)
             left = files.finish(passed=getattr(result, "error", None) is None, wanted=chosen.get("output_if", ""))
         return replace(result, left=tuple(left)) if left and not chosen.get("quiet") else result
 
     run.__doc__, run.__name__ = command.__doc__, command.__name__
     run.__wrapped__ = command  # type: ignore[attr-defined]
     return run
-
-
-def _touched(chosen: dict[str, Any], words: dict[str, Any], given: dict[str, Any]) -> tuple[list[Output], list[str]]:
-    """The files that a command is asked to write, and all other words that were typed."""
-    flags = {name: flag for name, word in words.items() if (flag := writes(word))}
-    outputs = [Output(flags[name], path) for name in flags for path in _listed(chosen.get(name))]
-    others = [word for name, value in (given | chosen).items() if name not in flags for word in _listed(value)]
-    return outputs, others
-
-
-def writes(word: Any) -> str:
-    """The shortest name of an option that names files to be written; empty for others."""
-    return next((flag for info in getattr(word, "__metadata__", ()) if (flag := getattr(info, "writes", ""))), "")
 
 
 def _listed(value: Any) -> list[str]:
@@ -85,26 +63,41 @@ def signed(run: Any) -> None:
     if command is None or hasattr(run, "__signature__"):
         return
     hints = inspect.get_annotations(command, eval_str=True)
-    kind, words = _options_of(command)
     *own, _, _ = list(inspect.signature(command).parameters)
     plain = inspect.signature(command).parameters
     parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
     parameters += [plain[name].replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY) for name in own]
+    # Arguments come first in the help, then the panels in their order.
+    by_panel = sorted(_options_of(command)[1].values(), key=lambda row: PANELS.index(row.panel))
     parameters += [
-        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, annotation=words[f.name], default=_default(f))
-        for f in fields(kind)
+        inspect.Parameter(row.name, inspect.Parameter.KEYWORD_ONLY, annotation=_annotation(row), default=row.typed_default)
+        for row in by_panel
     ]
-    order = sorted(range(len(parameters)), key=lambda at: _place(parameters[at]))
-    parameters = [parameters[at] for at in order]
     run.__signature__ = inspect.Signature(parameters)
     run.__annotations__ = {}
 
 
+def _annotation(row: Option) -> Any:
+    """A row in Typer's words."""
+    said = typer.Option(
+        *row.flags,
+        help=row.help,
+        rich_help_panel=row.panel,
+        metavar=row.metavar,
+        envvar=row.envvar,
+        min=row.min,
+        max=row.max,
+        count=row.count,
+        show_default=row.show_default,
+    )
+    return Annotated[row.typed_type, said]
+
+
 @cache
-def _options_of(command: Callable[..., Any]) -> tuple[Any, dict[str, Any]]:
-    """The dataclass of a command's options, and the word that describes each."""
+def _options_of(command: Callable[..., Any]) -> tuple[Any, dict[str, Option]]:
+    """The dataclass of a command's options, and the rows that the command takes."""
     kind = inspect.get_annotations(command, eval_str=True)["options"]
-    return kind, {name: word for base in reversed(kind.__mro__) for name, word in _own_words(base).items()}
+    return kind, rows(kind, command.__name__.rstrip("_"))
 
 
 @contextmanager
@@ -128,19 +121,3 @@ def _unprotected(value: Any) -> Any:
     if isinstance(value, list):
         return [_unprotected(item) for item in value]
     return value.removeprefix("@") if isinstance(value, str) and value.startswith("@-:") else value
-
-
-@cache
-def _own_words(kind: type) -> dict[str, Any]:
-    """What a class itself annotates, evaluated once however many commands share it: that is felt when the program starts."""
-    return inspect.get_annotations(kind, eval_str=True)
-
-
-def _place(parameter: inspect.Parameter) -> int:
-    """Where help shows it: arguments first, then the panels in their order."""
-    panels = [getattr(word, "rich_help_panel", None) for word in getattr(parameter.annotation, "__metadata__", ())]
-    return PANELS.index(panels[0]) + 1 if panels and panels[0] in PANELS else 0
-
-
-def _default(option: Any) -> Any:
-    return [] if option.type in {Words, "Words"} or callable(option.default_factory) else option.default

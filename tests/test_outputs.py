@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-from dataclasses import fields
 
 import golden
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 from lossctl.cli import COMMANDS, program
 from lossctl.program import _run
-from lossctl.spreading import _options_of, writes
+from lossctl.spreading import _options_of
 from lossctl.watch import Nobody, watched_by
 
 SPEC = "loss: mse\ninputs: {pred: p.csv, target: t.csv}\ngates: [{key: mse, max: 99}]\n"
@@ -224,10 +223,9 @@ def test_every_option_that_names_a_file_is_guarded():
         wrapped = getattr(command.callback, "__wrapped__", None)
         if wrapped is None:
             continue
-        kind, words = _options_of(wrapped)
-        metavars = {one.name: getattr(words[one.name].__metadata__[0], "metavar", None) for one in fields(kind)}
-        named = {name for name, metavar in metavars.items() if metavar in {"FILE", "DIR"}}
-        flagged = {name for name in metavars if writes(words[name])}
+        _, every = _options_of(wrapped)
+        named = {name for name, row in every.items() if row.metavar in {"FILE", "DIR"}}
+        flagged = {name for name, row in every.items() if row.writes}
         assert named - inputs == flagged
         found[command.name or wrapped.__name__] = flagged
     assert {name for name in COMMANDS if name != "schema"} == {name.rstrip("_") for name in found}

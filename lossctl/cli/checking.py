@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from lossctl.cli.app import app
-from lossctl.options import Gated, Gating
+from lossctl.options import Gating
 from lossctl.printing import Printed, check_outputs, printed, say
-from lossctl.spreading import HOW, loading, spread
-from lossctl.spreading import option as _option
+from lossctl.spec import Options
+from lossctl.spreading import loading, spread
 
 if TYPE_CHECKING:
     from lossctl.spec import Spec
@@ -22,13 +22,10 @@ Checked = Annotated[list[str], typer.Argument(metavar="SPEC.yaml|RESULT.json|DIR
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Checking(Gating):
+class Checking(Gating, Options):
     """What `check` takes."""
 
-    jobs: Annotated[
-        int, _option("--jobs", metavar="N", panel=HOW, min=0, doc="Threads; 0 is one a core. No result depends on it.")
-    ] = 0
-    allow_code: Annotated[bool, _option("--allow-code", panel=HOW, doc="Let a spec name code to import.")] = False
+    takes: ClassVar = ("jobs", "allow_code")
 
 
 @app.command()
@@ -44,7 +41,7 @@ def check(files: Checked, *, options: Checking, typed: set[str]) -> Printed:
         from lossctl.request import compute_spec, gates_of
 
     def spec_of(path: str) -> Spec:
-        return compute_spec([path], Gated(**vars(options)), typed)
+        return compute_spec([path], options, typed)
 
     check_outputs(options)
     wanted = Wanted(gates_of(options), options.against, options.alpha if "alpha" in typed else None)

@@ -3,49 +3,32 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from typing import Annotated
+from dataclasses import dataclass
 
 from lossctl.cli.app import Losses, Sources, app
+from lossctl.option_table import HOW, INPUT, RESULT, option
 from lossctl.options import Gated
 from lossctl.printing import Printed, check_outputs, printed, say, wants_document
-from lossctl.spreading import HOW, INPUT, RESULT, Words, loading, spread
-from lossctl.spreading import option as _option
+from lossctl.spreading import loading, spread
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparing(Gated):
     """What `compare` takes."""
 
-    target: Annotated[
-        str, _option("--target", "-t", metavar="SOURCE", panel=INPUT, doc="The target; without it the last input is.")
-    ] = ""
-    baseline: Annotated[
-        str, _option("--baseline", metavar="SOURCE", panel=INPUT, doc="What the others are compared with; else the first.")
-    ] = ""
-    cluster_by: Annotated[
-        str, _option("--cluster-by", metavar="COLUMN|SOURCE", panel=HOW, doc="Rows that belong together, such as a user's.")
-    ] = ""
-    order: Annotated[
-        str, _option("--order", metavar="COLUMN|SOURCE", panel=HOW, doc="The order in time; tests by Diebold-Mariano.")
-    ] = ""
-    horizon: Annotated[int, _option("--horizon", metavar="H", panel=HOW, min=1, doc="Steps that forecasts look ahead.")] = 1
-    test: Annotated[str, _option("--test", metavar="TEST", panel=HOW, doc="auto, flip, t, mcnemar, wilcoxon or dm.")] = "auto"
-    correction: Annotated[
-        str, _option("--correction", metavar="HOW", panel=HOW, doc="For several tests: maxt, holm, bh or none.")
-    ] = "maxt"
-    alpha: Annotated[float, _option("--alpha", metavar="X", panel=HOW, doc="The level of tests and intervals.")] = 0.05
-    resamples: Annotated[int, _option("--resamples", metavar="N", panel=HOW, min=99, doc="Random flips of a test.")] = 9_999
-    seed: Annotated[
-        int, _option("--seed", metavar="N", panel=HOW, min=0, envvar="LOSSCTL_SEED", doc="Of flips and resamples.")
-    ] = 0
-    grad: Annotated[bool, _option("--grad", panel=RESULT, doc="The norm of each gradient too, of one prediction.")] = False
-    explain: Annotated[
-        Words, _option("--explain", metavar="COLUMN|SOURCE", panel=RESULT, doc="Which slices carry the difference. Repeatable.")
-    ] = field(default_factory=list)
-    suggest_tol: Annotated[
-        bool, _option("--suggest-tol", panel=RESULT, doc="Predictions are reruns: which difference is mere noise?")
-    ] = False
+    target: str = option("", "-t --target SOURCE", INPUT, "The target; without it the last input is.")
+    baseline: str = option("", "--baseline SOURCE", INPUT, "What the others are compared with; else the first.")
+    cluster_by: str = option("", "--cluster-by COLUMN|SOURCE", HOW, "Rows that belong together, such as a user's.")
+    order: str = option("", "--order COLUMN|SOURCE", HOW, "The order in time; tests by Diebold-Mariano.")
+    horizon: int = option(1, "--horizon H", HOW, "Steps that forecasts look ahead.", min=1)
+    test: str = option("auto", "--test TEST", HOW, "auto, flip, t, mcnemar, wilcoxon or dm.")
+    correction: str = option("maxt", "--correction HOW", HOW, "For several tests: maxt, holm, bh or none.")
+    alpha: float = option(0.05, "--alpha X", HOW, "The level of tests and intervals.")
+    resamples: int = option(9999, "--resamples N", HOW, "Random flips of a test.", min=99)
+    seed: int = option(0, "--seed N", HOW, "Of flips and resamples.", min=0, envvar="LOSSCTL_SEED")
+    grad: bool = option(False, "--grad", RESULT, "The norm of each gradient too, of one prediction.")
+    explain: list[str] = option([], "--explain COLUMN|SOURCE", RESULT, "Which slices carry the difference. Repeatable.")
+    suggest_tol: bool = option(False, "--suggest-tol", RESULT, "Predictions are reruns: which difference is mere noise?")
 
 
 @app.command()

@@ -4,43 +4,32 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from lossctl.cli.app import app
-from lossctl.options import HEADER, Passing
+from lossctl.option_table import GATES, HOW, INPUT, option
+from lossctl.options import Passing
 from lossctl.printing import Printed, check_outputs, printed, say
-from lossctl.spreading import GATES, HOW, INPUT, spread
-from lossctl.spreading import option as _option
+from lossctl.spec import Options
+from lossctl.spreading import spread
 from lossctl.streams import unicode
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Diagnosing(Passing):
+class Diagnosing(Options, Passing):
     """What `diagnose` takes."""
 
-    loss: Annotated[str, _option("--loss", metavar="COLUMN", panel=INPUT, doc="The column of the loss.")] = ""
-    val: Annotated[str, _option("--val", metavar="COLUMN", panel=INPUT, doc="The column of the validation loss.")] = ""
-    step: Annotated[str, _option("--step", metavar="COLUMN", panel=INPUT, doc="The column of the steps.")] = ""
-    lr: Annotated[str, _option("--lr", metavar="COLUMN", panel=INPUT, doc="The column of the learning rate.")] = ""
-    grad_norm: Annotated[str, _option("--grad-norm", metavar="COLUMN", panel=INPUT, doc="The column of the gradient norm.")] = (
-        ""
-    )
-    in_format: Annotated[
-        str, _option("--in-format", metavar="FORMAT", panel=INPUT, doc="Read the file as this format, whatever its suffix.")
-    ] = ""
-    header: Annotated[str, _option("--header", metavar="yes|no", panel=INPUT, doc=HEADER)] = ""
-    floor: Annotated[
-        float | None,
-        _option("--floor", metavar="X", panel=HOW, doc="The loss that could be reached: tells a plateau from the end."),
-    ] = None
-    fail_on: Annotated[
-        str,
-        _option(
-            "--fail-on", metavar="WHAT", panel=GATES, doc="Fail (exit 1) on any, error, warning or worse, or CODE[,CODE…]."
-        ),
-    ] = ""
+    takes: ClassVar = ("in_format", "header")
+
+    loss: str = option("", "--loss COLUMN", INPUT, "The column of the loss.")
+    val: str = option("", "--val COLUMN", INPUT, "The column of the validation loss.")
+    step: str = option("", "--step COLUMN", INPUT, "The column of the steps.")
+    lr: str = option("", "--lr COLUMN", INPUT, "The column of the learning rate.")
+    grad_norm: str = option("", "--grad-norm COLUMN", INPUT, "The column of the gradient norm.")
+    floor: float | None = option(None, "--floor X", HOW, "The loss that could be reached: tells a plateau from the end.")
+    fail_on: str = option("", "--fail-on WHAT", GATES, "Fail (exit 1) on any, error, warning or worse, or CODE[,CODE…].")
 
 
 @app.command()

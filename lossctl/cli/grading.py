@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
 
 from lossctl.cli.app import Sources, app
+from lossctl.option_table import GATES, INPUT, RESULT, option
 from lossctl.options import Gated
 from lossctl.printing import Printed, check_outputs, printed, say, wants_document
-from lossctl.spreading import GATES, INPUT, RESULT, Words, spread
-from lossctl.spreading import option as _option
+from lossctl.spreading import spread
 
 Loss = Annotated[str, typer.Argument(metavar="LOSS|SPEC.yaml", help="LOSS[:param=value…], or a spec.")]
 
@@ -21,28 +21,14 @@ Loss = Annotated[str, typer.Argument(metavar="LOSS|SPEC.yaml", help="LOSS[:param
 class Grading(Gated):
     """What `grad` takes."""
 
-    wrt: Annotated[
-        Words,
-        _option("--wrt", metavar="NAME", panel=INPUT, doc="By which input, or param:NAME; all for every input. Repeatable."),
-    ] = field(default_factory=list)
-    eps: Annotated[
-        float, _option("--eps", metavar="X", panel=RESULT, min=0, doc="Slopes of single losses below X count as saturated.")
-    ] = 1e-6
-    check: Annotated[bool, _option("--check", panel=GATES, doc="Compare with central differences; exit 1 if wrong.")] = False
-    precision: Annotated[
-        Words, _option("--precision", metavar="TYPE", panel=RESULT, doc="What fp16, bf16 or fp32 would lose. Repeatable.")
-    ] = field(default_factory=list)
-    clip_norm: Annotated[
-        float | None, _option("--clip-norm", metavar="X", panel=RESULT, min=0, doc="What clipping to this norm would do.")
-    ] = None
-    clip_value: Annotated[
-        float | None, _option("--clip-value", metavar="X", panel=RESULT, min=0, doc="What clipping each element would do.")
-    ] = None
-    tensorboard: Annotated[
-        str,
-        _option("--tensorboard", metavar="DIR", panel=RESULT, writes=True, doc="Write histogram and scalars for TensorBoard."),
-    ] = ""
-    step: Annotated[int, _option("--step", metavar="N", panel=RESULT, min=0, doc="The step that TensorBoard shows.")] = 0
+    wrt: list[str] = option([], "--wrt NAME", INPUT, "By which input, or param:NAME; all for every input. Repeatable.")
+    eps: float = option(1e-06, "--eps X", RESULT, "Slopes of single losses below X count as saturated.", min=0)
+    check: bool = option(False, "--check", GATES, "Compare with central differences; exit 1 if wrong.")
+    precision: list[str] = option([], "--precision TYPE", RESULT, "What fp16, bf16 or fp32 would lose. Repeatable.")
+    clip_norm: float | None = option(None, "--clip-norm X", RESULT, "What clipping to this norm would do.", min=0)
+    clip_value: float | None = option(None, "--clip-value X", RESULT, "What clipping each element would do.", min=0)
+    tensorboard: str = option("", "--tensorboard DIR", RESULT, "Write histogram and scalars for TensorBoard.", writes=True)
+    step: int = option(0, "--step N", RESULT, "The step that TensorBoard shows.", min=0)
 
 
 @app.command()

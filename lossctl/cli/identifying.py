@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
-from typing import Annotated
+from dataclasses import dataclass
 
 from lossctl.cli.app import Sources, app
-from lossctl.options import Gated, Reading
+from lossctl.option_table import HOW, INPUT, RESULT, option
+from lossctl.options import Asking
 from lossctl.printing import Printed, check_outputs, printed, say, wants_document
-from lossctl.spreading import HOW, INPUT, RESULT, spread
-from lossctl.spreading import option as _option
+from lossctl.spec import Options
+from lossctl.spreading import spread
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Identifying(Reading):
+class Identifying(Options, Asking):
     """What `identify` takes."""
 
-    value: Annotated[str, _option("--value", metavar="X", panel=INPUT, doc="The reported number, with all its digits.")] = ""
-    rtol: Annotated[float, _option("--rtol", metavar="X", panel=HOW, min=0, doc="Also match what is this close.")] = 0.0
-    top: Annotated[int, _option("--top", metavar="N", panel=RESULT, min=1, doc="How many candidates to show.")] = 10
-
-    def gated(self) -> Gated:
-        """The same words for reading inputs, as other commands take them."""
-        return Gated(**{one.name: getattr(self, one.name) for one in fields(Reading)})
+    value: str = option("", "--value X", INPUT, "The reported number, with all its digits.")
+    rtol: float = option(0.0, "--rtol X", HOW, "Also match what is this close.", min=0)
+    top: int = option(10, "--top N", RESULT, "How many candidates to show.", min=1)
 
 
 @app.command()
@@ -39,6 +35,6 @@ def identify(sources: Sources = [], *, options: Identifying, typed: set[str]) ->
 
     check_outputs(options)
     wanted = Wanted.of(options, sources, typed)
-    spec = compute_spec(["mse", *sources], options.gated(), typed)
+    spec = compute_spec(["mse", *sources], options, typed)
     report, error = run(spec, wanted, say(options), document=wants_document(options))
     return printed(report, options, error)

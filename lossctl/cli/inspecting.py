@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from lossctl.cli.app import app
-from lossctl.options import HEADER, Talk
+from lossctl.options import Talk
 from lossctl.printing import Printed, check_outputs, printed, say
-from lossctl.spreading import INPUT, spread
-from lossctl.spreading import option as _option
+from lossctl.spec import Options
+from lossctl.spreading import spread
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Inspecting(Talk):
+class Inspecting(Options, Talk):
     """What `inspect` takes."""
 
-    in_format: Annotated[
-        str, _option("--in-format", metavar="FORMAT", panel=INPUT, doc="Read files as this format, whatever their suffix.")
-    ] = ""
-    header: Annotated[str, _option("--header", metavar="yes|no", panel=INPUT, doc=HEADER)] = ""
+    takes: ClassVar = ("in_format", "header")
 
 
 @app.command()

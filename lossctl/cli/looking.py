@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from lossctl.cli.app import app
+from lossctl.option_table import HOW, option
 from lossctl.options import Passing, Talk
 from lossctl.printing import Printed, check_outputs, printed, say
-from lossctl.spreading import HOW, spread
-from lossctl.spreading import option as _option
+from lossctl.spec import Options
+from lossctl.spreading import spread
 
 LossName = Annotated[str, typer.Argument(metavar="LOSS", help="A loss, under any of its names.")]
 
@@ -46,17 +47,12 @@ def info(loss: LossName, *, options: Talk, typed: set[str]) -> Printed:  # noqa:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Verifying(Passing):
+class Verifying(Options, Passing):
     """What `verify` takes; all but the first is what a saved result may make this machine do."""
 
-    rtol: Annotated[float, _option("--rtol", metavar="X", panel=HOW, min=0, doc="What numbers of a result may differ by.")] = (
-        0.0
-    )
-    allow_code: Annotated[bool, _option("--allow-code", panel=HOW, doc="Let a result name code to import.")] = False
-    allow_remote: Annotated[bool, _option("--allow-remote", panel=HOW, doc="Let a result name addresses to read.")] = False
-    max_memory: Annotated[
-        int, _option("--max-memory", panel=HOW, min=1, metavar="MIB", doc="For losses that need all samples at once.")
-    ] = 2048
+    takes: ClassVar = ("max_memory", "allow_code", "allow_remote")
+
+    rtol: float = option(0.0, "--rtol X", HOW, "What numbers of a result may differ by.", min=0)
 
 
 @app.command()
@@ -74,7 +70,7 @@ def verify(
         from lossctl.commands.verify_result import Allowed
         from lossctl.commands.verify_result import run as run_result
 
-        allowed = Allowed(options.allow_code, options.allow_remote, options.max_memory << 20)
+        allowed = Allowed(options.allow_code, options.allow_remote, options.max_memory)
         report, error = run_result(loss, say(options), rtol=options.rtol, allowed=allowed)
         return printed(report, options, error)
     from lossctl.commands.verify import run

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from lossctl.cli.app import app
 from lossctl.options import Gating
 from lossctl.printing import Printed, check_outputs, printed, say
-from lossctl.spreading import GATES, HOW, spread
-from lossctl.spreading import option as _option
+from lossctl.spec import Options
+from lossctl.spreading import spread
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Merging(Gating):
+class Merging(Gating, Options):
     """What `merge` takes."""
 
-    min_coverage: Annotated[
-        float,
-        _option("--min-coverage", metavar="SHARE", panel=GATES, min=0, max=1, doc="Undecided below this share of samples."),
-    ] = 0.0
-    allow_code: Annotated[bool, _option("--allow-code", panel=HOW, doc="Let a result name code to import.")] = False
+    takes: ClassVar = ("min_coverage", "allow_code")
 
 
 @app.command()

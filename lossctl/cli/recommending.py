@@ -4,54 +4,43 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, ClassVar
 
 import typer
 
 from lossctl.cli.app import app
-from lossctl.options import HEADER, Talk
+from lossctl.option_table import HOW, RESULT, option
+from lossctl.options import Talk
 from lossctl.printing import Printed, check_outputs, printed, say
-from lossctl.spreading import HOW, INPUT, RESULT, spread
+from lossctl.spec import Options
+from lossctl.spreading import spread
 from lossctl.streams import terminal, unicode
-
-Word = str | None
-Number = float | None
-YesNo = bool | None
-
-
-def _wish(*names: str, panel: str = HOW, doc: str, **more: Any) -> Any:
-    return typer.Option(*names, help=doc, rich_help_panel=panel, show_default=False, **more)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Recommending(Talk):
+class Recommending(Options, Talk):
     """What `recommend` takes; None is no answer."""
 
-    task: Annotated[Word, _wish("--task", metavar="TASK", doc="What is predicted: regression, binary, count, boxes …")] = None
-    predict: Annotated[Word, _wish("--predict", metavar="WHAT", doc="mean, median, mode or variance.")] = None
-    wide: Annotated[YesNo, _wish("--wide/--no-wide", doc="Targets over powers of ten: ratios count.")] = None
-    outliers: Annotated[YesNo, _wish("--outliers/--no-outliers", doc="There are outliers.")] = None
-    outliers_matter: Annotated[YesNo, _wish("--outliers-matter/--no-outliers-matter", doc="They are real and count.")] = None
-    smooth: Annotated[YesNo, _wish("--smooth/--no-smooth", doc="Smooth where the error is 0.")] = None
-    margin: Annotated[YesNo, _wish("--margin/--no-margin", doc="Decisions with a margin, no probabilities.")] = None
-    imbalance: Annotated[YesNo, _wish("--imbalance/--no-imbalance", doc="Some classes are rare.")] = None
-    noisy: Annotated[YesNo, _wish("--noisy-labels/--no-noisy-labels", doc="Some labels are wrong.")] = None
-    head: Annotated[Word, _wish("--head", metavar="WHAT", doc="scores, probabilities or log_probabilities.")] = None
-    examples: Annotated[Word, _wish("--examples", metavar="WHAT", doc="pairs, triplets or batch.")] = None
-    given: Annotated[Word, _wish("--given", metavar="WHAT", doc="A distribution as probabilities or draws.")] = None
-    mask_classes: Annotated[Word, _wish("--mask-classes", metavar="WHAT", doc="two or several.")] = None
-    small_regions: Annotated[YesNo, _wish("--small-regions/--no-small-regions", doc="Regions are small.")] = None
-    over_cost: Annotated[Number, _wish("--over-cost", metavar="X", doc="Cost of a unit too much, or a false alarm.")] = None
-    under_cost: Annotated[Number, _wish("--under-cost", metavar="X", doc="Cost of a unit too little, or a miss.")] = None
-    quantiles: Annotated[Word, _wish("--quantiles", metavar="Q[,Q…]", doc="Quantiles between 0 and 1.")] = None
-    in_format: Annotated[
-        str, _wish("--in-format", panel=INPUT, metavar="FORMAT", doc="Read files as this format, whatever their suffix.")
-    ] = ""
-    header: Annotated[str, _wish("--header", metavar="yes|no", panel=INPUT, doc=HEADER)] = ""
-    row_order: Annotated[
-        bool, _wish("--row-order", panel=INPUT, doc="Pair rows as they stand, though ids are in another order.")
-    ] = False
-    tree: Annotated[bool, _wish("--tree", panel=RESULT, doc="Draw the decision tree; --format mermaid exports it.")] = False
+    takes: ClassVar = ("in_format", "header", "row_order")
+
+    task: str | None = option(None, "--task TASK", HOW, "What is predicted: regression, binary, count, boxes …")
+    predict: str | None = option(None, "--predict WHAT", HOW, "mean, median, mode or variance.")
+    wide: bool | None = option(None, "--wide/--no-wide", HOW, "Targets over powers of ten: ratios count.")
+    outliers: bool | None = option(None, "--outliers/--no-outliers", HOW, "There are outliers.")
+    outliers_matter: bool | None = option(None, "--outliers-matter/--no-outliers-matter", HOW, "They are real and count.")
+    smooth: bool | None = option(None, "--smooth/--no-smooth", HOW, "Smooth where the error is 0.")
+    margin: bool | None = option(None, "--margin/--no-margin", HOW, "Decisions with a margin, no probabilities.")
+    imbalance: bool | None = option(None, "--imbalance/--no-imbalance", HOW, "Some classes are rare.")
+    noisy: bool | None = option(None, "--noisy-labels/--no-noisy-labels", HOW, "Some labels are wrong.")
+    head: str | None = option(None, "--head WHAT", HOW, "scores, probabilities or log_probabilities.")
+    examples: str | None = option(None, "--examples WHAT", HOW, "pairs, triplets or batch.")
+    given: str | None = option(None, "--given WHAT", HOW, "A distribution as probabilities or draws.")
+    mask_classes: str | None = option(None, "--mask-classes WHAT", HOW, "two or several.")
+    small_regions: bool | None = option(None, "--small-regions/--no-small-regions", HOW, "Regions are small.")
+    over_cost: float | None = option(None, "--over-cost X", HOW, "Cost of a unit too much, or a false alarm.")
+    under_cost: float | None = option(None, "--under-cost X", HOW, "Cost of a unit too little, or a miss.")
+    quantiles: str | None = option(None, "--quantiles Q[,Q…]", HOW, "Quantiles between 0 and 1.")
+    tree: bool = option(False, "--tree", RESULT, "Draw the decision tree; --format mermaid exports it.")
 
 
 @app.command()

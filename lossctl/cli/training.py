@@ -4,51 +4,37 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from lossctl.cli.app import app
-from lossctl.options import HEADER, Talk
+from lossctl.option_table import HOW, INPUT, RESULT, option
+from lossctl.options import Talk
 from lossctl.printing import Printed, check_outputs, printed, say
-from lossctl.spreading import HOW, INPUT, RESULT, spread
-from lossctl.spreading import option as _option
+from lossctl.spec import Options
+from lossctl.spreading import spread
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Training(Talk):
+class Training(Options, Talk):
     """What `trial` takes."""
 
-    losses: Annotated[
-        str, _option("--losses", metavar="LOSSES", panel=HOW, doc="LOSS[:param=value][,LOSS…] or @task; else usual ones.")
-    ] = ""
-    task: Annotated[
-        str, _option("--task", metavar="TASK", panel=HOW, doc="regression, classification, binary or multilabel.")
-    ] = ""
-    model: Annotated[str, _option("--model", metavar="MODEL", panel=HOW, doc="linear or mlp.")] = "mlp"
-    hidden: Annotated[int, _option("--hidden", metavar="N", panel=HOW, min=1, doc="The width of the MLP's hidden layer.")] = 64
-    seeds: Annotated[int, _option("--seeds", metavar="N", panel=HOW, min=1, doc="Runs of each loss: seeds 0 to N-1.")] = 5
-    steps: Annotated[int, _option("--steps", metavar="N", panel=HOW, min=1, doc="Steps of each run.")] = 1000
-    epochs: Annotated[
-        int | None, _option("--epochs", metavar="N", panel=HOW, min=1, doc="Passes over the training rows, instead of --steps.")
-    ] = None
-    batch: Annotated[int, _option("--batch", metavar="N", panel=HOW, min=1, doc="Rows of a step.")] = 64
-    lr: Annotated[float, _option("--lr", metavar="X", panel=HOW, doc="The learning rate of Adam.")] = 0.01
-    tune: Annotated[bool, _option("--tune", panel=HOW, doc="Choose each loss's rate on a part of the training rows.")] = False
-    test_share: Annotated[
-        float, _option("--test-share", metavar="SHARE", panel=INPUT, doc="The share of rows that is held out.")
-    ] = 0.3
-    in_format: Annotated[
-        str, _option("--in-format", metavar="FORMAT", panel=INPUT, doc="Read files as this format, whatever their suffix.")
-    ] = ""
-    header: Annotated[str, _option("--header", metavar="yes|no", panel=INPUT, doc=HEADER)] = ""
-    row_order: Annotated[
-        bool, _option("--row-order", panel=INPUT, doc="Pair rows as they stand, though ids are in another order.")
-    ] = False
-    score: Annotated[
-        str, _option("--score", metavar="NAME", panel=RESULT, doc="The leading score: r2, rmse, accuracy, auc or f1.")
-    ] = ""
-    time: Annotated[bool, _option("--time", panel=RESULT, doc="Seconds of each run too, which differ from run to run.")] = False
+    takes: ClassVar = ("in_format", "header", "row_order")
+
+    losses: str = option("", "--losses LOSSES", HOW, "LOSS[:param=value][,LOSS…] or @task; else usual ones.")
+    task: str = option("", "--task TASK", HOW, "regression, classification, binary or multilabel.")
+    model: str = option("mlp", "--model MODEL", HOW, "linear or mlp.")
+    hidden: int = option(64, "--hidden N", HOW, "The width of the MLP's hidden layer.", min=1)
+    seeds: int = option(5, "--seeds N", HOW, "Runs of each loss: seeds 0 to N-1.", min=1)
+    steps: int = option(1000, "--steps N", HOW, "Steps of each run.", min=1)
+    epochs: int | None = option(None, "--epochs N", HOW, "Passes over the training rows, instead of --steps.", min=1)
+    batch: int = option(64, "--batch N", HOW, "Rows of a step.", min=1)
+    lr: float = option(0.01, "--lr X", HOW, "The learning rate of Adam.")
+    tune: bool = option(False, "--tune", HOW, "Choose each loss's rate on a part of the training rows.")
+    test_share: float = option(0.3, "--test-share SHARE", INPUT, "The share of rows that is held out.")
+    score: str = option("", "--score NAME", RESULT, "The leading score: r2, rmse, accuracy, auc or f1.")
+    time: bool = option(False, "--time", RESULT, "Seconds of each run too, which differ from run to run.")
 
 
 @app.command()

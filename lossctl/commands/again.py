@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from lossctl.commands.listing import understand
 from lossctl.errors import UsageError
 from lossctl.losses import LOSSES
-from lossctl.spec import REPLAYED, Given, LossSpec, Options, Spec, Term
+from lossctl.option_table import rows
+from lossctl.spec import Given, LossSpec, Options, Spec, Term
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 def request_of(spec: Spec) -> dict[str, Any]:
     """Return the losses, inputs and options of a spec as plain values; what is as usual is left out."""
     options = {
-        field.name: _plain(value)
-        for field in fields(Options)
-        if field.name in REPLAYED and (value := getattr(spec.options, field.name)) != field.default
+        name: _plain(value)
+        for name, row in rows(Options).items()
+        if row.replayed and (value := getattr(spec.options, name)) != row.default
     }
     found = {
         "losses": [_loss(one) for one in spec.losses],
@@ -77,7 +78,7 @@ def spec_of(request: Any, name: str, *, allow_code: bool, allow_remote: bool = F
 
     found = checked(request, name)
     options: dict[str, Any] = found.get("options", {})
-    sources = {one: _given(options[one]) for one in ("weights", "mask") if options.get(one)}
+    sources = {one: _given(value) for one, value in options.items() if isinstance(value, dict)}
     own = {"max_memory": max_memory} if max_memory else {}
     chosen = Options(**{**options, **sources, **own}, allow_code=allow_code, allow_remote=allow_remote)
     spec = Spec(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,9 @@ import numpy as np
 from lossctl import __version__
 from lossctl.commands.again import request_of
 from lossctl.commands.asked import brief
+from lossctl.option_table import rows
 from lossctl.report import Report, status
+from lossctl.spec import Options
 from lossctl.sums import exact_sum
 
 if TYPE_CHECKING:
@@ -25,11 +27,6 @@ if TYPE_CHECKING:
     from lossctl.engine import Outcome
     from lossctl.gates import Check
     from lossctl.spec import Given, Spec
-
-# Options that change no value, and those that the signature always names.
-SHOWN = {"per_sample", "worst", "best", "stats"}
-SILENT = SHOWN | {"min_coverage", "max_memory", "jobs", "cluster", "in_format", "allow_code", "ignore", "strict", "row_order"}
-ALWAYS = {"reduction": "red", "nan": "nan", "dtype": "dtype", "backend": "backend"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -78,12 +75,10 @@ class Answer:
 def signature(answer: Answer) -> str:
     """All that the value depends on besides the inputs, in one line."""
     losses = ",".join(_full_name(one) for one in answer.asked)
-    parts = [f"{short}:{getattr(answer.spec.options, name)}" for name, short in ALWAYS.items()]
-    parts += [
-        f"{field.name}:{brief(value)}"
-        for field in fields(answer.spec.options)
-        if field.name not in SILENT | set(ALWAYS) and (value := getattr(answer.spec.options, field.name)) != field.default
-    ]
+    options = answer.spec.options
+    named = [(row, getattr(options, name)) for name, row in rows(Options).items()]
+    parts = [f"{row.always}:{value}" for row, value in named if row.always]
+    parts += [f"{row.name}:{brief(value)}" for row, value in named if not (row.unsigned or row.always) and value != row.default]
     return "|".join([losses, *parts, f"v:{__version__}"])
 
 

@@ -18,6 +18,8 @@ from lossctl.commands.partial_file import load
 from lossctl.commands.request_file import now_called
 from lossctl.engine import outcome_of
 from lossctl.errors import InputError, UnreadableFile
+from lossctl.option_table import rows
+from lossctl.spec import Options
 from lossctl.sums import Sums
 from lossctl.tally import Tally
 
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     from lossctl.spec import Gate, Spec
 
 LISTED = 8
-# Options that name files, of which every part may have its own.
-SOURCES = {"by", "weights", "mask"}
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _computed(partial: Partial) -> Any:
     """What was computed, wherever the samples, their weights and their groups come from."""
     options = partial.request.get("options", {})
     backend = now_called(options.get("backend", "numpy"))
-    options = {**{name: name in SOURCES or value for name, value in options.items()}, "backend": backend}
+    options = {**{name: rows(Options)[name].source or value for name, value in options.items()}, "backend": backend}
     terms = [{name: item for name, item in term.items() if name != "inputs"} for term in partial.request.get("terms", ())]
     return partial.version, partial.request.get("losses"), terms, options
 

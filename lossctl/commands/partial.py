@@ -20,9 +20,11 @@ from lossctl.engine import Outcome, check_asked, reduced
 from lossctl.errors import UsageError
 from lossctl.files.address import shown_source
 from lossctl.fold import fold
+from lossctl.option_table import rows
 from lossctl.render.cells import Style
 from lossctl.render.machine import render_json
 from lossctl.report import Report, strict
+from lossctl.spec import Options
 from lossctl.sums import shortened
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from lossctl.blocks import Reader
     from lossctl.commands.opening import Opened, Prepared
     from lossctl.files.stored import Seen
-    from lossctl.spec import Given, Options, Spec
+    from lossctl.spec import Given, Spec
     from lossctl.sums import Sums
     from lossctl.tally import Tally
 
@@ -74,7 +76,7 @@ def _check(spec: Spec) -> None:
     """
     options = spec.options
     asked = {"--reduction none": options.reduction == "none"}
-    asked |= {f"--{name.replace('_', '-')}": getattr(options, name) for name in ("per_sample", "worst", "best", "stats")}
+    asked |= {row.flag: getattr(options, name) for name, row in rows(Options).items() if row.samples}
     for name, given in asked.items():
         if given:
             message = f"--partial writes sums, and {name} needs every sample."

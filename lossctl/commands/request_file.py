@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from lossctl.errors import UnreadableFile
-from lossctl.specfile.models import OptionItems
+from lossctl.option_table import rows
+from lossctl.spec import Options
+from lossctl.specfile.models import option_keys
 
 # NumPy's arrays have no more axes.
 DEEPEST = 64
@@ -80,14 +82,12 @@ class TermItem(_Strict):
     log_var: Finite | None = None
 
 
-class ReplayedOptions(OptionItems):
-    """The options of `spec.REPLAYED`: those of a spec, and what only a command line has."""
-
-    # A device may stand behind it. `auto` is what older results hold, and it computed with NumPy wherever data fit into memory.
-    backend: Annotated[Text, AfterValidator(now_called)] = "numpy"  # type: ignore[assignment]
-    in_format: str = ""
-    weights: GivenItem | None = None
-    mask: GivenItem | None = None
+ReplayedOptions = option_keys(
+    {name: row for name, row in rows(Options).items() if row.replayed},
+    GivenItem,
+    # A device may stand behind it. `auto` is what older results hold: it computed with NumPy wherever data fit into memory.
+    backend=Annotated[Text, AfterValidator(now_called)],
+)
 
 
 class GradItems(_Strict):
@@ -126,7 +126,7 @@ class RequestItems(_Strict):
     positional: list[GivenItem] = []
     inputs: Givens = {}
     terms: list[TermItem] = []
-    options: ReplayedOptions = ReplayedOptions()
+    options: ReplayedOptions = {}  # type: ignore[valid-type] # made of the table
     folder: str = ""
     grad: GradItems | None = None
     compare: CompareItems | None = None
@@ -143,10 +143,8 @@ def checked(request: Any, name: str) -> dict[str, Any]:
 
     Raises: UnreadableFile with the path of the first key that is no part of one.
     """
-    from lossctl.spec import REPLAYED
-
     options = request.get("options", {}) if isinstance(request, dict) else {}
-    barred = sorted(options.keys() - REPLAYED) if isinstance(options, dict) else []
+    barred = sorted(options.keys() - ReplayedOptions.model_fields.keys()) if isinstance(options, dict) else []
     if barred:
         message = f"{name}: request.options.{barred[0]} is no option that a file may ask for."
         raise UnreadableFile(message, hint="Compute it anew; what runs where is said on the command line.")

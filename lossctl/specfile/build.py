@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from lossctl.errors import BadSpec, UsageError, near
 from lossctl.spec import Gate, Given, LossSpec, Options, Spec, Term, parse_losses, share
-from lossctl.specfile.models import PLACES, FileInput, GateItem, OptionItems, SpecItems, TermItem
+from lossctl.specfile.models import PLACES, SPEC_ROWS, FileInput, GateItem, SpecItems, TermItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -183,7 +183,10 @@ def _given(document: Document, item: Any, where: Where) -> Given:
 
 
 def _options(document: Document, items: SpecItems) -> Options:
-    names = items.model_fields_set & OptionItems.model_fields.keys()
-    options = {name: getattr(items, name) for name in names}
-    arrays = {name: _given(document, options[name], (name,)) for name in ("weights", "mask") if options.get(name) is not None}
-    return Options(**{**options, **arrays}, allow_code=False)
+    given = {name: getattr(items, name) for name in SPEC_ROWS if name in items.model_fields_set}
+    arrays = {
+        name: _given(document, given[name], (name,))
+        for name in given
+        if "Given" in SPEC_ROWS[name].type and given[name] is not None
+    }
+    return Options(**{**given, **arrays}, allow_code=False)

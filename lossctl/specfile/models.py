@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -14,7 +14,16 @@ from pydantic import (
     JsonValue,
     Tag,
     WithJsonSchema,
+    create_model,
 )
+
+from lossctl.option_table import TYPES, rows
+from lossctl.spec import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lossctl.option_table import Option
 
 SHARE = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)%$"
 NUMBERS = {"anyOf": [{"type": ["number", "boolean"]}, {"type": "array", "items": {}}]}
@@ -83,7 +92,6 @@ Input = Annotated[
 ]
 Params = dict[str, Annotated[Any, AfterValidator(_parameter), WithJsonSchema({"not": {"type": "object"}})]]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
 
 
 class LossItem(Strict):
@@ -127,39 +135,29 @@ class GateItem(Strict):
     atol: Annotated[Finite, Field(ge=0)] = 0.0
 
 
-class OptionItems(Strict):
-    """How to read, check and reduce: the words of the command line."""
-
-    reduction: Literal["mean", "sum", "none", "batchmean"] = "mean"
-    nan: Annotated[Literal["error", "skip", "propagate"], said("What NaN and infinities in the inputs do.")] = "error"
-    domain: Annotated[Literal["error", "ignore"], said("What values outside of the loss's domain do.")] = "error"
-    min_coverage: Annotated[Finite, Field(ge=0, le=1), said("The part of the samples that `nan: skip` must leave.")] = 0.0
-    broadcast: bool = False
-    squeeze: bool = False
-    class_dim: int | None = None
-    label_offset: int = 0
-    ignore_index: int | None = None
-    ignore: tuple[str, ...] = ()
-    strict: bool = False
-    dtype: Literal["f64", "f32", "native"] = "f64"
-    backend: Literal["numpy", "torch"] = "numpy"
-    header: Annotated[
-        Literal["", "yes", "no"],
-        BeforeValidator(lambda value: ("no", "yes")[value] if isinstance(value, bool) else value),
-        said("Whether the first row of tables holds names, where it could be either."),
-    ] = ""
-    on: Annotated[str, said("The id column that joins two tables.")] = ""
-    row_order: Annotated[bool, said("Whether rows are paired as they stand, though ids are in another order.")] = False
-    by: Annotated[str, said("The grouping column, or a file that holds it.")] = ""
-    weights: Annotated[Input | None, said("One weight for each sample.")] = None
-    mask: Annotated[Input | None, said("Which samples count.")] = None
-    per_sample: bool = False
-    worst: Count = 0
-    best: Count = 0
-    stats: bool = False
+def option_keys(table: Mapping[str, Option], given: Any, **others: Any) -> type[Strict]:
+    """Return a model of the options in `table`, in which inputs are as `given`; `others` are types of keys of other types."""
+    keys: dict[str, Any] = {name: (others.get(name) or _key_type(row, given), row.default) for name, row in table.items()}
+    made: type[Strict] = create_model("OptionKeys", __base__=Strict, **keys)
+    return made
 
 
-class SpecItems(OptionItems):
+def _key_type(row: Option, given: Any) -> Any:
+    kind = TYPES.get(row.type, given | None if "Given" in row.type else row.type)
+    if row.choices:
+        kind = Literal[row.choices]
+        if "yes" in row.choices:
+            kind = Annotated[kind, BeforeValidator(lambda value: ("no", "yes")[value] if isinstance(value, bool) else value)]
+    elif kind is float:
+        kind = Finite
+    return Annotated[kind, Field(ge=row.min, le=row.max, description=row.help)]
+
+
+SPEC_ROWS = {name: row for name, row in rows(Options).items() if row.spec}
+OptionKeys = option_keys(SPEC_ROWS, Input)
+
+
+class SpecItems(OptionKeys, Strict):  # type: ignore[valid-type, misc] # made of the table
     """A whole spec; exactly one of loss, losses and terms."""
 
     model_config = ConfigDict(title="lossctl spec", json_schema_extra={"oneOf": ONE_LOSS})
