@@ -41,12 +41,12 @@ class FileReader(FileBacked):
     reading: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[str | int, ...] = ()
 
-    @property
+    @cached_property
     def shape(self) -> Shape:
         """The part's shape."""
         return self.part.shape
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """The part's type."""
         return self.part.dtype

@@ -8,18 +8,17 @@ wanted are read in a second pass.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lossctl.blocks import Memory, place
 from lossctl.errors import LossctlError, ShapeMismatch, UnreadableFile
-from lossctl.files.container import Container
 from lossctl.files.jsonl_values import BLANKS, TEXTS, JsonColumn, Node, floats, parsed
 from lossctl.files.npy import NpyPart
-from lossctl.files.spool import Converted, Group, Spool, pieces
+from lossctl.files.spool import Converted, ConvertedFile, Group, Spool, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,19 +40,18 @@ class Survey:
     gap: bool
 
 
-@dataclass
-class Jsonl(Container):
+@dataclass(eq=False)
+class Jsonl(ConvertedFile):
     """An opened file of lines of JSON. `records` says whether they are objects; `kept` are its columns of numbers."""
 
     stored: Stored
     records: bool
     survey: Survey
     kept: Part | None = None
-    _wanted: dict[Group, Part | None] = field(default_factory=dict)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the numbers behind, which may lie in an unnamed file: they are read again where they are needed."""
-        return {**vars(self), "kept": None, "_wanted": {}}
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process parses the file for itself, once for all that is asked of it there."""
+        return _again, (self.stored, self.records, self.survey, tuple(self._wanted))
 
     def __post_init__(self) -> None:
         self.noun = "column" if self.records else "this file of JSON lines"
@@ -89,23 +87,14 @@ class Jsonl(Container):
         return self._columns(Group(tuple(positions), block=True))
 
     def _columns(self, group: Group) -> Part:
-        self._wanted.setdefault(group, None)
+        self.want(group)
         return JsonColumns(self, group)
 
-    def values(self, group: Group) -> Part:
-        """Return the numbers of columns, after converting all that were asked for so far in one pass."""
-        if self._wanted.setdefault(group, None) is None:
-            waiting = [one for one, values in self._wanted.items() if values is None]
-            try:
-                self._wanted.update(zip(waiting, self._convert(waiting), strict=True))
-            except LossctlError:
-                # Another column may be at fault.
-                self._wanted[group] = self._convert([group])[0]
-        found = self._wanted[group]
-        assert found is not None  # noqa: S101 - filled above
-        return found
+    def convert(self, groups: Sequence[Group]) -> Sequence[Part]:
+        """Return the numbers of columns.
 
-    def _convert(self, groups: list[Group]) -> list[Part]:
+        Raises: UnreadableFile with the line that holds no number, ShapeMismatch with one whose list is shorter or longer.
+        """
         columns = self.survey.columns
         if self.kept is not None and all(columns[at].numeric for group in groups for at in group.positions):
             return [self._of_kept(group, self.kept) for group in groups]
@@ -151,6 +140,14 @@ class Jsonl(Container):
         blanks = BLANKS.encode()
         lines = (line for piece in pieces(self.stored) for line in piece.content.removesuffix(b"\n").split(b"\n"))
         return np.flatnonzero(np.fromiter((bool(line.strip(blanks)) for line in lines), np.bool_)) + 1
+
+
+@lru_cache(maxsize=4)
+def _again(stored: Stored, records: bool, survey: Survey, groups: tuple[Group, ...]) -> Jsonl:  # noqa: FBT001 - as it is pickled
+    opened = Jsonl(stored, records, survey)
+    for group in groups:
+        opened.want(group)
+    return opened
 
 
 class JsonColumns(Converted["Jsonl"]):

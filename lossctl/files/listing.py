@@ -118,11 +118,6 @@ def _why_no_text(container: Container, position: int, fault: LossctlError | None
     return None
 
 
-def ignore(sentence: str) -> None:
-    """Say nothing."""
-    del sentence
-
-
 def role_of(key: str | None, path: PurePath) -> str:
     """The role that an array is well known for by its key, or by the name of a file that is one array; else nothing."""
     word = (PurePath(plain_name(path.name)).stem if key is None else key).lower()

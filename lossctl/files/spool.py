@@ -6,16 +6,19 @@ Numbers pile up in memory while they are few, and in a temporary file once not.
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
 from lossctl.blocks import Memory
-from lossctl.errors import UnreadableFile
+from lossctl.errors import LossctlError, UnreadableFile
 from lossctl.files import cells
+from lossctl.files.container import Container
 from lossctl.files.npy import Header, NpyPart
 from lossctl.files.stored import Stored, Temporary, explained
 from lossctl.watch import watch
@@ -99,14 +102,44 @@ class Group:
     block: bool = False
 
 
-class Convertible(Protocol):
-    """An opened file of text, whose columns are converted when the first of them is looked at."""
+@dataclass(eq=False)
+class ConvertedFile(Container):
+    """An opened file of text, whose columns become numbers when the first of them is looked at: all that are wanted by then."""
+
+    _wanted: dict[Group, Part | None] = field(init=False, default_factory=dict)
+    _converting: RLock = field(init=False, default_factory=RLock)
+
+    @abstractmethod
+    def convert(self, groups: Sequence[Group]) -> Sequence[Part]:
+        """Return the numbers of columns, all from one pass.
+
+        Raises: UnreadableFile with the place of the first that is none.
+        """
+
+    def want(self, group: Group) -> None:
+        """Note that columns will be asked for."""
+        self._wanted.setdefault(group, None)
 
     def values(self, group: Group) -> Part:
-        """Return the numbers of columns."""
+        """Return the numbers of columns.
+
+        Raises: as `convert`.
+        """
+        with self._converting:
+            self.want(group)
+            waiting = [one for one, part in self._wanted.items() if part is None]
+            if group in waiting:
+                try:
+                    self._wanted.update(zip(waiting, self.convert(waiting), strict=True))
+                except LossctlError:
+                    # Another column may be at fault.
+                    self._wanted.update(zip([group], self.convert([group]), strict=True))
+        found = self._wanted[group]
+        assert found is not None  # noqa: S101 - filled above
+        return found
 
 
-Opened = TypeVar("Opened", bound=Convertible)
+Opened = TypeVar("Opened", bound=ConvertedFile)
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ pass, when the first of them is looked at.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import islice
-from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from lossctl.blocks import place
 from lossctl.files.container import TextTable
 from lossctl.files.heading import DECIMAL, FEW
 from lossctl.files.layout import CSV, SAMPLE, TSV, TXT, UNKNOWN, Layout, Row, TextStyle, read_layout, read_otherwise, rows
-from lossctl.files.spool import Converted, Group, slowly
+from lossctl.files.spool import Converted, ConvertedFile, Group, slowly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,15 +31,13 @@ if TYPE_CHECKING:
 LARGE = 1 << 20
 
 
-@dataclass
-class Table(TextTable):
+@dataclass(eq=False)
+class Table(ConvertedFile, TextTable):
     """An opened text table."""
 
     stored: Stored
     layout: Layout
     _kept: list[Row] | None = None
-    _wanted: dict[Group, Part | None] = field(default_factory=dict)
-    _converting: RLock = field(default_factory=RLock)
 
     def __post_init__(self) -> None:
         if self.stored.size <= LARGE:
@@ -94,30 +91,23 @@ class Table(TextTable):
 
         Raises: UnreadableFile with line, column and cell that is no number; for a large table when it is first looked at.
         """
-        return self.want(Group((position,)))
+        return self._columns(Group((position,)))
 
     def block(self, positions: Sequence[int]) -> Part:
         """Return several columns, shape (n, k)."""
-        return self.want(Group(tuple(positions), block=True))
+        return self._columns(Group(tuple(positions), block=True))
 
-    def want(self, group: Group) -> Part:
-        """Return columns, which are converted with all others that are wanted by then."""
-        self._wanted.setdefault(group, None)
+    def _columns(self, group: Group) -> Part:
+        self.want(group)
         if self._kept is not None:
             self.values(group)
         return TableColumns(self, group)
 
-    def values(self, group: Group) -> Part:
-        """Return the numbers of columns, after converting all that were asked for so far in one pass."""
-        with self._converting:
-            if self._wanted.get(group) is None:
-                waiting = [one for one, values in self._wanted.items() if values is None]
-                self._wanted.update(zip(waiting, self._convert(waiting), strict=True))
-        found = self._wanted[group]
-        assert found is not None  # noqa: S101 - filled above
-        return found
+    def convert(self, groups: Sequence[Group]) -> Sequence[Part]:
+        """Return the numbers of columns.
 
-    def _convert(self, groups: list[Group]) -> list[Part]:
+        Raises: UnreadableFile with line, column and cell of the first that is no number.
+        """
         if self._kept is not None:
             return slowly(self.rows(), groups, self.stored, self.layout)
         from lossctl.files.bulk import convert
