@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossctl.commands.again import with_request
-from lossctl.commands.answer import Answer
-from lossctl.commands.compare_answer import report
-from lossctl.commands.compare_extras import with_tolerances
+from lossctl.commands.answer import Answer, document_of, results
 from lossctl.commands.compare_pairs import compared_of, reruns
 from lossctl.commands.judging import judged
 from lossctl.commands.opening import inputs_of, prepare_all
 from lossctl.commands.warn import warnings
+from lossctl.comparison.noise import with_tolerances
+from lossctl.comparison.reported import report
 from lossctl.comparison.testing import TESTS, Rules, check_rules
 from lossctl.errors import BadParameter, NoSuchReduction, UsageError, near
 from lossctl.spec import Given
@@ -155,7 +155,7 @@ def _run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: bo
     unlike = [prepared[0].opened.unlike, *([] for _ in answers[1:])]
     warned = list(dict.fromkeys(one for answer, ids in zip(answers, unlike, strict=True) for one in warnings(answer, say, ids)))
     inputs = inputs_of(prepared[0].opened) if document or spec.against else []
-    found = report(answers, compared, (), inputs, warned)
+    found = report(compared, document_of("compare", answers[0], (), inputs, warned), [*map(results, answers)])
     if wanted.suggest_tol:
         found = with_tolerances(found, compared, wanted.rules.alpha, say)
     else:

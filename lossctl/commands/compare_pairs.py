@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.backends import BACKENDS
-from lossctl.commands.compare_extras import explanations
 from lossctl.commands.sets import without
+from lossctl.comparison.explaining import column_of, explain
 from lossctl.comparison.judging import judge
 from lossctl.comparison.measured import measure
 from lossctl.comparison.result import Comparison, Names, names
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from lossctl.commands.compare import Wanted
     from lossctl.commands.opening import Prepared
     from lossctl.comparison.measured import Measured
+    from lossctl.comparison.testing import Rules
+    from lossctl.report import Report
     from lossctl.spec import Spec
 
 
@@ -79,8 +81,23 @@ def _in_memory(wanted: Wanted, prepared: Sequence[Prepared], measured: Sequence[
         part = [[one.subset(chosen, rules.reduction) for one in row] for row in measured]
         estimates += judge(_pairs(part, labels, name), rules.subset(chosen))
     outcomes = [[Outcome(one.value, one.n, one.skipped) for one in row] for row in measured]
-    explained = explanations(wanted.explain, first, pairs, rules, rows) if wanted.explain else ((), ())
+    explained = _explained(wanted.explain, first, pairs, rules, rows) if wanted.explain else ((), ())
     return Comparison(labels.systems, labels.losses, outcomes, rules, estimates, explained)
+
+
+def _explained(
+    names: Sequence[str], prepared: Prepared, pairs: Sequence[Pair], rules: Rules, rows: Any
+) -> tuple[list[dict[str, Any]], list[Report]]:
+    """Explain every difference by columns.
+
+    Raises: UnknownKey for a column that there is not; UsageError where no loss can be told apart by sample.
+    """
+    if rows is None:
+        message = f"--explain needs losses by sample, and {prepared.asked[0].label} couples samples."
+        raise UsageError(message, hint="Name a loss that is a mean, such as mse.")
+    groups = [(name, prepared.codes(name)) for item in names for name in item.split(",")]
+    columns = [column_of(name, [group.names[code] for code in group.codes[rows]]) for name, group in groups]
+    return explain(pairs, columns, rules, rows, prepared.opened.ids)
 
 
 def _rows(measured: Sequence[Sequence[Measured]]) -> Any:

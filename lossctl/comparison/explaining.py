@@ -8,12 +8,14 @@ rather than too little.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lossctl.comparison.reported import known
 from lossctl.comparison.testing import Pair, raw_p
+from lossctl.report import Report
 from lossctl.statistics.multiple import adjust
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ MISSING = "(none)"
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class SliceColumn:
     """A column beside the samples that are compared: their entries as text, and the slices it makes, named and numbered."""
 
     name: str
@@ -55,7 +57,7 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Example:
+class ChangedSample:
     """One sample: its place among those that are compared, and its losses under the baseline and the system."""
 
     place: int
@@ -69,21 +71,21 @@ class Explained:
 
     pair: Pair
     slices: Sequence[Slice]
-    better: Sequence[Example]
-    worse: Sequence[Example]
+    better: Sequence[ChangedSample]
+    worse: Sequence[ChangedSample]
 
 
-def column_of(name: str, entries: Sequence[str]) -> Column:
+def column_of(name: str, entries: Sequence[str]) -> SliceColumn:
     """Make slices of a column: its entries, or bins of numbers that are mostly different."""
     texts = [entry or MISSING for entry in entries]
     known, codes = np.unique(np.asarray(texts), return_inverse=True)
     numbers = _numbers(known)
     if numbers is None:
-        return Column(name, texts, known.tolist(), codes)
+        return SliceColumn(name, texts, known.tolist(), codes)
     order = np.argsort(numbers, kind="stable")
     if len(known) <= DISTINCT:
-        return Column(name, texts, known[order].tolist(), np.argsort(order)[codes])
-    return Column(name, texts, *_binned(numbers[codes]))
+        return SliceColumn(name, texts, known[order].tolist(), np.argsort(order)[codes])
+    return SliceColumn(name, texts, *_binned(numbers[codes]))
 
 
 def _numbers(texts: Any) -> Floats | None:
@@ -108,12 +110,19 @@ def _binned(values: Floats) -> tuple[list[str], Any]:
     return names, codes
 
 
-def explain(pairs: Sequence[Pair], columns: Sequence[Column], rules: Rules) -> list[Explained]:
-    """Explain every pair that can be told apart by sample."""
-    return [_explained(pair, columns, rules) for pair in pairs if not pair.why]
+def explain(
+    pairs: Sequence[Pair], columns: Sequence[SliceColumn], rules: Rules, rows: Any, ids: Sequence[str] | None
+) -> tuple[list[dict[str, Any]], list[Report]]:
+    """Explain every pair that can be told apart by sample: what the document says, and the tables below.
+
+    `rows` are the numbers of the compared samples in the data (m,), and `ids` names all of the data's samples.
+    """
+    told = [_explained(pair, columns, rules) for pair in pairs if not pair.why]
+    samples = _ComparedSamples(rows, ids, columns)
+    return [_entry(explained, samples) for explained in told], [*_tables(told, columns, samples)]
 
 
-def _explained(pair: Pair, columns: Sequence[Column], rules: Rules) -> Explained:
+def _explained(pair: Pair, columns: Sequence[SliceColumn], rules: Rules) -> Explained:
     slices = [one for column in columns for one in _slices(pair, column, rules)]
     base, value = pair.base.single(), pair.other.single()
     with np.errstate(invalid="ignore"):
@@ -122,11 +131,13 @@ def _explained(pair: Pair, columns: Sequence[Column], rules: Rules) -> Explained
     lower = [place for place in order[:EXAMPLES].tolist() if change[place] < 0]
     higher = [place for place in order[np.isfinite(change[order])][::-1][:EXAMPLES].tolist() if change[place] > 0]
     better, worse = (higher, lower) if pair.base.bound.loss.higher_is_better else (lower, higher)
-    examples = [[Example(place, float(base[place]), float(value[place])) for place in places] for places in (better, worse)]
-    return Explained(pair, slices, *examples)
+    changed = [
+        [ChangedSample(place, float(base[place]), float(value[place])) for place in places] for places in (better, worse)
+    ]
+    return Explained(pair, slices, *changed)
 
 
-def _slices(pair: Pair, column: Column, rules: Rules) -> list[Slice]:
+def _slices(pair: Pair, column: SliceColumn, rules: Rules) -> list[Slice]:
     """The slices of one column that carry most of the difference, whatever its sign in them."""
     parts = [_part(pair, column.codes == code, rules) for code in range(len(column.slices))]
     weights = [_weight(pair, part, column.codes == code) for code, part in enumerate(parts)]
@@ -152,7 +163,7 @@ def _weight(pair: Pair, part: Pair, chosen: Any) -> float:
 
 
 def _slice(  # noqa: PLR0913, PLR0917 - all that is said of a slice
-    pair: Pair, column: Column, code: int, part: Pair, weight: float, p: Floats, adjusted: Floats, alpha: float
+    pair: Pair, column: SliceColumn, code: int, part: Pair, weight: float, p: Floats, adjusted: Floats, alpha: float
 ) -> Slice:
     total = 0.0 if pair.differences is None else math.fsum(pair.differences.tolist()) / len(pair.differences)
     return Slice(
@@ -166,3 +177,61 @@ def _slice(  # noqa: PLR0913, PLR0917 - all that is said of a slice
         bool(adjusted[code] <= alpha) and part.estimate.difference != 0,
         part.estimate.difference * pair.estimate.difference < 0,
     )
+
+
+class _ComparedSamples:
+    """What the compared samples are called, and what the columns say of them."""
+
+    def __init__(self, rows: Any, ids: Sequence[str] | None, columns: Sequence[SliceColumn]) -> None:
+        self.rows, self.ids, self.columns = rows, ids, columns
+
+    def named(self, place: int) -> dict[str, Any]:
+        index = int(self.rows[place])
+        return {"index": index} | ({} if self.ids is None else {"id": self.ids[index]})
+
+    def entries(self, place: int) -> dict[str, str]:
+        return {column.name: column.entries[place] for column in self.columns}
+
+
+def _head(told: Explained) -> dict[str, Any]:
+    return {"loss": told.pair.estimate.loss, "system": told.pair.estimate.system}
+
+
+def _entry(told: Explained, samples: _ComparedSamples) -> dict[str, Any]:
+    examples = {
+        word: [
+            {**samples.named(one.place), "base": one.base, "value": one.value, "columns": samples.entries(one.place)}
+            for one in found
+        ]
+        for word, found in (("better", told.better), ("worse", told.worse))
+    }
+    slices = [{**asdict(one), "p_adjusted": one.adjusted} for one in told.slices]
+    for one in slices:
+        del one["adjusted"]
+    return {**_head(told), "baseline": told.pair.estimate.baseline, "slices": slices, **examples}
+
+
+def _tables(told: Sequence[Explained], columns: Sequence[SliceColumn], samples: _ComparedSamples) -> list[Report]:
+    """One table of slices a column, and one of examples."""
+    found = []
+    for column in columns:
+        rows = [_head(each) | _shown(one) for each in told for one in each.slices if one.column == column.name]
+        found.append((f"slices of {column.name}", rows))
+    examples = [
+        _head(each) | _example(word, one, samples)
+        for each in told
+        for word, ones in (("better", each.better), ("worse", each.worse))
+        for one in ones
+    ]
+    return [Report(tuple(rows[0]), rows, title=title) for title, rows in (*found, ("what changed most", examples)) if rows]
+
+
+def _shown(one: Slice) -> dict[str, Any]:
+    notes = [word for word, holds in (("significant", one.significant), ("against the whole", one.opposite)) if holds]
+    figures = {"n": one.n, "difference": known(one.difference), "share": one.share, "p": one.adjusted}
+    return {"slice": one.name, **figures, "note": ", ".join(notes)}
+
+
+def _example(word: str, one: ChangedSample, samples: _ComparedSamples) -> dict[str, Any]:
+    entries = {name: entry for name, entry in samples.entries(one.place).items() if name not in {"base", "value"}}
+    return {**samples.named(one.place), "changed": word, "base": one.base, "value": one.value, **entries}

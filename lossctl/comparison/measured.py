@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lossctl.tally import Tally
 
 # Numbers by sample and loss take so much until they are judged, in bytes: sums, values, differences.
-HELD = 64
+BYTES_A_SAMPLE = 64
 # A mean that differs from that of the values by more than rounding is another one.
 ROUNDING = 1e-9
 
@@ -97,11 +97,11 @@ def measure(
     Raises: TooLarge where they would take more than `within` bytes; what evaluating raises.
     """
     bounds, width = [bound for row in systems for bound in row], len(systems[0])
-    held = sum(bound.n for bound in bounds) * HELD
-    if held > within:
-        message = f"Comparing {len(bounds)} columns of losses sample by sample needs about {held / 2**20:,.0f} MiB."
+    needed = sum(bound.n for bound in bounds) * BYTES_A_SAMPLE
+    if needed > within:
+        message = f"Comparing {len(bounds)} columns of losses sample by sample needs about {needed / 2**20:,.0f} MiB."
         fewer = "leave out --test, --cluster-by, --order and --explain" if bounds[0].n > LARGE else "compare fewer at once"
-        raise TooLarge(message, hint=f"Allow it with --max-memory {held / 2**20 * 1.1:.0f}, or {fewer}.")
+        raise TooLarge(message, hint=f"Allow it with --max-memory {needed / 2**20 * 1.1:.0f}, or {fewer}.")
     outcomes, tallies = evaluate_keeping(bounds, backend, options, selection, frozenset(), frozenset({"terms"}))
     unfit = {number % width for number, one in enumerate(outcomes) if one.unfit}
     triples = enumerate(zip(bounds, outcomes, tallies, strict=True))

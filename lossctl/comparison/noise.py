@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import ROUND_CEILING, Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from lossctl.comparison.reported import known
+from lossctl.errors import UsageError
+from lossctl.report import Report
 from lossctl.statistics.special import t_upper
 from lossctl.sums import exact_sum
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from lossctl.comparison.result import Comparison
 
 # The spread of fewer runs is hardly known: of two, the tolerance is more than six times that of many.
 FEW = 5
@@ -77,3 +82,53 @@ def _rounded(number: float) -> str:
     exact = Decimal(number)
     step = Decimal(1).scaleb(exact.adjusted() - DIGITS + 1)
     return f"{exact.quantize(step, rounding=ROUND_CEILING).normalize():f}"
+
+
+def with_tolerances(report: Report, compared: Comparison, alpha: float, say: Callable[[str], None]) -> Report:
+    """The report with the noise of reruns in place of comparisons."""
+    found = tolerances(compared, alpha)
+    if any(one.few for _, one in found):
+        say(f"{found[0][1].runs} runs hardly show how far runs differ, and {FEW} or more would give smaller tolerances")
+    say(f"two further runs differ by more than the tolerance {alpha:.0%} of the time, if chance acts on them as on these")
+    document = {name: item for name, item in report.document.items() if name != "comparisons"}
+    rows = _tolerance_rows(found)
+    return Report(tuple(rows[0]), rows, document | {"tolerances": _tolerance_entries(found, alpha)}, bare="tolerance")
+
+
+def tolerances(compared: Comparison, alpha: float) -> list[tuple[str, Noise]]:
+    """How far reruns differ under each loss.
+
+    Raises: UsageError for values that are not finite.
+    """
+    columns = [[row[place].value for row in compared.outcomes] for place in range(len(compared.losses))]
+    for label, column in zip(compared.losses, columns, strict=True):
+        if not all(abs(value) < float("inf") for value in column):
+            message = f"{label} is not finite in every run, so that no spread can be taken of it."
+            raise UsageError(message, hint="Leave out the run, or the loss.")
+    return [(label, noise(column, alpha)) for label, column in zip(compared.losses, columns, strict=True)]
+
+
+def _tolerance_entries(found: Sequence[tuple[str, Noise]], alpha: float) -> list[dict[str, Any]]:
+    """The machine-readable tolerances."""
+    return [
+        {"loss": label, **asdict(one), "relative": one.relative, "alpha": alpha, "few": one.few, "gates": [*one.gates(label)]}
+        for label, one in found
+    ]
+
+
+def _tolerance_rows(found: Sequence[tuple[str, Noise]]) -> list[dict[str, Any]]:
+    """One row a loss, with the gate to paste."""
+    return [
+        {
+            "loss": label,
+            "runs": one.runs,
+            "mean": one.mean,
+            "std": one.std,
+            "lowest": one.low,
+            "highest": one.high,
+            "tolerance": one.tolerance,
+            "relative": known(one.relative),
+            "gate": one.gates(label)[0],
+        }
+        for label, one in found
+    ]

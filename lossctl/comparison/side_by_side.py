@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,10 +16,11 @@ from lossctl.comparison.character import Character, character
 from lossctl.comparison.constant import Constant, constants
 from lossctl.engine import evaluate_keeping, reduced
 from lossctl.lanes import in_lanes
+from lossctl.report import Report
 from lossctl.statistics.verdict import FEW, rank_correlation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lossctl.binding import Bound
     from lossctl.block import Backend, Selection
@@ -31,9 +32,15 @@ if TYPE_CHECKING:
     from lossctl.tally import Tally
 
 # What the values by sample of one loss take until they are ranked, in bytes: two sums, its own mean, its number, and a copy.
-HELD = 40
+BYTES_A_SAMPLE = 40
 # Of more samples so many are ranked: the correlation is then known to about 0.005.
 RANKED = 50_000
+
+
+FIGURES = ("top_1_percent", "skill", "rank_correlation")
+TRAITS = ("best_constant", "robust", "convex", "estimates")
+# More classes than these are in JSON only.
+SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -65,9 +72,9 @@ class Beside:
         return 1 - value / self.constant.loss
 
 
-def held(bounds: Sequence[Bound]) -> int:
+def bytes_by_sample(bounds: Sequence[Bound]) -> int:
     """How many bytes the values by sample of all losses take."""
-    return HELD * sum(bound.n for bound in bounds)
+    return BYTES_A_SAMPLE * sum(bound.n for bound in bounds)
 
 
 def side_by_side(
@@ -77,7 +84,7 @@ def side_by_side(
 
     Raises: what a pass over the data raises.
     """
-    extra = frozenset({"terms"} if held(bounds) <= options.max_memory else ())
+    extra = frozenset({"terms"} if bytes_by_sample(bounds) <= options.max_memory else ())
     plain = replace(options, per_sample=False, worst=0, best=0, stats=False)
     outcomes, tallies = evaluate_keeping(bounds, backend, plain, selection, frozenset(), extra)
     fit = [number for number, outcome in enumerate(outcomes) if not outcome.unfit]
@@ -168,3 +175,65 @@ def _picked(parts: Sequence[NumPyArray], chosen: NumPyArray | None) -> NumPyArra
     cuts = np.searchsorted(chosen, ends)
     pairs = zip(parts, np.split(chosen, cuts[:-1]), ends, strict=True)
     return np.concatenate([part[mine - (end - len(part))] for part, mine, end in pairs])
+
+
+@dataclass(frozen=True)
+class Wide(Report):
+    """A table that people see in two: figures first, then the columns `apart`."""
+
+    apart: tuple[str, ...] = field(default=())
+
+    def parts(self) -> list[Report]:
+        """The tables that people see."""
+        figures = tuple(column for column in self.columns if column not in self.apart)
+        rows = [row for row in self.rows if "skill" in row]
+        return [Report(figures, self.rows), Report(("loss", *self.apart), rows, title="what distinguishes them")]
+
+
+def report(
+    labels: Sequence[str],
+    losses: Sequence[Beside],
+    document: Mapping[str, Any],
+    groups: Sequence[str],
+    norms: Sequence[float | None] | None,
+) -> Report:
+    """One row a loss, after those of its groups; the results of `document` over all samples get the same figures.
+
+    `groups` names the groups of `--by`, and `norms` has those of the gradients, where they were asked for.
+    """
+    own: list[dict[str, Any]] = [{} if norms is None else {"norm": norm} for norm in norms or [None] * len(losses)]
+    rows: list[dict[str, Any]] = []
+    for label, loss, norm in zip(labels, losses, own, strict=True):
+        for code, (value, n) in loss.outcome.groups.items():
+            rows.append({"loss": label, "group": groups[code], "value": value, "n": n})
+        whole = {"loss": label, "group": "(all)", "value": loss.outcome.value, "n": loss.outcome.n}
+        rows.append(whole | norm | _figures(loss) | _shown(loss))
+    added = iter([norm | _figures(loss) | _traits(loss) for loss, norm in zip(losses, own, strict=True)])
+    results = [entry if "group" in entry else {**entry, **next(added)} for entry in document["results"]]
+    columns = ("loss", *(("group",) if groups else ()), "value", "n", *(() if norms is None else ("norm",)), *FIGURES, *TRAITS)
+    return Wide(columns, rows, {**document, "results": results}, apart=TRAITS)
+
+
+def _figures(loss: Beside) -> dict[str, Any]:
+    return dict(zip(FIGURES, (loss.top_share, loss.skill, loss.correlation), strict=True))
+
+
+def _traits(loss: Beside) -> dict[str, Any]:
+    prediction = None if loss.constant is None else loss.constant.prediction.tolist()
+    return {
+        "best_constant": prediction[0] if prediction and len(prediction) == 1 else prediction,
+        "best_constant_value": None if loss.constant is None else loss.constant.loss,
+        "robust": loss.character.robust,
+        "redescending": loss.character.redescending,
+        "convex": loss.character.convex,
+        "estimates": loss.character.estimates or None,
+    }
+
+
+def _shown(loss: Beside) -> dict[str, Any]:
+    """Traits in words."""
+    constant = _traits(loss)["best_constant"]
+    if isinstance(constant, list):
+        constant = ", ".join(f"{number:.4g}" for number in constant) if len(constant) <= SHOWN else f"{len(constant)} numbers"
+    words = (constant, loss.character.says, loss.character.says_convex, loss.character.estimates or None)
+    return dict(zip(TRAITS, words, strict=True))

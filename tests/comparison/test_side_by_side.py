@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import spearmanr
 from tied import beside, chosen, tie
 
-from lossctl.comparison.side_by_side import RANKED, held
+from lossctl.comparison.side_by_side import RANKED, bytes_by_sample
 from lossctl.spec import Options
 
 RNG = np.random.default_rng(11)
@@ -103,7 +103,7 @@ def test_what_may_be_below_zero_has_no_skill():
 def test_without_memory_for_samples_the_rest_is_the_same():
     bounds = [tie("mse", PRED, TARGET), tie("l1", PRED, TARGET)]
     full = beside(*bounds)
-    tight = beside(*bounds, options=Options(max_memory=held(bounds) - 1))
+    tight = beside(*bounds, options=Options(max_memory=bytes_by_sample(bounds) - 1))
     assert [one.outcome.value for one in tight] == [one.outcome.value for one in full]
     assert [one.skill for one in tight] == [one.skill for one in full]
     assert [(one.top_share, one.correlation) for one in tight] == [(None, None)] * 2

@@ -5,43 +5,32 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from lossctl.commands.answer import document_of, results
 from lossctl.comparison.statistics import STATISTICS
 from lossctl.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lossctl.advice import Warned
-    from lossctl.commands.answer import Answer
     from lossctl.comparison.result import Comparison, Estimate
-    from lossctl.gates import Check
 
 
-def report(
-    answers: Sequence[Answer],
-    compared: Comparison,
-    checks: Sequence[Check],
-    inputs: Sequence[Mapping[str, Any]],
-    warnings: Sequence[Warned],
-) -> Report:
-    """Put a comparison of systems into a report."""
-    document = document_of("compare", answers[0], checks, inputs, warnings)
-    document["results"] = [
-        {**entry, "system": system}
-        for answer, system in zip(answers, compared.systems, strict=True)
-        for entry in results(answer)
-    ]
-    document["comparisons"] = [_entry(estimate) for estimate in compared.estimates]
+def report(compared: Comparison, document: Mapping[str, Any], results: Sequence[Sequence[Mapping[str, Any]]]) -> Report:
+    """Put a comparison of systems into a report; `document` is that of its losses, and `results` has theirs by system."""
     rules = compared.rules
-    document["signature"] += f"|test:{rules.test}|correction:{rules.correction}|alpha:{rules.alpha}"
-    document["signature"] += f"|resamples:{rules.draws.resamples}|seed:{rules.draws.seed}"
+    signature = f"|test:{rules.test}|correction:{rules.correction}|alpha:{rules.alpha}"
+    signature += f"|resamples:{rules.draws.resamples}|seed:{rules.draws.seed}"
+    made = {
+        **document,
+        "signature": document["signature"] + signature,
+        "results": [{**entry, "system": name} for name, own in zip(compared.systems, results, strict=True) for entry in own],
+        "comparisons": [_entry(estimate) for estimate in compared.estimates],
+    }
     explained, tables = compared.explained
     if tables:
-        document["explanations"] = explained
+        made["explanations"] = explained
     grouped = ("group",) if any(estimate.group is not None for estimate in compared.estimates) else ()
     columns = ("loss", "system", *grouped, "value", "difference", "relative", "low", "high", "p", "verdict")
-    return Report(columns, _rows(compared), document, more=[*_details(compared), *tables])
+    return Report(columns, _rows(compared), made, more=[*_details(compared), *tables])
 
 
 def _rows(compared: Comparison) -> list[dict[str, Any]]:
