@@ -1,14 +1,14 @@
-"""Figures of how two systems' losses differ by sample: one row each, and the row says what it is computed from.
+"""Figures of how two systems' losses differ by sample: a function each, marked with what it needs.
 
 They are figures of losses that are means over samples. Each appears in `comparisons` of the JSON document under its name and,
-where it has a `column`, in the table `sample by sample`. `of_moments` is computed from what blocks add up to, so that it is
-there for any number of samples; `of_samples` needs every sample's losses, and is null where there are too many of them to hold.
+where it has a `column`, in the table `sample by sample`. What is made `of_moments` comes from what blocks add up to, so that it
+is there for any number of samples; `of_samples` needs every sample's losses, and is null where these are too many to hold.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lossctl.statistics.verdict import rank_correlation, top_share, trimming_flips
 
@@ -35,43 +35,79 @@ class Differences:
 
 @dataclass(frozen=True)
 class Statistic:
-    """One figure, computed in one of two ways; `column` is its heading, and `called` what is said where it is left out.
+    """One figure: how it is computed, its column in the table, and what it is called where it is left out."""
 
-    `of_moments` takes the `Differences`. `of_samples` takes the losses of baseline and system (m,), scaled so that the reduced
-    loss is their mean. Both return a number, a bool or None.
-    """
-
-    of_moments: Callable[[Differences], Any] | None = None
-    of_samples: Callable[[Floats, Floats], Any] | None = None
+    compute: Callable[..., Any]
+    needs_samples: bool
     column: str = ""
     called: str = ""
 
 
-STATISTICS: dict[str, Statistic] = {
-    "wins": Statistic(of_moments=lambda apart: apart.below, column="better on"),
-    "ties": Statistic(of_moments=lambda apart: apart.n - apart.below - apart.above, column="same on"),
-    "losses": Statistic(of_moments=lambda apart: apart.above, column="worse on"),
-    "top_1_percent": Statistic(
-        of_samples=lambda base, other: top_share(other - base), column="by top 1 %", called="the top 1 %"
-    ),
-    "trimming_flips": Statistic(of_samples=lambda base, other: trimming_flips(other - base), called="trimming"),
-    "rank_correlation": Statistic(of_samples=rank_correlation, column="rank correlation", called="rank correlations"),
-}
+STATISTICS: dict[str, Statistic] = {}
+Function = TypeVar("Function", bound="Callable[..., Any]")
+
+
+def of_moments(name: str, *, column: str = "") -> Callable[[Function], Function]:
+    """A figure made of the `Differences`; the function returns a number, a bool or None."""
+    return _added(name, needs_samples=False, column=column)
+
+
+def of_samples(name: str, *, column: str = "", called: str = "") -> Callable[[Function], Function]:
+    """A figure made of the losses of baseline and system (m,), scaled so that the reduced loss is their mean."""
+    return _added(name, needs_samples=True, column=column, called=called)
+
+
+def _added(name: str, **about: Any) -> Callable[[Function], Function]:
+    def add(function: Function) -> Function:
+        if name in STATISTICS:
+            message = f"there is a statistic '{name}' already"
+            raise ValueError(message)
+        STATISTICS[name] = Statistic(function, **about)
+        return function
+
+    return add
 
 
 def statistics_of(differences: Differences | None, samples: tuple[Floats, Floats] | None = None) -> dict[str, Any]:
     """Every figure by name; None for those that what is given does not say, and for a loss that is no mean."""
     figures: dict[str, Any] = {}
     for name, statistic in STATISTICS.items():
-        figures[name] = None
-        if statistic.of_moments is not None and differences is not None:
-            figures[name] = statistic.of_moments(differences)
-        elif statistic.of_samples is not None and samples is not None:
-            figures[name] = statistic.of_samples(*samples)
+        if statistic.needs_samples:
+            figures[name] = None if samples is None else statistic.compute(*samples)
+        else:
+            figures[name] = None if differences is None else statistic.compute(differences)
     return figures
 
 
 def left_out() -> str:
     """What is said of a comparison that holds no samples."""
-    *first, last = [statistic.called or name for name, statistic in STATISTICS.items() if statistic.of_samples is not None]
+    *first, last = [statistic.called or name for name, statistic in STATISTICS.items() if statistic.needs_samples]
     return f"so many samples are not held: {', '.join(first)} and {last} are left out"
+
+
+@of_moments("wins", column="better on")
+def _wins(apart: Differences) -> int:
+    return apart.below
+
+
+@of_moments("ties", column="same on")
+def _ties(apart: Differences) -> int:
+    return apart.n - apart.below - apart.above
+
+
+@of_moments("losses", column="worse on")
+def _losses(apart: Differences) -> int:
+    return apart.above
+
+
+@of_samples("top_1_percent", column="by top 1 %", called="the top 1 %")
+def _top_share(base: Floats, other: Floats) -> float:
+    return top_share(other - base)
+
+
+@of_samples("trimming_flips", called="trimming")
+def _trimming_flips(base: Floats, other: Floats) -> bool:
+    return trimming_flips(other - base)
+
+
+of_samples("rank_correlation", column="rank correlation", called="rank correlations")(rank_correlation)
