@@ -37,7 +37,7 @@ class _Interrupts:
 
 
 def _leave() -> None:
-    drafts = sys.modules.get("lossctl.drafts")
+    drafts = sys.modules.get("lossctl.sources.drafts")
     if drafts is not None:
         drafts.remove_drafts()
     os._exit(INTERRUPTED)
@@ -54,7 +54,7 @@ def main() -> None:
             sys.unraisablehook = interrupts.ignored
             signal.signal(signal.SIGINT, interrupts.heard)
         try:
-            from lossctl.program import main as run
+            from lossctl.cli.program import main as run
 
             run()
         finally:

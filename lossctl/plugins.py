@@ -1,4 +1,11 @@
-"""One table class behind losses, file formats, renderers and backends.
+"""Code of others, called with care: it may raise anything, exit, print, draw random numbers, or return what is no loss.
+
+What it prints goes to stderr, since stdout is the result's. Random numbers begin at the same seed on every call, so that a
+run can be repeated. Inputs are torch tensors; a function that refuses them is given NumPy arrays. Where a type is refused,
+the call is repeated with float arrays of whole numbers as int64 (tables hold labels as floats, and torch wants them whole),
+then with int64 arrays as floats.
+
+One table class behind losses, file formats, renderers and backends.
 
 A name with a colon is `module:attribute`; of others, own rows come first, then entry points: nobody shadows `mse`. Entry points
 are scanned only after our own rows have failed, because importlib.metadata takes longer to import than a small run.
@@ -7,17 +14,172 @@ are scanned only after our own rows have failed, because importlib.metadata take
 from __future__ import annotations
 
 import importlib
+import os
+import re
 import sys
-from contextlib import redirect_stdout
+import warnings
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from lossctl.calls import said
-from lossctl.errors import UnknownName, near
+from lossctl.errors import LossctlError, MissingExtra, NoGradient, OutOfDomain, PluginFailed, ShapeMismatch, UnknownName, near
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+
+# Longer messages of others are cut: torch lists whole overload tables.
+LONGEST = 300
+DEBUG = "--debug shows where."
+# What data can be to blame for; everything else is a fault of the code.
+DATA = (ValueError, IndexError, ArithmeticError, AssertionError, RuntimeError, Warning)
+CODE = (RecursionError, NotImplementedError)
+SHAPES = re.compile(r"\b(sizes?|shapes?|dimensions?|dims?|lengths?|broadcast\w*|\dD)\b", re.IGNORECASE)
+TYPES = re.compile(r"\b(dtypes?|scalar type|type|Long|Int|Double|Float|indices must be|numpy)\b|astype")
+
+
+def torch_of(name: str) -> Any:
+    """Import torch.
+
+    Raises: MissingExtra, which says that `name` needs it.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtra("torch", name, "torch") from error
+    return torch
+
+
+def said(error: BaseException) -> str:
+    """Say an error of others in one line, with its kind."""
+    text = " ".join(str(error).split())
+    text = f"{text[:LONGEST]}…" if len(text) > LONGEST else text.rstrip(".")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def failure(what: str, error: BaseException, *, data: bool) -> LossctlError:
+    """Make one of our errors of anything; `data` says that the inputs, too, may be to blame."""
+    message = f"{what}: {said(error)}."
+    if not data or isinstance(error, CODE) or not isinstance(error, DATA):
+        return PluginFailed(message, hint=DEBUG)
+    if isinstance(error, Warning) or SHAPES.search(str(error)):
+        return ShapeMismatch(message, hint="Give inputs of the shapes that it takes.")
+    return OutOfDomain(message, hint=f"Give values that it takes; {DEBUG}")
+
+
+@contextmanager
+def guarded(what: str, *, data: bool = False) -> Iterator[None]:
+    """Run code of others; whatever it raises becomes one error that begins with `what`."""
+    try:
+        with redirect_stdout(sys.stderr), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("error", message="Using a (target|input) size")
+            yield
+    except (LossctlError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise failure(what, error, data=data) from error
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Keep stdout clean: with TensorBoard comes TensorFlow, where that is installed, and both talk."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def seeded(torch: Any) -> Iterator[None]:
+    """Begin random numbers at the same seed, and leave those of everybody else as they were."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+def tensor(torch: Any, array: Any) -> Any:
+    """Return an array as a tensor; torch shares no memory with arrays that may not be written to."""
+    if isinstance(array, torch.Tensor):
+        return array
+    import numpy as np
+
+    found = np.ascontiguousarray(array)
+    return torch.from_numpy(found if found.flags.writeable else found.copy()).reshape(array.shape)
+
+
+def numpy_of(value: Any) -> Any:
+    """Return a tensor as a NumPy array, and anything else as it is."""
+    return value.detach().numpy() if hasattr(value, "detach") else value
+
+
+def fits(torch: Any, tensors: Sequence[Any]) -> Iterable[list[Any]]:
+    """The inputs as they are; with labels among them as int64; with all of them as floats."""
+    yield list(tensors)
+    if any(_labels(one) for one in tensors[1:]):
+        yield [tensors[0], *(one.long() if _labels(one) else one for one in tensors[1:])]
+    if not all(one.is_floating_point() for one in tensors):
+        yield [one if one.is_floating_point() else one.to(torch.float64) for one in tensors]
+
+
+def _labels(one: Any) -> bool:
+    """Whether a float array could be labels: whole numbers that no gradient is asked of."""
+    whole = one.is_floating_point() and not one.requires_grad and one.numel() > 0
+    return whole and bool((one.detach() == one.detach().round()).all())
+
+
+def attempt(torch: Any, run: Callable[..., Any], tensors: Sequence[Any], name: str, *, numpy: bool) -> Any:
+    """Call `run` with tensors in the first way that it accepts; where `numpy` allows it, with NumPy arrays last.
+
+    Raises: NoGradient where NumPy would have to be differentiated; what `failure` makes of a refusal.
+    """
+    refused: list[LossctlError] = []
+    what = f"{name} failed on inputs of shape {', '.join(str(tuple(one.shape)) for one in tensors)}"
+    differentiated = any(one.requires_grad for one in tensors)
+    for way in _ways(torch, tensors, numpy=numpy):
+        try:
+            with guarded(what, data=True), seeded(torch):
+                result = run(*way)
+        except LossctlError as error:
+            refused.append(error)
+            if isinstance(error.__cause__, SystemExit):
+                break
+        else:
+            return _connected(torch, result, name) if differentiated else result
+    if differentiated and numpy:
+        raise _no_gradient(name)
+    raise next((error for error in refused if not _typed(error.__cause__)), refused[0])
+
+
+def _ways(torch: Any, tensors: Sequence[Any], *, numpy: bool) -> Iterable[list[Any]]:
+    yield from fits(torch, tensors)
+    if numpy and not any(one.requires_grad for one in tensors):
+        yield from ([numpy_of(one) for one in way] for way in fits(torch, tensors))
+
+
+def _typed(cause: BaseException | None) -> bool:
+    """Whether a refusal was about types, of which another attempt gave the right ones."""
+    return isinstance(cause, TypeError | AttributeError) or bool(TYPES.search(str(cause)))
+
+
+def _no_gradient(name: str) -> NoGradient:
+    message = f"{name} calculates with NumPy or plain numbers, so that there is no backward."
+    return NoGradient(message, hint="Write it with torch.")
+
+
+def _connected(torch: Any, result: Any, name: str) -> Any:
+    """Return a result that autograd can follow back to an input.
+
+    Raises: NoGradient where it is no tensor, PluginFailed where it was cut off.
+    """
+    if not isinstance(result, torch.Tensor):
+        raise _no_gradient(name)
+    if not result.requires_grad:
+        message = f"{name} gives a result that is cut off from its inputs, so that its backward trains nothing."
+        raise PluginFailed(message, hint="Look for detach(), .data, item() or no_grad() in it.")
+    return result
+
 
 T = TypeVar("T")
 
@@ -68,7 +230,7 @@ class Plugins(Generic[T]):
 
     def entries(self) -> list[Any]:
         """The entry points of installed packages; nothing is imported of them yet."""
-        from importlib.metadata import entry_points  # noqa: PLC0415 - 40 ms that only a name of somebody else's costs
+        from importlib.metadata import entry_points
 
         return list(entry_points(group=self.group))
 
@@ -90,7 +252,7 @@ def resolve(path: str, name: str) -> Any:
 
 
 def _from_file(path: str) -> Any:
-    import importlib.util  # noqa: PLC0415 - only for losses in a file of the user's
+    import importlib.util
 
     # Known by its path: under its bare name, ./random.py would stand in for the standard library's module.
     spec = importlib.util.spec_from_file_location(str(Path(path).resolve()), path)

@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lossctl.spec import Gate, Spec
+    from lossctl.request.spec import Gate, Spec
 
 BOUNDS = ("max", "min", "expect")
 
@@ -36,7 +36,7 @@ def lossctl_check(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., flo
 def _checked(loss: str, inputs: Mapping[str, Any], keywords: dict[str, Any], folder: Path) -> float:
     """Compute `loss`, and hold its value against the bounds among the keywords."""
     from lossctl.commands.compute import run
-    from lossctl.touched import touching
+    from lossctl.sources.touched import touching
 
     bounds = {name: keywords.pop(name) for name in BOUNDS if name in keywords}
     close = (keywords.pop("rtol", 1e-9), keywords.pop("atol", 0.0))
@@ -49,7 +49,7 @@ def _checked(loss: str, inputs: Mapping[str, Any], keywords: dict[str, Any], fol
 
 
 def _gates(loss: str, bounds: Mapping[str, float | None], close: tuple[float, float]) -> tuple[Gate, ...]:
-    from lossctl.spec import Gate, parse_losses
+    from lossctl.request.spec import Gate, parse_losses
 
     key = parse_losses(loss)[0].name
     return tuple(Gate(key, kind, float(bound), *close) for kind, bound in bounds.items() if bound is not None)
@@ -58,7 +58,8 @@ def _gates(loss: str, bounds: Mapping[str, float | None], close: tuple[float, fl
 def _spec(loss: str, inputs: Mapping[str, Any], keywords: dict[str, Any], gates: tuple[Gate, ...], folder: Path) -> Spec:
     """The request; arrays become files, so that they keep their types and are read as any other file is."""
     from lossctl.errors import BadParameter
-    from lossctl.spec import Given, Options, Spec, parse_losses, with_params
+    from lossctl.request.spec import Options, Spec, parse_losses, with_params
+    from lossctl.sources.address import Given
 
     reduction = keywords.pop("reduction", "mean")
     if reduction not in {"mean", "sum", "batchmean"}:
@@ -74,8 +75,8 @@ def _spec(loss: str, inputs: Mapping[str, Any], keywords: dict[str, Any], gates:
 
 def _inputs_of(loss: str) -> set[str]:
     """The names of a loss's inputs."""
-    from lossctl.commands.listing import look_up
-    from lossctl.spec import parse_losses
+    from lossctl.request.lookup import look_up
+    from lossctl.request.spec import parse_losses
 
     one = parse_losses(loss)[0]
     return {argument.name for argument in look_up(one.name, one.params).signature.inputs}
@@ -111,6 +112,6 @@ def _array(value: Any) -> Any:
 
 def _say(text: str) -> None:
     """Notes and warnings stand in the captured output, which pytest shows where a test fails."""
-    from lossctl.streams import tell
+    from lossctl.cli.printing import tell
 
     tell(f"lossctl: {text}")

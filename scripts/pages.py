@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.autograd import gradients
-from lossctl.checks import value
+from lossctl.checking.checks import gradients, value
+from lossctl.checking.draws import Drawn
 from lossctl.commands.listing import NO_GUIDE, describe
-from lossctl.draws import Drawn
-from lossctl.frameworks import FRAMEWORKS
 from lossctl.losses import catalogue
+from lossctl.losses.frameworks import FRAMEWORKS
 
 if TYPE_CHECKING:
-    from lossctl.loss import Loss
-    from lossctl.signature import Domain, Input
+    from lossctl.losses.loss import Domain, Input, Loss
 
 POINTS = 401
 TINY = 1e-9

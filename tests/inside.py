@@ -6,7 +6,7 @@ import os
 import shlex
 from dataclasses import dataclass
 
-from lossctl.program import _run
+from lossctl.cli.program import _run
 
 
 @dataclass(frozen=True)

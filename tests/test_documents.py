@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
-from lossctl.commands.schema import run as schema
-from lossctl.specfile import spec_schema
+from lossctl.commands.listing import run as schema
+from lossctl.request.specfile import spec_schema
 
 TABLE = "id,pred,target,g,w\nb,1,2,x,1\na,3,5,y,2\nc,4,,x,1\n"
 OTHER = "id,target\na,5\nb,2\nc,4\n"

@@ -29,8 +29,8 @@ MODULE = '''
 """Losses of a package."""
 from torch import nn
 
-from lossctl.loss import loss
-from lossctl.words import Real
+from lossctl.losses.loss import loss
+from lossctl.losses.words import Real
 
 
 class Sharp(nn.Module):

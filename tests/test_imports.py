@@ -8,30 +8,33 @@ import golden
 import numpy as np
 import pytest
 
-from lossctl.cli import COMMANDS, name_of, program
+from lossctl.cli.program import COMMANDS, name_of, program
 
 HEAVY = ("torch", "array_api_compat", "scipy", "pandas", "pydantic", "yaml", "rich", "pyarrow", "importlib.metadata")
 # What a run needs only where it is asked for gates, samples, groups, several files, or has something to warn of.
 OF_OTHER_RUNS = (
-    "lossctl.bysample",
-    "lossctl.commands.baseline",
-    "lossctl.commands.judging",
-    "lossctl.commands.saved",
+    "lossctl.engine.samples",
+    "lossctl.checking.judging",
+    "lossctl.checking.saved",
     "lossctl.gates",
-    "lossctl.statistics",
-    "lossctl.specfile",
-    "lossctl.files.codes",
-    "lossctl.files.rows",
-    "lossctl.files.listing",
-    "lossctl.files.table",
-    "lossctl.advice.remedy",
+    "lossctl.statistics.flips",
+    "lossctl.statistics.intervals",
+    "lossctl.statistics.ordered",
+    "lossctl.statistics.paired",
+    "lossctl.statistics.power",
+    "lossctl.request.specfile",
+    "lossctl.sources.codes",
+    "lossctl.sources.rows",
+    "lossctl.sources.listing",
+    "lossctl.sources.table",
+    "lossctl.warnings.remedy",
     "json",
     "shlex",
 )
 # Each module of our own takes half a millisecond.
 MODULES = 78
 TELL = "import atexit; atexit.register(lambda: print(*sys.modules, file=sys.stderr))"
-OF_GRADIENTS = ("torch", "lossctl.gradient", "lossctl.sinks", "lossctl.autograd", "lossctl.commands.grad")
+OF_GRADIENTS = ("torch", "lossctl.gradient", "lossctl.gradient.writing", "lossctl.checking.checks", "lossctl.commands.grad")
 
 
 def imported(argv, folder):
@@ -91,7 +94,7 @@ def pair(tmp_path):
 )
 def test_imports_nothing_heavy(argv, banned, pair):
     modules = imported(argv, pair)
-    assert "lossctl.cli" in modules
+    assert "lossctl.cli.program" in modules
     assert not among(banned, modules)
 
 
@@ -107,12 +110,12 @@ def test_numpy_would_be_noticed(pair):
 def test_grad_imports_torch_and_no_other_heavy_thing(pair):
     modules = imported("grad mse a.npy b.npy", pair)
     assert {"torch.nn", "array_api_compat.torch", "lossctl.gradient.passes"} <= modules
-    assert not among(("torchvision", "pydantic", "yaml", "pyarrow", "tensorboard", "lossctl.autograd"), modules)
+    assert not among(("torchvision", "pydantic", "yaml", "pyarrow", "tensorboard", "lossctl.checking.checks"), modules)
 
 
 def test_a_plain_run_loads_few_modules_and_none_that_only_other_runs_need(pair):
     modules = loaded("compute mse a.npy b.npy", pair)
-    own = [name for name in modules if name.startswith("lossctl.") and not name.startswith("lossctl.losses.")]
+    own = [name for name in modules if name.startswith("lossctl.") and not name.startswith("lossctl.losses.catalogue.")]
     assert not among(OF_OTHER_RUNS, modules)
     assert 40 < len(own) <= MODULES
 
@@ -120,9 +123,9 @@ def test_a_plain_run_loads_few_modules_and_none_that_only_other_runs_need(pair):
 @pytest.mark.parametrize(
     ("more", "wanted"),
     [
-        ("--max mse=10", {"lossctl.gates", "lossctl.commands.judging"}),
-        ("--stats", {"lossctl.bysample", "lossctl.statistics.levels"}),
-        ("--by group.npy", {"lossctl.files.codes"}),
+        ("--max mse=10", {"lossctl.gates", "lossctl.checking.judging"}),
+        ("--stats", {"lossctl.engine.samples", "lossctl.statistics.ordered"}),
+        ("--by group.npy", {"lossctl.sources.codes"}),
         ("--format json", {"json"}),
     ],
 )
@@ -132,7 +135,7 @@ def test_what_is_asked_for_is_loaded(more, wanted, pair):
 
 
 def test_the_list_of_commands_imports_none_of_them(pair):
-    assert not among([f"lossctl.cli.{module}" for module, _ in COMMANDS.values()], loaded("--help", pair))
+    assert not among([f"lossctl.commands.{module}" for module, _ in COMMANDS.values()], loaded("--help", pair))
 
 
 def test_the_list_of_commands_says_what_each_says_of_itself():

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from inside import run
 
-from lossctl.advice import check_shares
-from lossctl.advice.arrange import Tried, rows_of
-from lossctl.advice.order import _cuts
-from lossctl.spec import Options
+from lossctl.request.spec import Options
+from lossctl.warnings import check_shares
+from lossctl.warnings.order import TriedPairing as Tried
+from lossctl.warnings.order import _cuts, rows_of
 
 RNG = np.random.default_rng(3)
 UNIT = RNG.uniform(0.05, 0.95, 8).round(3).tolist()

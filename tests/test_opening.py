@@ -18,7 +18,7 @@ def folder(tmp_path):
     ("name", "limit", "said"), [("PAIRS", 9, True), ("PAIRS", 8, False), ("BLOCK", 3, True), ("BLOCK", 2, False)]
 )
 def test_both_values_are_computed_of_few_pairs_and_of_one_block(folder, monkeypatch, name, limit, said):
-    monkeypatch.setattr(f"lossctl.commands.opening.{name}", limit)
+    monkeypatch.setattr(f"lossctl.engine.opening.{name}", limit)
     done = run("compute mse column.npy target.npy", folder)
     # Each of 0, 1, 2 against each of 1, 2, 3: squares of 1, 2, 3; 0, 1, 2; 1, 0, 1.
     assert (done.code, NUMBERS.format(9, "2.33333", "1") in done.stderr) == (3, said)

@@ -11,12 +11,12 @@ from golden import environment
 TOY = """
 import sys
 from dataclasses import make_dataclass, replace
-import lossctl.spec as spec
-from lossctl.option_table import HOW, option
+import lossctl.request.spec as spec
+from lossctl.request.option_table import HOW, option
 
 row = option(1.0, "--scale-by X", HOW, "Multiply {what}.", min=0, **{use})
 spec.Options = make_dataclass("Options", [("scale_by", float, row)], bases=(spec.Options,), frozen=True)
-import lossctl.engine as engine
+import lossctl.engine.reduce as engine
 import lossctl.commands.compute as compute
 evaluate = engine.evaluate
 
@@ -24,7 +24,7 @@ def scaled(bounds, backend, options, selection):
     return [replace(one, value=one.value * options.scale_by) for one in evaluate(bounds, backend, options, selection)]
 
 engine.evaluate = compute.evaluate = scaled
-from lossctl.program import main
+from lossctl.cli.program import main
 main()
 """
 

@@ -1,4 +1,6 @@
-"""`check`: the gates of specs, and of saved results without computing anything anew; one row a gate.
+"""`check`: the gates of specs and of saved results.
+
+`check`: the gates of specs, and of saved results without computing anything anew; one row a gate.
 
 A file that cannot be looked at does not end the run: it is a row like the others, and decides the exit code only where no gate
 has failed.
@@ -6,25 +8,60 @@ has failed.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import typer
 
 from lossctl import __version__
-from lossctl.commands.judging import decided
-from lossctl.commands.saved import load, renamed
+from lossctl.cli.printing import Printed, check_outputs, printed, say
+from lossctl.cli.program import app
+from lossctl.cli.spreading import loading, spread
 from lossctl.errors import GateFailed, LossctlError, MissingFile, Undecided, UsageError, WouldOverwrite
-from lossctl.gates import WORDS
-from lossctl.render.ci import typed
-from lossctl.report import Report
-from lossctl.touched import reads_later
+from lossctl.report.report import Report
+from lossctl.request.options import Gating
+from lossctl.request.spec import Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from lossctl.spec import Gate, Spec
+    from lossctl.request.spec import Gate, Spec
 
+
+Checked = Annotated[list[str], typer.Argument(metavar="SPEC.yaml|RESULT.json|DIR…", help="Specs, suites, results.")]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Checking(Gating, Options):
+    """What `check` takes."""
+
+    takes: ClassVar = ("jobs", "allow_code")
+
+
+@app.command()
+@spread
+def check(files: Checked, *, options: Checking, typed: set[str]) -> Printed:
+    """Look at the gates of specs, or of saved results without computing anything anew.
+
+    Example: lossctl check new.json --against base.json --max-rel mse=2%
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    with loading():
+        from lossctl.request.arguments import compute_spec, gates_of
+
+    def spec_of(path: str) -> Spec:
+        return compute_spec([path], options, typed)
+
+    check_outputs(options)
+    wanted = CheckWanted(gates_of(options), options.against, options.alpha if "alpha" in typed else None)
+    report, error = run(files, wanted, spec_of, say(options))
+    return printed(report, options, error)
+
+
+if TYPE_CHECKING:
     Say = Callable[[str], None]
 
 RESULTS, SPECS = (".json",), (".yaml", ".yml")
@@ -32,7 +69,7 @@ COLUMNS = ("file", "gate", "value", "result")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CheckWanted:
     """The gates that were typed, the baseline of changes, and the level of tests where one was named."""
 
     gates: Sequence[Gate] = ()
@@ -59,11 +96,15 @@ class Looked:
         return [*found, {"file": self.path, **gate, "error": self.error.as_dict()}]
 
 
-def run(paths: Sequence[str], wanted: Wanted, spec_of: Callable[[str], Spec], say: Say) -> tuple[Report, LossctlError | None]:
+def run(
+    paths: Sequence[str], wanted: CheckWanted, spec_of: Callable[[str], Spec], say: Say
+) -> tuple[Report, LossctlError | None]:
     """Look at the gates of every file; `spec_of` reads a spec, with what was typed on top.
 
     Returns the report, and the error to exit with: a failed gate, else the first error, else an undecided gate.
     """
+    from lossctl.sources.touched import reads_later
+
     files = [*_files(paths)]
     for path in files:
         reads_later(path)
@@ -96,7 +137,7 @@ def _unfolded(path: str) -> list[str]:
 
 def _listed(path: str) -> tuple[str, ...] | None:
     """What a suite lists. A file that cannot be read is looked at, and said to be so, with the others."""
-    from lossctl.specfile import read_suite
+    from lossctl.request.specfile import read_suite
 
     try:
         return read_suite(path)
@@ -104,7 +145,7 @@ def _listed(path: str) -> tuple[str, ...] | None:
         return None
 
 
-def _look(path: str, wanted: Wanted, spec_of: Callable[[str], Spec], say: Say) -> Looked:
+def _look(path: str, wanted: CheckWanted, spec_of: Callable[[str], Spec], say: Say) -> Looked:
     suffix = Path(path).suffix.lower()
     try:
         if suffix in RESULTS:
@@ -125,18 +166,21 @@ def _refuse_suite(path: str) -> None:
 
     Raises: BadSpec, MissingFile.
     """
-    from lossctl.specfile import read_suite
+    from lossctl.request.specfile import read_suite
 
     if read_suite(path) is not None:
         message = f"'{path}' is a suite, and stands in another one."
         raise UsageError(message, hint="List its specs there.")
 
 
-def _of_result(path: str, wanted: Wanted) -> Sequence[Mapping[str, Any]]:
+def _of_result(path: str, wanted: CheckWanted) -> Sequence[Mapping[str, Any]]:
     """The gates that were typed, or else those that the result was made with, as they were decided.
 
     Raises: UsageError where there is no gate.
     """
+    from lossctl.checking.judging import decided
+    from lossctl.checking.saved import load, renamed
+
     saved = load(path)
     stored: Sequence[Mapping[str, Any]] = saved.document.get("checks", ())
     if not wanted.gates:
@@ -180,6 +224,9 @@ def _report(found: Sequence[Looked]) -> Report:
 
 
 def _row(check: Mapping[str, Any]) -> dict[str, Any]:
+    from lossctl.gates import WORDS
+    from lossctl.report.ci import typed
+
     if check.get("error"):
         return {"file": check["file"], "result": "error"}
     return {"file": check["file"], "gate": typed(check), "value": check["value"], "result": WORDS[check["passed"]]}

@@ -1,32 +1,68 @@
-"""`compare`: several predictions under one loss or several, or several losses on one prediction, in one pass."""
+"""`compare`: predictions or losses side by side.
+
+`compare`: several predictions under one loss or several, or several losses on one prediction, in one pass.
+"""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lossctl.commands.again import with_request
-from lossctl.commands.answer import Answer, document_of, results
-from lossctl.commands.compare_pairs import compared_of, reruns
-from lossctl.commands.judging import judged
-from lossctl.commands.opening import inputs_of, prepare_all
-from lossctl.commands.warn import warnings
-from lossctl.comparison.noise import with_tolerances
-from lossctl.comparison.reported import report
-from lossctl.comparison.testing import TESTS, Rules, check_rules
+from lossctl.cli.printing import Printed, check_outputs, printed, say, wants_document
+from lossctl.cli.program import Losses, Sources, app
+from lossctl.cli.spreading import loading, spread
 from lossctl.errors import BadParameter, NoSuchReduction, UsageError, near
-from lossctl.spec import Given
-from lossctl.statistics.draws import Draws
-from lossctl.statistics.multiple import CORRECTIONS
+from lossctl.report.report import with_request
+from lossctl.request.option_table import HOW, INPUT, RESULT, option
+from lossctl.request.options import Gated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lossctl.cli.comparing import Comparing
+    from lossctl.comparison.testing import Rules
     from lossctl.errors import LossctlError
-    from lossctl.report import Report
-    from lossctl.spec import Spec
+    from lossctl.report.report import Report
+    from lossctl.request.spec import Spec
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparing(Gated):
+    """What `compare` takes."""
+
+    target: str = option("", "-t --target SOURCE", INPUT, "The target; without it the last input is.")
+    baseline: str = option("", "--baseline SOURCE", INPUT, "What the others are compared with; else the first.")
+    cluster_by: str = option("", "--cluster-by COLUMN|SOURCE", HOW, "Rows that belong together, such as a user's.")
+    order: str = option("", "--order COLUMN|SOURCE", HOW, "The order in time; tests by Diebold-Mariano.")
+    horizon: int = option(1, "--horizon H", HOW, "Steps that forecasts look ahead.", min=1)
+    test: str = option("auto", "--test TEST", HOW, "auto, flip, t, mcnemar, wilcoxon or dm.")
+    correction: str = option("maxt", "--correction HOW", HOW, "For several tests: maxt, holm, bh or none.")
+    alpha: float = option(0.05, "--alpha X", HOW, "The level of tests and intervals.")
+    resamples: int = option(9999, "--resamples N", HOW, "Random flips of a test.", min=99)
+    seed: int = option(0, "--seed N", HOW, "Of flips and resamples.", min=0, envvar="LOSSCTL_SEED")
+    grad: bool = option(False, "--grad", RESULT, "The norm of each gradient too, of one prediction.")
+    explain: list[str] = option([], "--explain COLUMN|SOURCE", RESULT, "Which slices carry the difference. Repeatable.")
+    suggest_tol: bool = option(False, "--suggest-tol", RESULT, "Predictions are reruns: which difference is mere noise?")
+
+
+@app.command()
+@spread
+def compare(losses: Losses, sources: Sources = [], *, options: Comparing, typed: set[str]) -> Printed:  # noqa: B006
+    """Compare predictions under one loss or several, or several losses on one prediction.
+
+    Example: lossctl compare mse,l1 base.npy new.npy -t target.npy
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    with loading():
+        from lossctl.request.arguments import compute_spec
+
+    check_outputs(options)
+    wanted = wanted_of(options, sources)
+    spec = compute_spec([losses], options, typed)
+    report, error = run(spec, wanted, say(options), document=wants_document(options))
+    return printed(report, options, error)
+
 
 # What the test knows of rows, and what it knows unless it is told.
 ROWS = {"cluster_by": "", "order": "", "horizon": 1}
@@ -34,7 +70,7 @@ FOOTER = "this covers the sampling of these rows, not of training seeds"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ComparisonWanted:
     """Which predictions, against which target and baseline, and how to test."""
 
     systems: tuple[str, ...]
@@ -47,11 +83,14 @@ class Wanted:
     suggest_tol: bool = False
 
 
-def wanted_of(options: Comparing, sources: Sequence[str]) -> Wanted:
+def wanted_of(options: Comparing, sources: Sequence[str]) -> ComparisonWanted:
     """What the command line asks for. The baseline comes first among the systems.
 
     Raises: UsageError where there is no prediction or no target; BadParameter for a test, correction or alpha.
     """
+    from lossctl.comparison.testing import Rules, check_rules
+    from lossctl.statistics.arrays import Draws
+
     _check_words(options)
     preds = [*sources] if options.target else [*sources[:-1]]
     target = options.target or (sources[-1] if sources else "")
@@ -73,7 +112,7 @@ def wanted_of(options: Comparing, sources: Sequence[str]) -> Wanted:
     if options.grad and len(preds) > 1:
         raise UsageError("--grad is for losses on one prediction.", hint="Use lossctl grad, or name one prediction.")
     extra = (options.cluster_by, options.order, options.grad, tuple(options.explain), options.suggest_tol)
-    return Wanted(tuple(preds), target, rules, *extra)
+    return ComparisonWanted(tuple(preds), target, rules, *extra)
 
 
 def _place(source: str) -> str:
@@ -82,6 +121,9 @@ def _place(source: str) -> str:
 
 
 def _check_words(options: Comparing) -> None:
+    from lossctl.comparison.testing import TESTS
+    from lossctl.statistics.flips import CORRECTIONS
+
     for name, given, known in (("test", options.test, TESTS), ("correction", options.correction, CORRECTIONS)):
         if given not in known:
             message = f"--{name} knows no '{given}'."
@@ -104,7 +146,7 @@ def _check_reruns(options: Comparing, preds: Sequence[str]) -> None:
         raise UsageError("--suggest-tol needs at least two runs.", hint="Write: lossctl compare mse run*.npy -t target.npy")
 
 
-def _asked(wanted: Wanted) -> dict[str, Any]:
+def _asked(wanted: ComparisonWanted) -> dict[str, Any]:
     """What a result needs besides its spec to be made again."""
     rules, draws = wanted.rules, wanted.rules.draws
     words = {name: getattr(wanted, name) for name in ("target", "cluster_by", "order", "grad", "suggest_tol")}
@@ -113,16 +155,21 @@ def _asked(wanted: Wanted) -> dict[str, Any]:
     return {**lists, **words, **numbers, "resamples": draws.resamples, "seed": draws.seed}
 
 
-def wanted_again(asked: Mapping[str, Any], reduction: str) -> Wanted:
+def wanted_again(asked: Mapping[str, Any], reduction: str) -> ComparisonWanted:
     """The reverse of what a result holds."""
+    from lossctl.comparison.testing import Rules
+    from lossctl.statistics.arrays import Draws
+
     rules = {name: asked[name] for name in ("alpha", "test", "correction", "horizon")}
     words = {name: asked[name] for name in ("target", "cluster_by", "order", "grad", "suggest_tol")}
     draws = Draws(asked["resamples"], asked["seed"])
     lists: dict[str, Any] = {name: tuple(asked[name]) for name in ("systems", "explain")}
-    return Wanted(**lists, **words, rules=Rules(draws=draws, reduction=reduction, **rules))
+    return ComparisonWanted(**lists, **words, rules=Rules(draws=draws, reduction=reduction, **rules))
 
 
-def run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: bool) -> tuple[Report, LossctlError | None]:
+def run(
+    spec: Spec, wanted: ComparisonWanted, say: Callable[[str], None], *, document: bool
+) -> tuple[Report, LossctlError | None]:
     """Compare what `spec` and `wanted` ask for.
 
     Returns the report, and the error to exit with if a gate failed or could not be decided.
@@ -133,7 +180,17 @@ def run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: boo
     return with_request(replace(found, document=told_all), "compare", _asked(wanted)), error
 
 
-def _run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: bool) -> tuple[Report, LossctlError | None]:
+def _run(
+    spec: Spec, wanted: ComparisonWanted, say: Callable[[str], None], *, document: bool
+) -> tuple[Report, LossctlError | None]:
+    from lossctl.checking.judging import judged
+    from lossctl.commands.compare_pairs import compared_of, reruns
+    from lossctl.comparison.noise import with_tolerances
+    from lossctl.comparison.reported import report
+    from lossctl.engine.opening import inputs_of, prepare_all
+    from lossctl.report.answer import Answer, document_of, results, warnings
+    from lossctl.sources.address import Given
+
     if spec.terms:
         raise UsageError("compare takes losses, not a weighted sum of terms.", hint="Name the losses on the command line.")
     if spec.options.reduction == "none":

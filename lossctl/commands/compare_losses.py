@@ -5,29 +5,30 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lossctl.backends import BACKENDS
-from lossctl.commands.answer import Answer, document_of
-from lossctl.commands.judging import judged
-from lossctl.commands.opening import inputs_of, prepare
-from lossctl.commands.sets import without
-from lossctl.commands.warn import warnings
+from lossctl.checking.judging import judged
 from lossctl.comparison.side_by_side import bytes_by_sample, report, side_by_side
+from lossctl.engine.opening import inputs_of, prepare
+from lossctl.engine.sets import without
 from lossctl.errors import UsageError
-from lossctl.spec import Given
+from lossctl.losses.backends import BACKENDS
+from lossctl.report.answer import Answer, document_of, warnings
+from lossctl.sources.address import Given
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lossctl.block import Selection
-    from lossctl.commands.compare import Wanted
-    from lossctl.commands.opening import Prepared
+    from lossctl.commands.compare import ComparisonWanted
     from lossctl.comparison.side_by_side import Beside
+    from lossctl.engine.block import Selection
+    from lossctl.engine.opening import Prepared
     from lossctl.errors import LossctlError
-    from lossctl.report import Report
-    from lossctl.spec import Options, Spec
+    from lossctl.report.report import Report
+    from lossctl.request.spec import Options, Spec
 
 
-def run_losses(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: bool) -> tuple[Report, LossctlError | None]:
+def run_losses(
+    spec: Spec, wanted: ComparisonWanted, say: Callable[[str], None], *, document: bool
+) -> tuple[Report, LossctlError | None]:
     """Put the losses of `spec` side by side on one prediction.
 
     Returns the report, and the error to exit with if a gate failed or could not be decided.
@@ -53,7 +54,7 @@ def run_losses(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, docume
     return judged(table, spec, answer.values(), min(outcome.coverage for outcome in outcomes), warned)
 
 
-def _check(wanted: Wanted) -> None:
+def _check(wanted: ComparisonWanted) -> None:
     """Refuse what only several predictions have."""
     several = {"--cluster-by": wanted.cluster_by, "--order": wanted.order, "--explain": wanted.explain}
     for name, given in several.items():

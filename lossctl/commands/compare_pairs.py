@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.backends import BACKENDS
-from lossctl.commands.sets import without
 from lossctl.comparison.explaining import column_of, explain
 from lossctl.comparison.judging import judge
 from lossctl.comparison.measured import measure
@@ -16,22 +14,24 @@ from lossctl.comparison.result import Comparison, Names, names
 from lossctl.comparison.statistics import left_out
 from lossctl.comparison.streaming import stream, streams
 from lossctl.comparison.testing import Pair
-from lossctl.engine import Outcome, evaluate
+from lossctl.engine.reduce import Outcome, evaluate
+from lossctl.engine.sets import without
 from lossctl.errors import UsageError
+from lossctl.losses.backends import BACKENDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lossctl.commands.compare import Wanted
-    from lossctl.commands.opening import Prepared
+    from lossctl.commands.compare import ComparisonWanted
     from lossctl.comparison.measured import Measured
     from lossctl.comparison.testing import Rules
-    from lossctl.report import Report
-    from lossctl.spec import Spec
+    from lossctl.engine.opening import Prepared
+    from lossctl.report.report import Report
+    from lossctl.request.spec import Spec
 
 
 def reruns(
-    spec: Spec, wanted: Wanted, prepared: Sequence[Prepared], say: Callable[[str], None]
+    spec: Spec, wanted: ComparisonWanted, prepared: Sequence[Prepared], say: Callable[[str], None]
 ) -> tuple[list[Prepared], Comparison]:
     """Values of reruns, of which none is tested against another; with the requests for what their values fit."""
     bounds, width = [bound for each in prepared for bound in each.bounds], len(prepared[0].bounds)
@@ -42,7 +42,7 @@ def reruns(
 
 
 def compared_of(
-    spec: Spec, wanted: Wanted, prepared: Sequence[Prepared], say: Callable[[str], None]
+    spec: Spec, wanted: ComparisonWanted, prepared: Sequence[Prepared], say: Callable[[str], None]
 ) -> tuple[list[Prepared], Comparison]:
     """Judge every system against the first under every loss, over all samples and by group.
 
@@ -66,7 +66,7 @@ def _labels(prepared: Sequence[Prepared]) -> list[str]:
     return [asked.label for asked in prepared[0].asked]
 
 
-def _in_memory(wanted: Wanted, prepared: Sequence[Prepared], measured: Sequence[Sequence[Measured]]) -> Comparison:
+def _in_memory(wanted: ComparisonWanted, prepared: Sequence[Prepared], measured: Sequence[Sequence[Measured]]) -> Comparison:
     """Judge with every sample in memory."""
     first, rules, labels = prepared[0], wanted.rules, Names(names(wanted.systems), _labels(prepared))
     rows = _rows(measured)

@@ -1,27 +1,60 @@
-"""`compute`: open the inputs, bind every loss, fold once, and put the answer into a report."""
+"""`compute`: the value of losses.
+
+`compute`: open the inputs, bind every loss, fold once, and put the answer into a report.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import os
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
-from lossctl.backends import BACKENDS
-from lossctl.commands.answer import Answer, report
-from lossctl.commands.opening import inputs_of, prepare
-from lossctl.commands.sets import without
-from lossctl.commands.warn import warnings
-from lossctl.engine import evaluate
+from lossctl.cli.printing import Printed, check_outputs, printed, say, wants_document
+from lossctl.cli.program import Losses, Sources, app
+from lossctl.cli.spreading import loading, spread
 from lossctl.errors import LossctlError, TooLarge, UsageError
+from lossctl.request.option_table import RESULT, option
+from lossctl.request.options import Gated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lossctl.binding import Bound
-    from lossctl.block import Selection
-    from lossctl.commands.opening import Prepared
-    from lossctl.report import Report
-    from lossctl.spec import Options, Spec
+    from lossctl.engine.binding import Bound
+    from lossctl.report.answer import Answer
+    from lossctl.report.report import Report
+    from lossctl.request.spec import Options, Spec
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Computing(Gated):
+    """What `compute` takes."""
+
+    partial: str = option("", "--partial FILE", RESULT, "Write exact sums, for lossctl merge to add up.", writes=True)
+
+
+@app.command()
+@spread
+def compute(losses: Losses, sources: Sources = [], *, options: Computing, typed: set[str]) -> Printed:  # noqa: B006
+    """Compute the value of one loss or several.
+
+    Example: lossctl compute mse pred.npy target.npy
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    with loading():
+        from lossctl.request.arguments import compute_spec
+
+    check_outputs(options)
+    if options.part[1] > 1 and not options.partial:
+        raise UsageError("--part computes a share of the samples.", hint="Name a file for its sums: --partial FILE.")
+    spec = compute_spec([losses, *sources], options, typed)
+    if options.partial:
+        from lossctl.commands.partial import run as run_partial
+
+        return printed(run_partial(spec, options.partial, say(options)), options)
+    report, error = run(spec, say(options), document=wants_document(options))
+    return printed(report, options, error)
+
 
 # What a row of one sample takes until it is printed, in bytes; measured with a million of them.
 ROW = 900
@@ -34,6 +67,12 @@ def run(spec: Spec, say: Callable[[str], None], *, document: bool) -> tuple[Repo
 
     Returns the report, and the error to exit with if a gate failed or could not be decided.
     """
+    from lossctl.engine.opening import inputs_of, prepare
+    from lossctl.engine.reduce import evaluate
+    from lossctl.engine.sets import grouped, without
+    from lossctl.losses.backends import BACKENDS
+    from lossctl.report.answer import Answer, report, warnings
+
     prepared = prepare(spec, say)
     _check_rows(prepared.bounds, spec.options)
     _check_numbers(prepared.bounds, spec.options)
@@ -50,23 +89,9 @@ def run(spec: Spec, say: Callable[[str], None], *, document: bool) -> tuple[Repo
     told = report(answer, (), inputs, found)
     if not (spec.gates or spec.options.strict or spec.options.min_coverage):
         return told, None
-    from lossctl.commands.judging import judged
+    from lossctl.checking.judging import judged
 
     return judged(told, spec, answer.values(), coverage, found)
-
-
-def grouped(prepared: Prepared) -> tuple[Selection, Sequence[str]]:
-    """The selection with its groups.
-
-    Raises: UsageError for a loss that couples samples.
-    """
-    if prepared.groups is None:
-        return prepared.selection, ()
-    whole = [bound.loss.name for bound in prepared.bounds if bound.loss.whole]
-    if whole:
-        message = f"{whole[0]} couples all samples, so that its groups cannot be told apart in one pass."
-        raise UsageError(message, hint="Leave out --by, or give it one group's samples.")
-    return replace(prepared.selection, groups=prepared.groups.codes), prepared.groups.names
 
 
 def _check_rows(bounds: Sequence[Bound], options: Options) -> None:

@@ -1,66 +1,92 @@
-"""`grad`: compute the loss, differentiate it block by block, and say what the gradient looks like."""
+"""`grad`: the gradient of a loss.
+
+`grad`: compute the loss, differentiate it block by block, and say what the gradient looks like.
+
+A gradient put into rows for people and one document for machines.
+
+A gradient put under the tags that TensorBoard shows it by: `loss/…`, `grad/…` and `grad_norm/…`, with the loss's name.
+"""
 
 from __future__ import annotations
 
 import math
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
+import typer
 
-from lossctl.backends import BACKENDS
-from lossctl.commands.again import with_request
-from lossctl.commands.answer import Answer
-from lossctl.commands.grad_answer import Found, report
-from lossctl.commands.grad_board import show
-from lossctl.commands.judging import judged
-from lossctl.commands.opening import inputs_of, prepare
-from lossctl.commands.warn import warnings
-from lossctl.engine import evaluate
+from lossctl.cli.printing import Printed, check_outputs, printed, say, wants_document
+from lossctl.cli.program import Sources, app
+from lossctl.cli.spreading import spread
 from lossctl.errors import MissingExtra, UnknownName, UsageError, near
-from lossctl.gradient.allowed import chosen
-from lossctl.gradient.clipping import Clipped
-from lossctl.gradient.formats import FORMATS
-from lossctl.gradient.job import Job
-from lossctl.gradient.numbers import settle
-from lossctl.gradient.passes import Differentiated
-from lossctl.gradient.slopes import slopes
-from lossctl.gradient.verdicts import check
-from lossctl.sinks import Field, MemorySink, opened
-from lossctl.tensorboard import Span, check_board
+from lossctl.report.report import Report, with_request
+from lossctl.request.option_table import GATES, INPUT, RESULT, option
+from lossctl.request.options import Gated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lossctl.cli.grading import Grading
-    from lossctl.commands.opening import Prepared
-    from lossctl.engine import Outcome
+    from lossctl.engine.opening import Prepared
+    from lossctl.engine.reduce import Outcome
     from lossctl.errors import LossctlError
-    from lossctl.report import Report
-    from lossctl.spec import Spec
+    from lossctl.gates import Check
+    from lossctl.gradient.gathering import Gradient, GradWanted
+    from lossctl.gradient.job import Job
+    from lossctl.gradient.verdicts import GradientVerdict
+    from lossctl.report.answer import Answer
+    from lossctl.request.lookup import Asked
+    from lossctl.request.spec import Spec
+    from lossctl.sources.readers import NumPyArray
+    from lossctl.warnings import Warned
+
+
+Loss = Annotated[str, typer.Argument(metavar="LOSS|SPEC.yaml", help="LOSS[:param=value…], or a spec.")]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Grading(Gated):
+    """What `grad` takes."""
+
+    wrt: list[str] = option([], "--wrt NAME", INPUT, "By which input, or param:NAME; all for every input. Repeatable.")
+    eps: float = option(1e-06, "--eps X", RESULT, "Slopes of single losses below X count as saturated.", min=0)
+    check: bool = option(False, "--check", GATES, "Compare with central differences; exit 1 if wrong.")
+    precision: list[str] = option([], "--precision TYPE", RESULT, "What fp16, bf16 or fp32 would lose. Repeatable.")
+    clip_norm: float | None = option(None, "--clip-norm X", RESULT, "What clipping to this norm would do.", min=0)
+    clip_value: float | None = option(None, "--clip-value X", RESULT, "What clipping each element would do.", min=0)
+    tensorboard: str = option("", "--tensorboard DIR", RESULT, "Write histogram and scalars for TensorBoard.", writes=True)
+    step: int = option(0, "--step N", RESULT, "The step that TensorBoard shows.", min=0)
+
+
+@app.command()
+@spread
+def grad(losses: Loss, sources: Sources = [], *, options: Grading, typed: set[str]) -> Printed:  # noqa: B006
+    """Differentiate a loss: a summary of the gradient, and with -o the array.
+
+    Example: lossctl grad mse pred.npy target.npy -o grad.npy
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from lossctl.gradient.writing import SUFFIXES, is_array
+    from lossctl.request.arguments import compute_spec
+
+    arrays = [path for path in options.output if is_array(path)]
+    reports = replace(options, output=[path for path in options.output if path not in arrays])
+    check_outputs(reports, SUFFIXES)
+    spec = compute_spec([losses, *sources], options, typed)
+    report, error = run(spec, wanted_of(options, arrays), say(options), document=wants_document(reports))
+    return printed(report, reports, error)
+
 
 # Gradients of more elements are written to files, and not printed.
 SMALL = 10_000
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What to differentiate by, what to find out, and where to write it."""
-
-    wrt: tuple[str, ...] = ()
-    eps: float = 1e-6
-    precision: tuple[str, ...] = ()
-    clip: Clipped = field(default_factory=Clipped)
-    outputs: tuple[str, ...] = ()
-    check: bool = False
-    board: str = ""
-    step: int = 0
-
-
-def wanted_of(options: Grading, outputs: Sequence[str]) -> Wanted:
+def wanted_of(options: Grading, outputs: Sequence[str]) -> GradWanted:
     """What the options of the command line ask for; names may be given one by one or with commas."""
-    return Wanted(
+    from lossctl.gradient.gathering import Clipped, GradWanted
+
+    return GradWanted(
         wrt=tuple(name for item in options.wrt for name in item.split(",")),
         eps=options.eps,
         precision=tuple(name for item in options.precision for name in item.split(",")),
@@ -72,18 +98,29 @@ def wanted_of(options: Grading, outputs: Sequence[str]) -> Wanted:
     )
 
 
-def wanted_again(asked: Mapping[str, Any]) -> Wanted:
+def wanted_again(asked: Mapping[str, Any]) -> GradWanted:
     """The reverse of what a result holds."""
+    from lossctl.gradient.gathering import Clipped, GradWanted
+
     lists: dict[str, Any] = {name: tuple(asked.get(name, ())) for name in ("wrt", "precision")}
     clip = Clipped(asked.get("clip_norm"), asked.get("clip_value"))
-    return Wanted(**lists, eps=asked.get("eps", Wanted.eps), clip=clip, check=asked.get("check", False))
+    return GradWanted(**lists, eps=asked.get("eps", GradWanted.eps), clip=clip, check=asked.get("check", False))
 
 
-def run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: bool) -> tuple[Report, LossctlError | None]:
+def run(spec: Spec, wanted: GradWanted, say: Callable[[str], None], *, document: bool) -> tuple[Report, LossctlError | None]:
     """Differentiate what `spec` asks for. `document` adds what only machine-readable results hold: the hashes of the inputs.
 
     Returns the report, and the error to exit with if a gate failed or could not be decided.
     """
+    from lossctl.checking.judging import judged
+    from lossctl.engine.opening import inputs_of, prepare
+    from lossctl.engine.reduce import evaluate
+    from lossctl.gradient.passes import chosen
+    from lossctl.gradient.tensorboard import check_board
+    from lossctl.gradient.verdicts import settle
+    from lossctl.losses.backends import BACKENDS
+    from lossctl.report.answer import Answer, warnings
+
     _check(spec, wanted)
     if wanted.board:
         check_board(wanted.board)
@@ -106,22 +143,26 @@ def run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: boo
     return judged(made, spec, values, coverage, warned, [one.check() for one in found.verdicts.values()])
 
 
-def _asked(wanted: Wanted) -> dict[str, Any]:
+def _asked(wanted: GradWanted) -> dict[str, Any]:
     """What a result needs besides its spec to be made again."""
     lists = {"wrt": [*wanted.wrt], "precision": [*wanted.precision]}
     return {**lists, "check": wanted.check, "eps": wanted.eps, "clip_norm": wanted.clip.norm, "clip_value": wanted.clip.value}
 
 
-def _compared(found: Found, outcomes: Sequence[Outcome], say: Callable[[str], None]) -> Found:
+def _compared(found: FoundGradients, outcomes: Sequence[Outcome], say: Callable[[str], None]) -> FoundGradients:
     """Compare every gradient with central differences."""
+    from lossctl.gradient.verdicts import check
+
     verdicts = check(found.job, outcomes, found.gradients)
     for note in (note for one in verdicts.values() for note in one.notes()):
         say(note)
     return replace(found, verdicts=verdicts)
 
 
-def _check(spec: Spec, wanted: Wanted) -> None:
+def _check(spec: Spec, wanted: GradWanted) -> None:
     """Refuse what has no single gradient, and number formats that are not known."""
+    from lossctl.gradient.profile import FORMATS
+
     if not spec.terms and (len(spec.losses) != 1 or spec.losses[0].name.startswith("@")):
         message = "grad differentiates one loss, or the weighted sum of a spec with terms."
         raise UsageError(message, hint="Name one loss.")
@@ -136,6 +177,8 @@ def _torch() -> Any:
 
     Raises: MissingExtra, in the words of those who have asked for no backend.
     """
+    from lossctl.losses.backends import BACKENDS
+
     try:
         return BACKENDS.get("torch")()
     except MissingExtra as error:
@@ -153,12 +196,15 @@ def _summed(spec: Spec, say: Callable[[str], None]) -> Spec:
 
 def _job(  # noqa: PLR0913, PLR0917 - everything that a derivative depends on
     spec: Spec,
-    wanted: Wanted,
+    wanted: GradWanted,
     prepared: Prepared,
     picks: Sequence[tuple[tuple[str, ...], tuple[str, ...]]],
     outcomes: Sequence[Outcome],
     torch: Any,
 ) -> Job:
+    from lossctl.gradient.job import Job
+    from lossctl.gradient.passes import Differentiated, slopes
+
     terms = []
     for one, bound, outcome, (inputs, params) in zip(prepared.asked, prepared.bounds, outcomes, picks, strict=True):
         found = slopes(bound, outcome.sums, outcome.n, spec.options.reduction, params, torch)
@@ -169,8 +215,14 @@ def _job(  # noqa: PLR0913, PLR0917 - everything that a derivative depends on
     return Job(terms, names, spec.options, prepared.selection, torch, wanted.eps, wanted.clip, groups)
 
 
-def _found(job: Job, wanted: Wanted, prepared: Prepared) -> Found:
+def _found(job: Job, wanted: GradWanted, prepared: Prepared) -> FoundGradients:
     """Run the second pass, and write what `-o` asks for: files appear when all of it has gone well."""
+    import numpy as np
+
+    from lossctl.gradient.sinks import Field, MemorySink
+    from lossctl.gradient.tensorboard import Span
+    from lossctl.gradient.writing import opened
+
     sources = job.sources()
     gradients = {source.name: job.gradient(source) for source in sources}
     if wanted.outputs and not sources:
@@ -185,4 +237,196 @@ def _found(job: Job, wanted: Wanted, prepared: Prepared) -> Found:
             gradient.sinks += [Span()] if wanted.board else []
         job.run(sources, gradients)
     arrays = {name: sink.array for name, sink in memory.items()}
-    return Found(gradients, arrays, job, wanted.precision, wanted.outputs)
+    return FoundGradients(gradients, arrays, job, wanted.precision, wanted.outputs)
+
+
+COLUMNS = ("norm", "mean", "max", "at", "zeros", "saturated", "top_1_percent", "not_finite")
+FORMAT_COLUMNS = ("format", "underflow", "subnormal", "overflow", "scale", "scale_limit")
+CHECK_COLUMNS = ("verdict", "checked", "of", "worst_relative_error", "at", "analytic", "numeric", "kinks_count", "steep_count")
+# Rows of a histogram, at most; and the signs of its longest bar.
+BARS, LONGEST = 16, 32
+
+
+@dataclass(frozen=True)
+class FoundGradients:
+    """What was found: gradients by name, small ones as arrays, and what terms have to do with one another."""
+
+    gradients: Mapping[str, Gradient]
+    arrays: Mapping[str, NumPyArray]
+    job: Job
+    precision: Sequence[str] = ()
+    files: Sequence[str] = ()
+    verdicts: Mapping[str, GradientVerdict] = field(default_factory=dict)
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Derivatives by scalar parameters."""
+        from lossctl.statistics.sums import exact_sum
+
+        alone = len(self.job.terms) == 1
+        return {
+            f"param:{name}" if alone else f"{self.job.names[term]}.param:{name}": exact_sum(parts)
+            for (term, name), parts in self.job.numbers.items()
+        }
+
+    def values(self, asked: Sequence[Asked]) -> dict[str, float]:
+        """Every number that a gate may bound: `loss.norm` and so on, `input.norm` where there are several."""
+        found: dict[str, float] = {}
+        for name, gradient in self.gradients.items():
+            figures = {key: value for key, value in facts(gradient).items() if isinstance(value, float | int)}
+            heads = [name, *(asked[0].typed, asked[0].label, asked[0].loss.name) * (len(self.gradients) == len(asked) == 1)]
+            found |= {f"{head}.{key}": float(value) for head in heads for key, value in figures.items()}
+        return found | self.numbers
+
+
+def facts(gradient: Gradient) -> dict[str, Any]:
+    """The figures of one gradient; shares are of all its elements, or of its samples' lengths."""
+    found = gradient.profile
+    count = max(1, found.n)
+    return {
+        "norm": found.norm,
+        "mean": found.mean,
+        "max": found.largest,
+        "at": list(found.at),
+        "zeros": found.zeros / count,
+        "saturated": found.small / count,
+        "top_1_percent": found.share_of_top(),
+        "not_finite": found.missing,
+    }
+
+
+def report(
+    answer: Answer,
+    found: FoundGradients,
+    checks: Sequence[Check],
+    inputs: Sequence[Mapping[str, Any]],
+    warnings: Sequence[Warned],
+) -> Report:
+    """Put an answer and its gradients into a report."""
+    from lossctl.report.answer import document_of
+
+    document = document_of("grad", answer, checks, inputs, warnings)
+    document |= {"gradient": _values(found), "gradients": [_entry(found, name) for name in found.gradients]}
+    value = answer.total if answer.total is not None else answer.outcomes[0].value
+    rows: list[dict[str, Any]] = [
+        {"wrt": name, "value": value, **facts(one), "gradient": _listed(found, name)} for name, one in found.gradients.items()
+    ]
+    rows += [{"wrt": name, "value": value, "gradient": number} for name, number in found.numbers.items()]
+    columns = ("wrt", "value", *COLUMNS, "gradient")
+    more = [part for name in found.gradients for part in _details(found, name)]
+    return Report(columns, rows, document, bare="gradient", title=_title(answer), heads="wrt", more=more)
+
+
+def _title(answer: Answer) -> str:
+    names = [f"{one.weight:g} {one.label}" if one.term else one.label for one in answer.asked]
+    return f"d {' + '.join(names)}"
+
+
+def _listed(found: FoundGradients, name: str) -> Any:
+    return found.arrays[name].tolist() if name in found.arrays else None
+
+
+def _values(found: FoundGradients) -> Any:
+    """The nested list of a small gradient, or where a large one was written; by name if there are several."""
+    every: dict[str, Any] = {name: _value(found, name) for name in found.gradients} | found.numbers
+    return next(iter(every.values())) if len(every) == 1 else every
+
+
+def _value(found: FoundGradients, name: str) -> Any:
+    if name in found.arrays:
+        return found.arrays[name].tolist()
+    return {"files": list(found.files), "shape": list(found.gradients[name].shape)}
+
+
+def _entry(found: FoundGradients, name: str) -> dict[str, Any]:
+    """The machine-readable summary of one gradient."""
+    from lossctl.gradient.profile import precision
+
+    gradient = found.gradients[name]
+    entry: dict[str, Any] = {"wrt": name, "shape": list(gradient.shape), "dtype": gradient.dtype.name, **facts(gradient)}
+    entry["not_finite_at"] = [list(place) for place in gradient.profile.places]
+    entry["histogram"] = [
+        {"low": low, "high": high, "positive": above, "negative": below}
+        for low, high, above, below in gradient.profile.octaves()
+    ]
+    if gradient.classes is not None:
+        entry["classes"] = [{"class": row.pop("group"), **row} for row in gradient.classes[0].rows()]
+    if gradient.groups is not None:
+        entry |= {"groups": gradient.groups[0].rows(), "conflicts": gradient.groups[0].cosines()}
+    if name in found.job.together:
+        entry |= {"terms": found.job.together[name].terms(), "conflicts": found.job.together[name].cosines()}
+    clipped = gradient.clipped.facts(gradient.profile)
+    if clipped:
+        entry["clip"] = clipped
+    if found.precision:
+        entry["precision"] = [precision(kind, gradient.profile) for kind in found.precision]
+    if name in found.verdicts:
+        entry["check"] = found.verdicts[name].facts()
+    return entry
+
+
+def _details(found: FoundGradients, name: str) -> list[Report]:
+    """The tables below the first: histogram, classes, groups, terms, conflicts, clipping, formats."""
+    entry = _entry(found, name)
+    tables = {
+        "by class": entry.get("classes"),
+        "by group": entry.get("groups"),
+        "by term": entry.get("terms"),
+        "cosine between their pulls": entry.get("conflicts"),
+        "number formats": [{key: row[key] for key in FORMAT_COLUMNS} for row in entry.get("precision", ())],
+        "clipping": [{"clip": kind, **row} for kind, row in entry.get("clip", {}).items()],
+        "central differences": [{key: entry["check"][key] for key in CHECK_COLUMNS}] if "check" in entry else None,
+        "kinks": entry.get("check", {}).get("kinks"),
+        "sizes": _bars(entry["histogram"]),
+    }
+    parts = [(f"{name}: {title}", rows) for title, rows in tables.items() if rows]
+    return [Report(tuple(dict.fromkeys(key for row in rows for key in row)), rows, title=title) for title, rows in parts]
+
+
+def _bars(octaves: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A histogram of sizes: octaves put together until there are few enough."""
+    if not octaves:
+        return []
+    wide = -(-len(octaves) // BARS)
+    parts = [octaves[start : start + wide] for start in range(0, len(octaves), wide)]
+    counts = [sum(row["positive"] + row["negative"] for row in part) for part in parts]
+    return [
+        {"above": part[0]["low"], "up to": part[-1]["high"], "elements": count, "": "█" * -(-count * LONGEST // max(counts))}
+        for part, count in zip(parts, counts, strict=True)
+    ]
+
+
+TOTAL = "total"
+
+
+def show(folder: str, step: int, answer: Answer, found: FoundGradients) -> None:
+    """Write the loss, each gradient's figures and histogram, and derivatives by parameters to a folder of TensorBoard's.
+
+    Raises: MissingExtra, InputError.
+    """
+    from lossctl.gradient.tensorboard import Span, histogram, write_board
+
+    head = answer.asked[0].label if answer.total is None else TOTAL
+    histograms = {
+        f"grad/{head}/{name}": histogram(gradient.profile, sink)
+        for name, gradient in found.gradients.items()
+        for sink in gradient.sinks
+        if isinstance(sink, Span)
+    }
+    write_board(folder, step, _losses(answer) | _figures(head, found), histograms)
+
+
+def _losses(answer: Answer) -> dict[str, float]:
+    """The value of the loss; of a weighted sum, the total and the value of each term before its weight."""
+    values = {f"loss/{one.label}": float(outcome.value) for one, outcome in zip(answer.asked, answer.outcomes, strict=True)}
+    return values if answer.total is None else values | {f"loss/{TOTAL}": answer.total}
+
+
+def _figures(head: str, found: FoundGradients) -> dict[str, float]:
+    figures = {
+        f"grad_{key}/{head}/{name}": float(value)
+        for name, gradient in found.gradients.items()
+        for key, value in facts(gradient).items()
+        if isinstance(value, float | int)
+    }
+    return figures | {f"derivative/{head}/{name}": number for name, number in found.numbers.items()}

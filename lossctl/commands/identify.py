@@ -1,31 +1,63 @@
-"""`identify`: which loss, reduction and parameters give a number that somebody reported."""
+"""`identify`: which loss gives a number.
+
+`identify`: which loss, reduction and parameters give a number that somebody reported.
+
+What `identify` found, put into rows for people and one document for machines.
+"""
 
 from __future__ import annotations
 
+import os
+import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lossctl.advice import IDS
-from lossctl.block import Selection
-from lossctl.commands.asked import resolve
-from lossctl.commands.identify_answer import Answer, nothing, odds, report
-from lossctl.commands.opening import Opened, inputs_of, uses
-from lossctl.errors import BadParameter, LossctlError, UsageError
-from lossctl.files import Files
-from lossctl.identification.job import Subject, identify
-from lossctl.identification.ranking import rank
-from lossctl.identification.reported import read_reported
-from lossctl.losses import catalogue
-from lossctl.spec import LossSpec
+from lossctl import __version__
+from lossctl.cli.printing import Printed, check_outputs, printed, say, wants_document
+from lossctl.cli.program import Sources, app
+from lossctl.cli.spreading import spread
+from lossctl.errors import BadParameter, LossctlError, Undecided, UsageError
+from lossctl.report.report import Report, status
+from lossctl.request.option_table import HOW, INPUT, RESULT, option
+from lossctl.request.options import Asking
+from lossctl.request.spec import LossSpec, Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from lossctl.commands.asked import Asked
-    from lossctl.identification.reported import Reported
-    from lossctl.loss import Loss
-    from lossctl.report import Report
-    from lossctl.spec import Spec
+    from lossctl.engine.opening import Opened
+    from lossctl.guides.identify.job import Subject
+    from lossctl.guides.identify.ranking import Candidate, Match, Ranked, Reported
+    from lossctl.losses.loss import Loss
+    from lossctl.request.lookup import Asked
+    from lossctl.request.spec import Spec
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Identifying(Options, Asking):
+    """What `identify` takes."""
+
+    value: str = option("", "--value X", INPUT, "The reported number, with all its digits.")
+    rtol: float = option(0.0, "--rtol X", HOW, "Also match what is this close.", min=0)
+    top: int = option(10, "--top N", RESULT, "How many candidates to show.", min=1)
+
+
+@app.command()
+@spread
+def identify(sources: Sources = [], *, options: Identifying, typed: set[str]) -> Printed:  # noqa: B006
+    """Find out which loss, reduction and parameters give a reported number.
+
+    Example: lossctl identify --value 0.3655 pred.npy target.npy
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from lossctl.request.arguments import compute_spec
+
+    check_outputs(options)
+    wanted = IdentifyWanted.of(options, sources, typed)
+    spec = compute_spec(["mse", *sources], options, typed)
+    report, error = run(spec, wanted, say(options), document=wants_document(options))
+    return printed(report, options, error)
+
 
 EXAMPLE = "lossctl identify --value 0.3655 PRED TARGET"
 # What compute has and what would change nothing here.
@@ -33,18 +65,20 @@ NOT_HERE = ("by", "strict", "ignore", "min_coverage", "backend", "device")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class IdentifyWanted:
     """The number that was reported, and how many candidates to show."""
 
     reported: Reported
     top: int
 
     @staticmethod
-    def of(options: Any, sources: Sequence[str], typed: set[str]) -> Wanted:
+    def of(options: Any, sources: Sequence[str], typed: set[str]) -> IdentifyWanted:
         """Read the number.
 
         Raises: UsageError where it or the inputs are missing, or for an option that would change nothing; BadParameter.
         """
+        from lossctl.guides.identify.ranking import read_reported
+
         if not options.value:
             raise UsageError("identify needs the number that was reported.", hint=f"Write: {EXAMPLE}")
         if not (sources or options.input):
@@ -53,11 +87,20 @@ class Wanted:
             if name in typed:
                 message = f"--{name.replace('_', '-')} has no meaning for identify."
                 raise UsageError(message, hint="Leave it out.")
-        return Wanted(read_reported(options.value, options.rtol), options.top)
+        return IdentifyWanted(read_reported(options.value, options.rtol), options.top)
 
 
-def run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: bool) -> tuple[Report, LossctlError | None]:
+def run(
+    spec: Spec, wanted: IdentifyWanted, say: Callable[[str], None], *, document: bool
+) -> tuple[Report, LossctlError | None]:
     """Try everything, and report what agrees; where nothing does, the nearest, and the error to exit with."""
+    from lossctl.engine.block import Selection
+    from lossctl.engine.opening import Opened, inputs_of
+    from lossctl.guides.identify.job import identify
+    from lossctl.guides.identify.ranking import rank
+    from lossctl.sources.files import Files
+    from lossctl.warnings import IDS
+
     reported = wanted.reported
     files = Files(folder="", in_format=spec.options.in_format, say=say, header=spec.options.header)
     opened = Opened(files, spec.options, {})
@@ -71,7 +114,7 @@ def run(spec: Spec, wanted: Wanted, say: Callable[[str], None], *, document: boo
     found = rank(identify(subjects, lenient, Selection(weights, mask)), reported)
     opened.say_how(say)
     say(odds(found, reported))
-    answer = Answer(spec, reported, found, {one.loss.name: one for one in asked}, wanted.top)
+    answer = Identified(spec, reported, found, {one.loss.name: one for one in asked}, wanted.top)
     return report(answer, inputs_of(opened) if document else []), None if found.matches else nothing(answer)
 
 
@@ -80,6 +123,10 @@ def _subjects(spec: Spec, opened: Opened) -> tuple[list[Asked], list[Subject]]:
 
     Raises: BadParameter for a parameter that no loss has, and the first error where no loss can open its inputs.
     """
+    from lossctl.engine.opening import uses
+    from lossctl.losses import catalogue
+    from lossctl.request.lookup import resolve
+
     typed = dict(spec.losses[0].params)
     if spec.options.ignore_index is not None:
         typed["ignore_index"] = str(spec.options.ignore_index)
@@ -121,6 +168,8 @@ def _takes(loss: Loss, named: set[str], count: int) -> bool:
 
 
 def _opened(asked: Sequence[Asked], opened: Opened, fixed: frozenset[str]) -> list[Subject]:
+    from lossctl.guides.identify.job import Subject
+
     found: list[Subject] = []
     errors: list[LossctlError] = []
     for one in asked:
@@ -133,3 +182,181 @@ def _opened(asked: Sequence[Asked], opened: Opened, fixed: frozenset[str]) -> li
     if not found:
         raise errors[0]
     return found
+
+
+COLUMNS = ("loss", "departs", "value", "error", "chance", "command")
+# How many that do not agree are shown where none does, and how many other ways to the same number are named.
+NEAREST, NAMED = 3, 3
+# A command with more class weights than this is no line.
+WEIGHTS = 12
+# Options that say how inputs are read, as a command has to repeat them.
+SAID = (
+    "class_dim",
+    "label_offset",
+    "squeeze",
+    "broadcast",
+    "nan",
+    "domain",
+    "dtype",
+    "on",
+    "row_order",
+    "in_format",
+    "weights",
+    "mask",
+)
+
+
+@dataclass(frozen=True)
+class Identified:
+    """Everything that was found: what was asked by loss, and at most `top` candidates to show."""
+
+    spec: Spec
+    reported: Reported
+    found: Ranked
+    asked: Mapping[str, Asked]
+    top: int
+
+    @property
+    def shown(self) -> Sequence[Match]:
+        """The matches; where there are none, the nearest."""
+        return (self.found.matches or self.found.nearest[:NEAREST])[: self.top]
+
+
+def report(answer: Identified, inputs: Sequence[Mapping[str, Any]]) -> Report:
+    """Put an answer into a report: one row a candidate, with other ways to the same number below."""
+    rows = [_row(match, answer) for match in answer.shown]
+    ways = [row for match in answer.shown for row in _ways(match)]
+    more = [Report(("value", "as", "written"), ways, title="The same numbers otherwise")] if ways else []
+    return Report(COLUMNS, rows, _document(answer, inputs), bare="loss", more=more)
+
+
+def odds(found: Ranked, reported: Reported) -> str:
+    """How much a match means: few digits agree with much."""
+    tried = f"{found.tried} candidates with {found.distinct} different values"
+    if found.chance is None:
+        return f"tried {tried}"
+    digits = f"{reported.digits} digit{'' if reported.digits == 1 else 's'}"
+    warning = "; more digits would tell them apart" if found.chance > 1 else ""
+    return f"tried {tried}; by chance about {found.chance:.2g} of them would agree with {digits}{warning}"
+
+
+def nothing(answer: Identified) -> Undecided:
+    """The error of a number that nothing gives."""
+    nearest = ", ".join(f"{_title(one.candidate)} {one.candidate.value:.6g}" for one in answer.found.nearest[:NEAREST])
+    message = f"Nothing in the catalogue gives {answer.reported.text}; nearest: {nearest or 'none that is finite'}."
+    return Undecided(message, hint="If the number was cut off, or computed less precisely, widen it: --rtol 1e-3.")
+
+
+def _title(one: Candidate) -> str:
+    departs = ", ".join(one.says)
+    return f"{one.trial.bound.loss.name} ({departs})" if departs else one.trial.bound.loss.name
+
+
+def _row(match: Match, answer: Identified) -> dict[str, Any]:
+    one = match.candidate
+    return {
+        "loss": one.trial.bound.loss.name,
+        "departs": ", ".join(one.says) or "nothing",
+        # All digits, also where people read them.
+        "value": repr(one.value),
+        "error": match.error,
+        "chance": match.chance,
+        "command": command(one, answer),
+    }
+
+
+def _ways(match: Match) -> Iterable[dict[str, Any]]:
+    """Lines of other frameworks, and other candidates with the same value."""
+    from lossctl.guides.identify.ranking import lines
+
+    value = f"{match.candidate.value:.6g}"
+    for line in lines(match.candidate):
+        yield {"value": value, "as": "Python", "written": line}
+    for one in match.same[:NAMED]:
+        yield {"value": value, "as": "loss", "written": _title(one)}
+    if len(match.same) > NAMED:
+        yield {"value": value, "as": "", "written": f"and {len(match.same) - NAMED} more"}
+
+
+def _document(answer: Identified, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    reported, found = answer.reported, answer.found
+    return {
+        "schema": "lossctl/identify/1",
+        "version": __version__,
+        "reported": {
+            "text": reported.text,
+            "value": reported.value,
+            "status": status(reported.value),
+            "digits": reported.digits,
+            "within": reported.half,
+        },
+        "inputs": list(inputs),
+        "tried": found.tried,
+        "distinct": found.distinct,
+        "by_chance": found.chance,
+        "matches": len(found.matches),
+        "candidates": [_candidate(match, answer) for match in answer.shown],
+    }
+
+
+def _candidate(match: Match, answer: Identified) -> dict[str, Any]:
+    from lossctl.guides.identify.ranking import lines
+
+    one = match.candidate
+    return {
+        "match": bool(answer.found.matches),
+        "loss": one.trial.bound.loss.name,
+        "params": dict(one.trial.bound.params),
+        "tensors": {name: list(values) for name, values in one.trial.change.tensors.items()},
+        "departs": list(one.says),
+        "value": one.value,
+        "status": status(one.value),
+        "relative_error": match.error,
+        "by_chance": match.chance,
+        "command": command(one, answer) or None,
+        "python": lines(one),
+        "same": [{"loss": same.trial.bound.loss.name, "departs": list(same.says)} for same in match.same],
+    }
+
+
+def command(one: Candidate, answer: Identified) -> str:
+    """The command that gives a candidate's value; empty where there is none."""
+    trial, spec = one.trial, answer.spec
+    long = any(len(values) > WEIGHTS for values in trial.change.tensors.values())
+    swapped = trial.reading.swapped and bool(spec.inputs)
+    if one.reduced.reduction is None or not trial.reading.told or long or swapped:
+        return ""
+    sources = [given.text for given in spec.positional]
+    named = [f"{name}={given.text}" for name, given in spec.inputs.items()]
+    words = ["lossctl", "compute", _loss(one, answer), *(sources[::-1] if trial.reading.swapped else sources)]
+    words += [word for name in named for word in ("-i", name)]
+    words += [word for name in SAID for word in _option_line(name, getattr(trial.reading.options, name))]
+    words += ["--reduction", one.reduced.reduction] if one.reduced.reduction != "mean" else []
+    return shlex.join(words)
+
+
+def _loss(one: Candidate, answer: Identified) -> str:
+    """The loss with all that differs from its defaults, typed and tried."""
+    from lossctl.request.lookup import brief
+
+    trial = one.trial
+    loss, typed = trial.bound.loss, answer.asked[trial.bound.loss.name]
+    own = {**typed.params, **trial.change.params}
+    said = [f"{p.name}={brief(own[p.name])}" for p in loss.signature.parameters if own[p.name] != p.default]
+    said += [
+        f"{tensor.name}={brief(typed.given[tensor.name])}"
+        for tensor in loss.signature.tensors
+        if tensor.name in typed.given and tensor.name not in answer.spec.inputs
+    ]
+    said += [f"{name}={brief(list(values))}" for name, values in trial.change.tensors.items()]
+    return f"{loss.name}:{','.join(said)}" if said else loss.name
+
+
+def _option_line(name: str, value: Any) -> list[str]:
+    """An option as it is typed, where it is not at its default."""
+    if value == getattr(Options, name):
+        return []
+    flag = f"--{name.replace('_', '-')}"
+    if value is True:
+        return [flag]
+    return [f"{flag}={value.text if hasattr(value, 'text') else value}"]

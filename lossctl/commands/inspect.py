@@ -1,23 +1,57 @@
-"""`inspect`: what files hold, and what it looks like, from one pass over each array."""
+"""`inspect`: what files hold.
+
+`inspect`: what files hold, and what it looks like, from one pass over each array.
+"""
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import typer
 
 from lossctl import __version__
-from lossctl.facts import Facts, facts_of, facts_of_both, fitting, text_facts
-from lossctl.files import Files
-from lossctl.files.listing import role_of
-from lossctl.files.values import shown
-from lossctl.report import Report
+from lossctl.cli.printing import Printed, check_outputs, printed, say
+from lossctl.cli.program import app
+from lossctl.cli.spreading import spread
+from lossctl.report.report import Report
+from lossctl.request.options import Talk
+from lossctl.request.spec import Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lossctl.files.listing import Contents, Listed
+    from lossctl.guides.facts import Facts
+    from lossctl.sources.listing import Contents, Listed
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Inspecting(Options, Talk):
+    """What `inspect` takes."""
+
+    takes: ClassVar = ("in_format", "header")
+
+
+@app.command()
+@spread
+def inspect(
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE…", help="PATH, PATH:KEY, - for stdin.")],
+    *,
+    options: Inspecting,
+    typed: set[str],  # noqa: ARG001
+) -> Printed:
+    """Say what files hold: shapes, types, ranges, and what each array looks like.
+
+    Example: lossctl inspect predictions.csv
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+    check_outputs(options)
+    return printed(run(sources, options.in_format, say(options), options.header), options)
+
 
 COLUMNS = ("name", "role", "shape", "dtype", "n", "missing", "low", "high", "mean", "distinct", "looks like")
 # Beyond this many, distinct values are not counted.
@@ -58,7 +92,7 @@ DISCRETE = frozenset({"labels", "binary", "plus_minus", "one_hot", "multi_hot", 
 
 
 @dataclass(frozen=True)
-class Seen:
+class InspectedArray:
     """One array or column with what was found out about it."""
 
     listed: Listed
@@ -85,6 +119,8 @@ class Seen:
         return {"name": self.listed.name, "because": self._because()}
 
     def _because(self) -> str:
+        from lossctl.sources.values import shown
+
         if self.listed.why:
             return self.listed.why
         if self.facts["kind"] == "text":
@@ -104,10 +140,12 @@ def run(sources: Sequence[str], in_format: str, say: Callable[[str], None], head
 
     Raises: MissingFile, UnreadableFile, UnknownKey.
     """
+    from lossctl.sources.files import Files
+
     files = Files(in_format=in_format, say=say, header=header)
     found = [one for text in dict.fromkeys(sources) for one in files.listed(text)]
     if getattr(say, "wordy", False):
-        from lossctl.files.inputs import say_how
+        from lossctl.sources.inputs import say_how
 
         say_how([(one.name, one.reader) for each in found for one in each.listed if one.reader is not None], say)
     pair = _pair([listed for one in found for listed in one.listed])
@@ -129,6 +167,8 @@ def run(sources: Sequence[str], in_format: str, say: Callable[[str], None], head
 
 
 def _role(listed: Listed) -> str:
+    from lossctl.sources.listing import role_of
+
     return "" if listed.path is None else role_of(listed.key, PurePath(listed.path))
 
 
@@ -146,12 +186,16 @@ def _pair(listed: Sequence[Listed]) -> Sequence[Listed]:
 
 
 def _fit(pair: Sequence[Listed]) -> bool:
+    from lossctl.guides.facts import fitting
+
     shapes = [one.reader.shape for one in pair if one.reader is not None]
     return len(shapes) == PAIR and fitting(*shapes) is not None
 
 
 def _facts_of_pair(pair: Sequence[Listed]) -> tuple[dict[str, Facts], Facts | None]:
     """The facts of both by name, and together; both are read once."""
+    from lossctl.guides.facts import facts_of_both
+
     readers = [one.reader for one in pair if one.reader is not None]
     if len(readers) != PAIR:
         return {}, None
@@ -160,13 +204,17 @@ def _facts_of_pair(pair: Sequence[Listed]) -> tuple[dict[str, Facts], Facts | No
     return known, None if {pred["kind"], target["kind"]} & NEITHER or not both["elements"] else both
 
 
-def _look_at(contents: Contents, known: dict[str, Facts]) -> list[Seen]:
+def _look_at(contents: Contents, known: dict[str, Facts]) -> list[InspectedArray]:
+    from lossctl.guides.facts import text_facts
+
     texts = [one for one in contents.listed if one.reader is None and not one.why]
     of_text = iter(text_facts(contents.cells(), len(texts)) if texts else ())
-    return [Seen(one, _role(one), _facts(one, known, of_text)) for one in contents.listed]
+    return [InspectedArray(one, _role(one), _facts(one, known, of_text)) for one in contents.listed]
 
 
 def _facts(listed: Listed, known: dict[str, Facts], of_text: Any) -> Facts:
+    from lossctl.guides.facts import Facts, facts_of
+
     if listed.why:
         return Facts()
     if listed.reader is None:

@@ -1,28 +1,67 @@
-"""`list` and `info`: what the catalogue says of itself. Neither computes, so neither imports NumPy."""
+"""`list`, `info`, `verify` and `schema`: what lossctl knows, and whether it holds.
+
+`list` and `info`: what the catalogue says of itself. Neither computes, so neither imports NumPy.
+
+`schema`: the JSON Schemas of what lossctl writes and reads.
+"""
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
-from lossctl.absent import absent, refused
-from lossctl.errors import BadParameter, UnknownName, near
-from lossctl.loss import Loss
-from lossctl.losses import LOSSES, catalogue, rows, spelling
-from lossctl.names import IMPOSSIBLE, Meaning, foreign, meaning, table
-from lossctl.report import Report
-from lossctl.signature import ANY
-from lossctl.spec import parse_losses
+import typer
+
+from lossctl.cli.printing import Printed, check_outputs, printed
+from lossctl.cli.program import app
+from lossctl.cli.spreading import spread
+from lossctl.errors import UnknownName, near
+from lossctl.report.report import Report
+from lossctl.request.options import Talk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lossctl.losses.loss import Input, Loss
+
+
+LossName = Annotated[str, typer.Argument(metavar="LOSS", help="A loss, under any of its names.")]
+
+
+@app.command("list")
+@spread
+def list_(
+    task: Annotated[str, typer.Option("--task", help="Only losses for this task.")] = "",
+    framework: Annotated[str, typer.Option("--from", help="What this framework calls its losses, and what we do.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,  # noqa: FBT002
+    *,
+    options: Talk,
+    typed: set[str],  # noqa: ARG001
+) -> Printed:
+    """List the losses that lossctl knows."""
+    check_outputs(options)
+    report = list_framework(framework) if framework else list_losses(task)
+    return printed(report, replace(options, format="json") if json else options)
+
+
+@app.command()
+@spread
+def info(loss: LossName, *, options: Talk, typed: set[str]) -> Printed:  # noqa: ARG001
+    """Say everything about a loss: formula, inputs, parameters, pitfalls, source."""
+    check_outputs(options)
+    return printed(info_page(loss), options)
+
+
+@app.command()
+def schema(what: Annotated[str, typer.Argument(metavar="result|spec|partial", help="Which schema.")] = "result") -> Printed:
+    """Print the JSON Schema of results, specs or partial results."""
+    return Printed(run(what))
+
 
 OTHERS = "others"
 NO_GUIDE = "no guide: 0 wherever it exists, or that of one sample alone"
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from lossctl.signature import Input
-    from lossctl.spec import LossSpec
 
 
 def list_framework(framework: str) -> Report:
@@ -30,6 +69,8 @@ def list_framework(framework: str) -> Report:
 
     Raises: UnknownName.
     """
+    from lossctl.losses.names import table
+
     rows = [{"theirs": theirs, "ours": ours} for theirs, ours in sorted(table(framework).items())]
     return Report(("theirs", "ours"), rows, {"schema": "lossctl/names/1", "framework": framework, "names": rows}, bare="ours")
 
@@ -39,6 +80,8 @@ def list_losses(task: str = "") -> Report:
 
     Raises: UnknownName for a task that no loss has.
     """
+    from lossctl.losses import catalogue
+
     chosen = [loss for loss in catalogue().values() if task in {"", loss.task}]
     if not chosen and task != OTHERS:
         message = f"No loss has the task '{task}'."
@@ -61,15 +104,21 @@ def list_losses(task: str = "") -> Report:
 
 def _others() -> dict[str, str]:
     """The losses of installed packages by name, with their import paths; ours win, and none is imported for a list."""
+    from lossctl.losses import LOSSES
+
     found = {entry.name: f"of an installed package: {entry.value}" for entry in LOSSES.entries()}
     return {name: path for name, path in sorted(found.items()) if LOSSES.spelling(name) not in LOSSES.rows()}
 
 
-def info(name: str) -> Report:
+def info_page(name: str) -> Report:
     """Everything that a loss's one place of definition says.
 
     Raises: UnknownName.
     """
+    from lossctl.losses import LOSSES, spelling
+    from lossctl.losses.names import IMPOSSIBLE
+    from lossctl.request.lookup import _impossible, _meant, look_up
+
     if re.fullmatch(r"[Ll]\d+", name) and spelling(name) not in LOSSES.rows():
         return _warning(name)
     if re.fullmatch(r"[Dd]\d+", name) and spelling(name) not in LOSSES.rows():
@@ -85,68 +134,9 @@ def info(name: str) -> Report:
     return Report(("what", "text"), rows, {"schema": "lossctl/info/1", **describe(loss)}, bare="text")
 
 
-def look_up(name: str, params: Mapping[str, Any] | None = None) -> Loss:
-    """Return the loss that a name or an import path stands for; `params`, as typed, are those of somebody else's.
-
-    Raises: UnknownName, also for something that is no loss; BadParameter for `mse:1`.
-    """
-    known, colon, value = name.partition(":")
-    if colon and not value.isidentifier() and spelling(known) in rows():
-        message = f"'{name}' is no loss: '{value}' behind '{known}' is no parameter that can stand here."
-        raise BadParameter(message, hint=f"Write {known} alone; compute also takes {known}:NAME=VALUE.")
-    asked, _ = understand(name)
-    found: object = LOSSES.get(asked.name)
-    if isinstance(found, Loss):
-        return found
-    from lossctl.foreign import adapt
-
-    return adapt(found, name, params or {})
-
-
-def understand(name: str) -> tuple[LossSpec, str]:
-    """Return the loss that a typed name means, with the parameters that come along, and what there is to say about it.
-
-    Raises: UnknownName for a loss that exists but cannot be computed from files.
-    """
-    found = meant(name)
-    return parse_losses(found.loss)[0], found.note
-
-
-def meant(name: str) -> Meaning:
-    """Return all that a typed name means.
-
-    Raises: UnknownName as `understand`, and for a score, for which no loss stands.
-    """
-    found = _meant(name)
-    barred = _impossible(found.loss)
-    if barred:
-        message = f"{barred} cannot be computed from files: {IMPOSSIBLE[barred]}"
-        raise UnknownName(message)
-    return found
-
-
-def _meant(name: str) -> Meaning:
-    found = meaning(name)
-    if found or spelling(name) in rows():
-        return found or Meaning(name)
-    # A score is no loss, whatever a framework calls a loss of its own; a loss of an installed package is what it says.
-    what = absent(name)
-    found = None if what and what.score else foreign(name)
-    installed = ":" not in name and any(spelling(entry.name) == spelling(name) for entry in LOSSES.entries())
-    if what and not found and not installed and not _impossible(name):
-        raise refused(name, what)
-    return found or Meaning(name)
-
-
-def _impossible(name: str) -> str:
-    """The loss of this name that cannot be computed, if it cannot."""
-    spelt = LOSSES.spelling(name)
-    return next((one for one in IMPOSSIBLE if ":" not in name and spelt.startswith(LOSSES.spelling(one))), "")
-
-
 def _warning(code: str) -> Report:
     """The page of a warning."""
-    from lossctl.advice import explain
+    from lossctl.warnings import explain
 
     trap = explain(code)
     rows = [{"what": "warning", "text": f"{trap.code}: {trap.title}"}, {"what": "why", "text": trap.doc}]
@@ -157,7 +147,7 @@ def _warning(code: str) -> Report:
 
 def _finding(code: str) -> Report:
     """The page of a finding of `diagnose`."""
-    from lossctl.diagnosis.faults import explain
+    from lossctl.guides.diagnose.faults import explain
 
     fault = explain(code)
     rows = [
@@ -240,6 +230,8 @@ def _lines(loss: Loss) -> Iterable[tuple[str, str]]:
 
 def _domain(argument: Input) -> tuple[str, ...]:
     """The domain and the infinities beside it, but for labels: what they are says it."""
+    from lossctl.losses.loss import ANY
+
     if argument.word.index and argument.word.domain == ANY:
         return ()
     return argument.word.domain.says, *([f"{limits} where there is a limit"] if (limits := argument.word.limits) else [])
@@ -248,3 +240,24 @@ def _domain(argument: Input) -> tuple[str, ...]:
 def _shape(argument: Input) -> str:
     """`(N, C, *D)` as documentation writes it."""
     return f"({', '.join(dim.upper() for dim in argument.word.shape.split())})"
+
+
+def run(what: str) -> str:
+    """Return a schema as text.
+
+    Raises: UnknownName.
+    """
+    if what == "result":
+        from lossctl.checking.saved import load_schema
+
+        return load_schema("result-1")
+    if what == "spec":
+        from lossctl.request.specfile import spec_schema
+
+        return json.dumps(spec_schema(), indent=2) + "\n"
+    if what == "partial":
+        from lossctl.commands.partial import schema
+
+        return schema()
+    message = f"There is no schema '{what}'."
+    raise UnknownName(message, hint=near(what, ["partial", "result", "spec"], "schemas"))

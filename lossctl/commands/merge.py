@@ -1,42 +1,75 @@
-"""`merge`: sums that `compute --partial` wrote, added up without rounding: the same bits as one run over all samples."""
+"""`merge`: parts of a result, added up.
+
+`merge`: sums that `compute --partial` wrote, added up without rounding: the same bits as one run over all samples.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import os
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from itertools import count, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from lossctl.binding import Bound
-from lossctl.commands.again import spec_of
-from lossctl.commands.answer import Answer, report
-from lossctl.commands.asked import resolve
-from lossctl.commands.judging import judged
-from lossctl.commands.partial_file import load
-from lossctl.commands.request_file import now_called
-from lossctl.engine import outcome_of
+import typer
+
+from lossctl.cli.printing import Printed, check_outputs, printed, say
+from lossctl.cli.program import app
+from lossctl.cli.spreading import spread
 from lossctl.errors import InputError, UnreadableFile
-from lossctl.option_table import rows
-from lossctl.spec import Options
-from lossctl.sums import Sums
-from lossctl.tally import Tally
+from lossctl.request.options import Gating
+from lossctl.request.spec import Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from lossctl.commands.asked import Asked
-    from lossctl.commands.partial_file import LossSums, Partial, Totals
+    from lossctl.commands.partial import LossSums, Partial, Totals
+    from lossctl.engine.binding import Bound
+    from lossctl.engine.totals import LossTotals
     from lossctl.errors import LossctlError
-    from lossctl.report import Report
-    from lossctl.spec import Gate, Spec
+    from lossctl.report.answer import Answer
+    from lossctl.report.report import Report
+    from lossctl.request.lookup import Asked
+    from lossctl.request.spec import Gate, Spec
+    from lossctl.statistics.sums import Sums
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Merging(Gating, Options):
+    """What `merge` takes."""
+
+    takes: ClassVar = ("min_coverage", "allow_code")
+
+
+@app.command()
+@spread
+def merge(
+    partials: Annotated[list[str], typer.Argument(metavar="PARTIAL.json…", help="What compute --partial wrote.")],
+    *,
+    options: Merging,
+    typed: set[str],
+) -> Printed:
+    """Add up partial results: the same bits as one run over all samples.
+
+    Example: lossctl merge part1.json part2.json
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from lossctl.request.arguments import gates_of
+
+    check_outputs(options)
+    alpha = options.alpha if "alpha" in typed else None
+    wanted = MergeWanted(gates_of(options), options.against, alpha, options.min_coverage, options.allow_code)
+    report, error = run(partials, wanted, say(options))
+    return printed(report, options, error)
+
 
 LISTED = 8
 
 
 @dataclass(frozen=True)
-class Wanted:
+class MergeWanted:
     """Gates for the merged result, and what they are judged by."""
 
     gates: Sequence[Gate] = ()
@@ -46,11 +79,15 @@ class Wanted:
     allow_code: bool = False
 
 
-def run(paths: Sequence[str], wanted: Wanted, say: Callable[[str], None]) -> tuple[Report, LossctlError | None]:
+def run(paths: Sequence[str], wanted: MergeWanted, say: Callable[[str], None]) -> tuple[Report, LossctlError | None]:
     """Add up partial results. Returns the report, and the error to exit with if a gate failed.
 
     Raises: MissingFile, UnreadableFile; InputError where parts are missing, doubled, or of different requests.
     """
+    from lossctl.checking.judging import judged
+    from lossctl.commands.partial import load
+    from lossctl.request.lookup import resolve
+
     twice = [path for at, path in enumerate(paths) if path in paths[:at]]
     if twice:
         raise _doubled(twice[0])
@@ -74,11 +111,13 @@ def run(paths: Sequence[str], wanted: Wanted, say: Callable[[str], None]) -> tup
     return judged(found, spec, answer.values(), coverage)
 
 
-def _spec(name: str, first: Partial, wanted: Wanted) -> Spec:
+def _spec(name: str, first: Partial, wanted: MergeWanted) -> Spec:
     """The request of one part, which all share, with gates.
 
     Raises: UnreadableFile if it is none.
     """
+    from lossctl.request.replay import spec_of
+
     spec = spec_of(first.request, name, allow_code=wanted.allow_code)
     options = replace(spec.options, min_coverage=wanted.min_coverage)
     alpha = spec.alpha if wanted.alpha is None else wanted.alpha
@@ -99,6 +138,9 @@ def _check_alike(partials: Mapping[str, Partial]) -> None:
 
 def _computed(partial: Partial) -> Any:
     """What was computed, wherever the samples, their weights and their groups come from."""
+    from lossctl.request.option_table import rows
+    from lossctl.request.saved_request import now_called
+
     options = partial.request.get("options", {})
     backend = now_called(options.get("backend", "numpy"))
     options = {**{name: rows(Options)[name].source or value for name, value in options.items()}, "backend": backend}
@@ -223,6 +265,9 @@ def _doubled(path: str) -> InputError:
 
 
 def _answer(spec: Spec, asked: Sequence[Asked], partials: Sequence[Partial]) -> Answer:
+    from lossctl.engine.reduce import outcome_of
+    from lossctl.report.answer import Answer
+
     groups = sorted({name for one in partials for loss in one.losses for name in loss.groups})
     tallies = [_tally([one.losses[at] for one in partials], groups) for at in range(len(asked))]
     bounds = [_unbound(one, tally) for one, tally in zip(asked, tallies, strict=True)]
@@ -230,8 +275,10 @@ def _answer(spec: Spec, asked: Sequence[Asked], partials: Sequence[Partial]) -> 
     return Answer(spec, asked, bounds, outcomes, groups, None)
 
 
-def _unbound(one: Asked, tally: Tally) -> Bound:
+def _unbound(one: Asked, tally: LossTotals) -> Bound:
     """The loss without its arrays, which are elsewhere."""
+    from lossctl.engine.binding import Bound
+
     return Bound(one.loss, one.params, (), {}, tally.n, single=False, shape=())
 
 
@@ -242,17 +289,21 @@ def _check_losses(asked: Sequence[Asked], partials: Iterable[Partial]) -> None:
             raise UnreadableFile(message, hint="Compute the parts anew.")
 
 
-def _tally(losses: Sequence[LossSums], groups: Sequence[str]) -> Tally:
+def _tally(losses: Sequence[LossSums], groups: Sequence[str]) -> LossTotals:
+    from lossctl.engine.totals import LossTotals
+
     codes = {name: code for code, name in enumerate(groups)}
-    whole = Tally()
+    whole = LossTotals()
     for loss in losses:
         sums = {codes[name]: _sums(part.sums) for name, part in loss.groups.items()}
         counts = {codes[name]: part.n for name, part in loss.groups.items()}
-        whole.merge(Tally(_sums(loss.sums), sums, counts, loss.n, loss.skipped))
+        whole.merge(LossTotals(_sums(loss.sums), sums, counts, loss.n, loss.skipped))
     return whole
 
 
 def _sums(numbers: Totals) -> Sums:
+    from lossctl.statistics.sums import Sums
+
     found = Sums()
     for name, totals in numbers.items():
         for total in totals:
@@ -266,6 +317,8 @@ def _unique(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _report(answer: Answer, partials: Iterable[Partial], warned: Sequence[dict[str, Any]]) -> Report:
     """The report of the same request in one run. What it was computed from is named as typed; nothing was read again."""
+    from lossctl.report.answer import report
+
     named = _unique([one.model_dump() for partial in partials for one in partial.inputs])
     inputs = [
         {"role": one["role"], "path": one["source"], "key": None, "shape": one["shape"], "dtype": one["dtype"], "sha256": None}

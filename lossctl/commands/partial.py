@@ -1,42 +1,182 @@
-"""`compute --partial`: a share of the samples as exact sums, for `merge` to add up on another day or another machine."""
+"""Files of partial results: what one may hold, checked before anything is believed.
+
+`compute --partial`: a share of the samples as exact sums, for `merge` to add up on another day or another machine.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lossctl import __version__
-from lossctl.backends import BACKENDS
-from lossctl.commands.again import request_of
-from lossctl.commands.answer import Answer, signature
-from lossctl.commands.compute import grouped
-from lossctl.commands.opening import prepare
-from lossctl.commands.partial_file import SCHEMA, checksum
-from lossctl.commands.sets import spelt_out
-from lossctl.commands.warn import warnings
-from lossctl.drafts import atomic
-from lossctl.engine import Outcome, check_asked, reduced
-from lossctl.errors import UsageError
-from lossctl.files.address import shown_source
-from lossctl.fold import fold
-from lossctl.option_table import rows
-from lossctl.render.cells import Style
-from lossctl.render.machine import render_json
-from lossctl.report import Report, strict
-from lossctl.spec import Options
-from lossctl.sums import shortened
+from lossctl.engine.fold import fold
+from lossctl.engine.opening import prepare
+from lossctl.engine.reduce import Outcome, check_asked, reduced
+from lossctl.engine.sets import grouped, spelt_out
+from lossctl.errors import MissingFile, UnreadableFile, UsageError
+from lossctl.losses.backends import BACKENDS
+from lossctl.report.answer import Answer, signature, warnings
+from lossctl.report.cells import Style
+from lossctl.report.machine import render_json
+from lossctl.report.report import Report, strict
+from lossctl.request.option_table import rows
+from lossctl.request.replay import request_of
+from lossctl.request.spec import Options
+from lossctl.sources.address import shown_source
+from lossctl.sources.drafts import atomic
+from lossctl.sources.touched import read_whole
+from lossctl.statistics.sums import shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from lossctl.binding import Bound
-    from lossctl.blocks import Reader
-    from lossctl.commands.opening import Opened, Prepared
-    from lossctl.files.stored import Seen
-    from lossctl.spec import Given, Spec
-    from lossctl.sums import Sums
-    from lossctl.tally import Tally
+    from lossctl.engine.binding import Bound
+    from lossctl.engine.opening import Opened, Prepared
+    from lossctl.engine.totals import LossTotals
+    from lossctl.request.spec import Spec
+    from lossctl.sources.address import Given
+    from lossctl.sources.readers import Reader
+    from lossctl.sources.stored import Seen
+    from lossctl.statistics.sums import Sums
+
+
+SCHEMA = "lossctl/partial/1"
+# What the checksum is of; the rest says which version wrote it, and is compared among parts.
+SUMMED = ("request", "part", "inputs", "by", "losses")
+WRITTEN = "Give what lossctl compute --partial wrote."
+
+Count = Annotated[int, Field(ge=0)]
+Totals = dict[str, list[float | Literal["nan", "inf", "-inf"]]]
+
+
+class _StrictPartial(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class SeenInPartial(_StrictPartial):
+    """What a file was: its size in bytes, the SHA-256 of all of it, or of stretches of it where it is large.
+
+    `modified`, in nanoseconds, is when a file was written of which only stretches were looked at.
+    """
+
+    size: Count
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    whole: bool
+    modified: int | None = None
+
+
+class InputInPartial(_StrictPartial):
+    """One input, as it was named."""
+
+    role: str
+    source: str
+    key: str | None = None
+    shape: list[Count]
+    dtype: str
+    seen: SeenInPartial
+
+    @property
+    def content(self) -> str:
+        """What was read, wherever it lies, as one key."""
+        return json.dumps([self.role, self.key, self.shape, self.dtype, self.seen.size, self.seen.sha256])
+
+
+class GroupsInPartial(_StrictPartial):
+    """The file that the groups come from."""
+
+    source: str
+    seen: SeenInPartial
+
+
+class Share(_StrictPartial):
+    """The sums of one loss, or of one group of its samples: numbers whose exact sum counts."""
+
+    n: Count
+    sums: Totals
+
+
+class LossSums(Share):
+    """The sums of one loss over the samples of the part, and by group; `samples` is how many all parts have."""
+
+    samples: Count
+    skipped: Count = 0
+    groups: dict[str, Share] = {}
+
+
+class Partial(_StrictPartial):
+    """Exact sums over a part of the samples: what `compute --partial` writes and `merge` reads."""
+
+    schema_: Literal["lossctl/partial/1"] = Field(alias="schema")
+    version: str
+    signature: str
+    request: dict[str, Any]
+    part: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]
+    inputs: list[InputInPartial]
+    by: GroupsInPartial | None = None
+    losses: Annotated[list[LossSums], Field(min_length=1)]
+    warnings: list[dict[str, str]] = []
+    checksum: str
+
+    @model_validator(mode="after")
+    def _in_range(self) -> Partial:
+        if self.part[0] > self.part[1]:
+            message = f"part {self.part[0]} of {self.part[1]} is none"
+            raise ValueError(message)
+        return self
+
+    @property
+    def content(self) -> str:
+        """What it was computed from, as one key: the same for copies of the same files under other names."""
+        return "\n".join([one.content for one in self.inputs] + ([self.by.seen.sha256] if self.by else []))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it was computed from, as it was typed."""
+        return tuple(f"{one.role} {one.source}" for one in self.inputs) + ((f"groups {self.by.source}",) if self.by else ())
+
+    @property
+    def intact(self) -> bool:
+        """Whether it is as it was written."""
+        return self.checksum == checksum(self.model_dump(by_alias=True, exclude_unset=True))
+
+
+def checksum(document: Mapping[str, Any]) -> str:
+    """The SHA-256 of what a partial result was asked for and holds, whatever the order of keys and the white space."""
+    rest = {name: document[name] for name in SUMMED if name in document}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def load(path: str) -> Partial:
+    """Read a partial result.
+
+    Raises: MissingFile, UnreadableFile.
+    """
+    try:
+        content = read_whole(path)
+        return Partial.model_validate_json(content)
+    except FileNotFoundError as error:
+        message = f"There is no partial result '{path}'."
+        raise MissingFile(message, hint=f"Write it with: lossctl compute LOSS PRED TARGET --partial {path}") from error
+    except OSError as error:
+        message = f"The partial result '{path}' could not be read: {error.strerror or error}."
+        raise MissingFile(message, hint="Check the path.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        message = f"'{path}' is no partial result: {f'{place}: ' if place else ''}{first['msg']}."
+        raise UnreadableFile(message, hint=WRITTEN) from error
+
+
+def schema() -> str:
+    """The JSON Schema of partial results."""
+    return json.dumps(Partial.model_json_schema(), indent=2) + "\n"
+
 
 COLUMNS = ("loss", "value", "n", "part")
 
@@ -93,13 +233,13 @@ def _check_losses(bounds: Sequence[Bound]) -> None:
         raise UsageError(message, hint="Compute it in one run.")
 
 
-def _outcome(bound: Bound, tally: Tally, options: Options) -> Outcome:
+def _outcome(bound: Bound, tally: LossTotals, options: Options) -> Outcome:
     sums = tally.sums.finish()
     value = float(reduced(bound, sums, tally.n, options.reduction)) if sums and tally.n else math.nan
     return Outcome(value, tally.n, tally.skipped, sums=sums)
 
 
-def _document(answer: Answer, prepared: Prepared, tallies: Sequence[Tally], groups: Sequence[str]) -> dict[str, Any]:
+def _document(answer: Answer, prepared: Prepared, tallies: Sequence[LossTotals], groups: Sequence[str]) -> dict[str, Any]:
     """Everything that adding up needs, and by what to tell whether other parts were computed from the same samples."""
     opened = prepared.opened
     whole = replace(answer.spec, options=replace(answer.spec.options, part=(1, 1)))
@@ -137,7 +277,7 @@ def _groups(opened: Opened) -> dict[str, Any]:
     return {} if found is None else {"by": {"source": shown_source(by), "seen": _said(found)}}
 
 
-def _sums(tally: Tally, samples: int, groups: Sequence[str]) -> dict[str, Any]:
+def _sums(tally: LossTotals, samples: int, groups: Sequence[str]) -> dict[str, Any]:
     parts = {groups[code]: {"n": tally.counts[code], "sums": _numbers(sums)} for code, sums in sorted(tally.groups.items())}
     counts = {"n": tally.n, "skipped": tally.skipped, "samples": samples}
     return {**counts, "sums": _numbers(tally.sums), **({"groups": parts} if parts else {})}

@@ -1,29 +1,83 @@
-"""`recommend`: which loss, from flags, questions in the terminal, or the data themselves."""
+"""`recommend`: which loss to take. A flag for every question of lossctl/recommendation/questions.yaml, under its name.
+
+`recommend`: which loss, from flags, questions in the terminal, or the data themselves.
+
+A recommendation put into rows for people and one document for machines.
+"""
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from lossctl.advice import IDS
-from lossctl.commands.opening import Opened
-from lossctl.commands.recommend_answer import report, summary
+import typer
+
+from lossctl import __version__
+from lossctl.cli.printing import Printed, check_outputs, printed, say, terminal, unicode
+from lossctl.cli.program import app
+from lossctl.cli.spreading import spread
 from lossctl.errors import UsageError
-from lossctl.files import Files
-from lossctl.recommendation import drawing
-from lossctl.recommendation.advice import advise
-from lossctl.recommendation.asking import ask, asked_in_terminal
-from lossctl.recommendation.given import given_answers
-from lossctl.recommendation.loading import questions
-from lossctl.recommendation.tree import walk
-from lossctl.spec import Given, Options
+from lossctl.report.report import Report
+from lossctl.request.option_table import HOW, RESULT, option
+from lossctl.request.options import Talk
+from lossctl.request.spec import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from lossctl.blocks import Reader
-    from lossctl.cli.recommending import Recommending
-    from lossctl.report import Report
+    from lossctl.guides.recommend.advice import Advice, Recommended
+    from lossctl.guides.recommend.tree import Path
+    from lossctl.sources.readers import Reader
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Recommending(Options, Talk):
+    """What `recommend` takes; None is no answer."""
+
+    takes: ClassVar = ("in_format", "header", "row_order")
+
+    task: str | None = option(None, "--task TASK", HOW, "What is predicted: regression, binary, count, boxes …")
+    predict: str | None = option(None, "--predict WHAT", HOW, "mean, median, mode or variance.")
+    wide: bool | None = option(None, "--wide/--no-wide", HOW, "Targets over powers of ten: ratios count.")
+    outliers: bool | None = option(None, "--outliers/--no-outliers", HOW, "There are outliers.")
+    outliers_matter: bool | None = option(None, "--outliers-matter/--no-outliers-matter", HOW, "They are real and count.")
+    smooth: bool | None = option(None, "--smooth/--no-smooth", HOW, "Smooth where the error is 0.")
+    margin: bool | None = option(None, "--margin/--no-margin", HOW, "Decisions with a margin, no probabilities.")
+    imbalance: bool | None = option(None, "--imbalance/--no-imbalance", HOW, "Some classes are rare.")
+    noisy: bool | None = option(None, "--noisy-labels/--no-noisy-labels", HOW, "Some labels are wrong.")
+    head: str | None = option(None, "--head WHAT", HOW, "scores, probabilities or log_probabilities.")
+    examples: str | None = option(None, "--examples WHAT", HOW, "pairs, triplets or batch.")
+    given: str | None = option(None, "--given WHAT", HOW, "A distribution as probabilities or draws.")
+    mask_classes: str | None = option(None, "--mask-classes WHAT", HOW, "two or several.")
+    small_regions: bool | None = option(None, "--small-regions/--no-small-regions", HOW, "Regions are small.")
+    over_cost: float | None = option(None, "--over-cost X", HOW, "Cost of a unit too much, or a false alarm.")
+    under_cost: float | None = option(None, "--under-cost X", HOW, "Cost of a unit too little, or a miss.")
+    quantiles: str | None = option(None, "--quantiles Q[,Q…]", HOW, "Quantiles between 0 and 1.")
+    tree: bool = option(False, "--tree", RESULT, "Draw the decision tree; --format mermaid exports it.")
+
+
+@app.command()
+@spread
+def recommend(
+    sources: Annotated[list[str], typer.Argument(metavar="[PRED] [TARGET]", show_default=False)] = [],  # noqa: B006
+    *,
+    options: Recommending,
+    typed: set[str],  # noqa: ARG001
+) -> Printed:
+    """Say which loss to take, why, and why not another: by flags, questions, or the data.
+
+    Example: lossctl recommend target.csv:y
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+    if is_picture(options):
+        return Printed(picture(options, terminal=terminal(), plain=not unicode()))
+    check_outputs(options)
+    return printed(run(sources, options, say(options)), options)
+
 
 MERMAID = "mermaid"
 # A prediction and a target.
@@ -40,17 +94,20 @@ def picture(options: Recommending, *, terminal: bool, plain: bool) -> str:
 
     Raises: UsageError for a format that holds no tree, or with `-o`.
     """
+    from lossctl.guides.recommend import tree
+    from lossctl.guides.recommend.tree import walk
+
     if options.output:
         raise UsageError("A tree is printed, and -o writes results.", hint="Write: lossctl recommend --tree > tree.txt")
     if options.format == MERMAID:
         given = _typed(options)
-        return drawing.mermaid(walk(given) if given else None)
+        return tree.mermaid(walk(given) if given else None)
     if options.format not in {"auto", "table"}:
         message = f"--tree has no format '{options.format}'."
         raise UsageError(message, hint="It has mermaid, and the plain drawing.")
     if terminal and not plain:
-        return drawing.drawn(color=options.color != "never", width=shutil.get_terminal_size().columns)
-    return drawing.text(plain=plain)
+        return tree.drawn(color=options.color != "never", width=shutil.get_terminal_size().columns)
+    return tree.text(plain=plain)
 
 
 def run(sources: Sequence[str], options: Recommending, say: Callable[[str], None]) -> Report:
@@ -58,6 +115,9 @@ def run(sources: Sequence[str], options: Recommending, say: Callable[[str], None
 
     Raises: UsageError, InputError; ValuesError for targets that nothing can be learnt from.
     """
+    from lossctl.guides.recommend.advice import advise
+    from lossctl.guides.recommend.answers import ask, asked_in_terminal
+
     if len(sources) > MOST:
         message = f"recommend takes a target, or a prediction and a target, and {len(sources)} inputs were given."
         raise UsageError(message, hint="Write: lossctl recommend pred.npy target.npy")
@@ -71,6 +131,9 @@ def run(sources: Sequence[str], options: Recommending, say: Callable[[str], None
 
 
 def _typed(options: Recommending) -> dict[str, Any]:
+    from lossctl.guides.recommend.answers import given_answers
+    from lossctl.guides.recommend.models import questions
+
     return given_answers({name: getattr(options, name) for name in questions()})
 
 
@@ -79,6 +142,11 @@ def _opened(sources: Sequence[str], options: Recommending, say: Callable[[str], 
 
     Raises: RowsInAnotherOrder; what opening raises.
     """
+    from lossctl.engine.opening import Opened
+    from lossctl.sources.address import Given
+    from lossctl.sources.files import Files
+    from lossctl.warnings import IDS
+
     files = Files(folder="", in_format=options.in_format, say=say, header=options.header)
     roles = ("pred", "target")[-len(sources) :] if sources else ()
     files.uses = [(role, Given(text=text)) for role, text in zip(roles, sources, strict=True)]
@@ -88,7 +156,7 @@ def _opened(sources: Sequence[str], options: Recommending, say: Callable[[str], 
     opened.settle(())
     found = {role: opened.open(given, role) for role, given in files.uses}
     if getattr(say, "wordy", False):
-        from lossctl.files.inputs import say_how
+        from lossctl.sources.inputs import say_how
 
         say_how(found.items(), say)
     if not options.row_order:
@@ -96,3 +164,103 @@ def _opened(sources: Sequence[str], options: Recommending, say: Callable[[str], 
         for said in files.check_rows([(role, given, shape[0]) for role, given, shape in paired if shape], on=False):
             say(f"{IDS.code} {said}")
     return found.get("pred"), found.get("target")
+
+
+COLUMNS = ("rank", "loss", "score", "because", "command")
+# How many of the recommended losses people are told all about.
+TOLD = 2
+# How many reasons stand beside each loss.
+SAID = 2
+
+
+def report(advice: Advice, sources: Sequence[str]) -> Report:
+    """Put advice into a report: losses in order; for people also how to use the first ones, and what speaks against others."""
+    rows = [
+        {
+            "rank": number,
+            "loss": choice.name,
+            "score": choice.candidate.score,
+            "because": " ".join(reason.text for reason in choice.candidate.favour[:SAID]),
+            "command": choice.command,
+        }
+        for number, choice in enumerate(advice.choices, 1)
+    ]
+    more = [Report(tuple(rows[0]), rows, title=title) for title, rows in _tables(advice).items() if rows]
+    return Report(COLUMNS, rows, _document(advice, sources), bare="loss", title=f"for {advice.answers.task}", more=more)
+
+
+def summary(advice: Advice, sources: Sequence[str]) -> Iterator[str]:
+    """What is said on stderr: assumptions, the line that repeats the answers, and how little there may be to go on."""
+    from lossctl.guides.recommend.advice import ENOUGH
+
+    assumed = [one.flag for one in advice.assumed]
+    if assumed:
+        yield f"assumed: {', '.join(assumed)}; give another flag where that is wrong"
+    if any(one.how == "asked" for one in advice.answers.path):
+        yield f"to repeat this: {_repeat(advice, sources)}"
+    missing = advice.facts.get("missing")
+    if missing:
+        yield f"{missing} of the target's values are NaN or infinite, and count for nothing here"
+    if advice.doubtful:
+        yield "the target could also hold counts; if it does, give --task count"
+    if advice.uncertain:
+        yield f"there are only {advice.facts['n']} samples, and with fewer than {ENOUGH} their facts are little more than noise"
+
+
+def _repeat(advice: Advice, sources: Sequence[str]) -> str:
+    flags = [one.flag for one in advice.answers.path if one.how in {"flag", "asked"}]
+    return " ".join(["lossctl recommend", *map(shlex.quote, sources), *flags])
+
+
+def _tables(advice: Advice) -> dict[str, list[dict[str, Any]]]:
+    """The tables below the first, by title."""
+    return {
+        "what is known": [
+            {"question": one.question, "answer": one.answer, "from": one.how, "because": one.because or one.flag}
+            for one in advice.answers.path
+        ],
+        "how to use them": [line for choice in advice.choices[:TOLD] for line in _use(choice)],
+        "on this prediction": [one.as_dict() for one in advice.evidence if one.value is not None],
+        "why not": [{"loss": name, "because": reason.text} for name, reason in advice.why_not()],
+        "mind": [{"loss": one.name, "pitfall": text} for one in advice.choices[:TOLD] for text in one.pitfalls],
+    }
+
+
+def _use(choice: Recommended) -> Iterator[dict[str, str]]:
+    from lossctl.guides.recommend.deriving import keras_line, torch_line, written
+
+    loss = choice.candidate.loss
+    lines = {
+        "last layer": choice.activation,
+        **{f"{one.param} = {written(one.value)}": one.because for one in choice.derived},
+        "PyTorch": torch_line(loss, choice.derived),
+        "Keras": keras_line(loss, choice.derived),
+        "lossctl": choice.command,
+    }
+    yield from ({"loss": loss.name, "what": what, "text": text} for what, text in lines.items() if text)
+
+
+def _document(advice: Advice, sources: Sequence[str]) -> dict[str, Any]:
+    """The machine-readable answer; each sentence in it stands beside the rule that it comes from."""
+    path = advice.path
+    return {
+        "schema": "lossctl/recommendation/1",
+        "version": __version__,
+        "command": "recommend",
+        "inputs": list(sources),
+        "task": advice.answers.task,
+        "path": [one.as_dict() for one in advice.answers.path],
+        "repeat": _repeat(advice, sources),
+        "facts": {name: value for name, value in advice.facts.items() if name != "looks"},
+        "recommendations": [choice.as_dict() for choice in advice.choices],
+        "why_not": [{"loss": name, **reason.as_dict()} for name, reason in advice.why_not()],
+        "evidence": [one.as_dict() for one in advice.evidence],
+        "rules": list(advice.ranking.fired),
+        "tree": _tree(path) if path else None,
+        "uncertain": advice.uncertain,
+    }
+
+
+def _tree(path: Path) -> dict[str, Any]:
+    steps = [asdict(step) for step in path.steps]
+    return {"steps": steps, "leaf": path.leaf, "losses": path.end.losses, "why": path.end.why, "source": path.end.source}

@@ -1,42 +1,78 @@
-"""`trial`: the same small model trained on the user's data under each of several losses."""
+"""`trial`: the same model under each of several losses.
+
+`trial`: the same small model trained on the user's data under each of several losses.
+"""
 
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from lossctl.calls import torch_of
-from lossctl.commands.asked import by_shape, resolve
-from lossctl.commands.trial_answer import Tried, report
-from lossctl.commands.trial_data import read
+import typer
+
+from lossctl.cli.printing import Printed, check_outputs, printed, say
+from lossctl.cli.program import app
+from lossctl.cli.spreading import spread
 from lossctl.errors import BadParameter, LossctlError, TooLarge, UsageError, near
-from lossctl.spec import Given, Options, Spec, parse_losses
-from lossctl.training.candidates import candidate
-from lossctl.training.data import divide
-from lossctl.training.running import MODELS, Budget
-from lossctl.training.scores import ERRORS, scores_of
-from lossctl.training.tasks import BINARY, CLASSES, LABELS, REGRESSION, understand
-from lossctl.training.trial import Plan, hold
-from lossctl.watch import long_pass
+from lossctl.plugins import torch_of
+from lossctl.progress import long_pass
+from lossctl.request.option_table import HOW, INPUT, RESULT, option
+from lossctl.request.options import Talk
+from lossctl.request.spec import Options, Spec, parse_losses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lossctl.cli.training import Training
-    from lossctl.commands.asked import Asked
-    from lossctl.commands.trial_data import Read
-    from lossctl.report import Report
-    from lossctl.training.candidates import Candidate
-    from lossctl.training.data import Data
-    from lossctl.training.trial import Trained
+    from lossctl.guides.trial.data import Data, Read
+    from lossctl.guides.trial.running import Budget, TrainedLoss
+    from lossctl.guides.trial.trial import Trained
+    from lossctl.report.report import Report
+    from lossctl.request.lookup import Asked
 
-USUAL = {
-    REGRESSION: "mse,l1,huber",
-    CLASSES: "cross_entropy,mse,l1,focal_multiclass",
-    BINARY: "bce_with_logits,mse,hinge,focal",
-    LABELS: "bce_with_logits,focal,asymmetric_multilabel,zlpr",
-}
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Training(Options, Talk):
+    """What `trial` takes."""
+
+    takes: ClassVar = ("in_format", "header", "row_order")
+
+    losses: str = option("", "--losses LOSSES", HOW, "LOSS[:param=value][,LOSS…] or @task; else usual ones.")
+    task: str = option("", "--task TASK", HOW, "regression, classification, binary or multilabel.")
+    model: str = option("mlp", "--model MODEL", HOW, "linear or mlp.")
+    hidden: int = option(64, "--hidden N", HOW, "The width of the MLP's hidden layer.", min=1)
+    seeds: int = option(5, "--seeds N", HOW, "Runs of each loss: seeds 0 to N-1.", min=1)
+    steps: int = option(1000, "--steps N", HOW, "Steps of each run.", min=1)
+    epochs: int | None = option(None, "--epochs N", HOW, "Passes over the training rows, instead of --steps.", min=1)
+    batch: int = option(64, "--batch N", HOW, "Rows of a step.", min=1)
+    lr: float = option(0.01, "--lr X", HOW, "The learning rate of Adam.")
+    tune: bool = option(False, "--tune", HOW, "Choose each loss's rate on a part of the training rows.")
+    test_share: float = option(0.3, "--test-share SHARE", INPUT, "The share of rows that is held out.")
+    score: str = option("", "--score NAME", RESULT, "The leading score: r2, rmse, accuracy, auc or f1.")
+    time: bool = option(False, "--time", RESULT, "Seconds of each run too, which differ from run to run.")
+
+
+@app.command()
+@spread
+def trial(
+    features: Annotated[str, typer.Argument(metavar="FEATURES", help="'table.csv:x_*', or an array with one row a sample.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="Numbers, classes, or a column of 0 and 1 for each label.")],
+    *,
+    options: Training,
+    typed: set[str],  # noqa: ARG001
+) -> Printed:
+    """Train the same small model under each of several losses, and compare on held-out rows.
+
+    Example: lossctl trial 'table.csv:x_*' table.csv:y --losses mse,l1,huber
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+    check_outputs(options)
+    return printed(run(features, target, options, say(options)), options)
+
+
 # What a weight takes while it is trained: itself, its gradient and Adam's two means, in float64.
 # And what a model may take, in MiB.
 WEIGHT, MOST = 32, 2048
@@ -50,6 +86,10 @@ def run(features: str, target: str, options: Training, say: Callable[[str], None
 
     Raises: MissingExtra without torch; UsageError where no loss is left; what reading, dividing and training raise.
     """
+    from lossctl.guides.trial.data import divide, read, understand
+    from lossctl.guides.trial.running import ERRORS, scores_of
+    from lossctl.guides.trial.trial import Plan, TrialFindings, hold, report
+
     _check(options, typed_steps=options.epochs is None)
     found = read(
         features, target, Options(in_format=options.in_format, header=options.header, row_order=options.row_order), say
@@ -68,7 +108,7 @@ def run(features: str, target: str, options: Training, say: Callable[[str], None
         what = ERRORS[task.name][1]
         seeds = f"averaged over {plan.seeds} seeds" if plan.seeds > 1 else "of one seed"
         say(f"verdicts compare {what} on {len(data.test)} held-out rows, {seeds}: {FOOTER}")
-    return report(Tried(data, plan, trained, left, found.names, footer=FOOTER, timed=options.time), found.inputs())
+    return report(TrialFindings(data, plan, trained, left, found.names, footer=FOOTER, timed=options.time), found.inputs())
 
 
 def _check(options: Training, *, typed_steps: bool) -> None:
@@ -76,6 +116,8 @@ def _check(options: Training, *, typed_steps: bool) -> None:
 
     Raises: BadParameter, UsageError.
     """
+    from lossctl.guides.trial.running import MODELS, Budget
+
     if options.model not in MODELS:
         message = f"--model knows no '{options.model}'."
         raise BadParameter(message, hint=near(options.model, MODELS, "models"))
@@ -91,6 +133,8 @@ def _budget(options: Training, data: Data) -> Budget:
 
     Raises: TooLarge for a hidden layer that would not fit into memory.
     """
+    from lossctl.guides.trial.running import Budget
+
     need = options.hidden * (data.train.features.shape[1] + data.task.outputs + 1) * WEIGHT / 2**20
     if options.model != "linear" and need > MOST:
         message = f"--hidden {options.hidden} makes a model of about {need:,.0f} MiB, and trial takes up to {MOST} MiB."
@@ -108,6 +152,8 @@ def _budget(options: Training, data: Data) -> Budget:
 
 def _tell(data: Data, found: Read, options: Training, say: Callable[[str], None]) -> None:
     """Say what was taken for granted."""
+    from lossctl.guides.trial.data import USUAL
+
     if not options.task:
         say(f"taken as {data.task.says}, by the values of the target; --task says otherwise")
     if data.dropped:
@@ -119,12 +165,12 @@ def _tell(data: Data, found: Read, options: Training, say: Callable[[str], None]
 
 def _candidates(
     options: Training, data: Data, found: Read, say: Callable[[str], None]
-) -> tuple[list[Candidate], dict[str, str]]:
+) -> tuple[list[TrainedLoss], dict[str, str]]:
     """The losses that can train this task; members of a set that cannot are left out, with the reason."""
     asked = _asked(options, data)
     for note in dict.fromkeys(one.note for one in asked if one.note and options.losses):
         say(note)
-    kept: list[Candidate] = []
+    kept: list[TrainedLoss] = []
     left: dict[str, str] = {}
     for one, label in zip(asked, _labels(asked), strict=True):
         try:
@@ -143,6 +189,10 @@ def _candidates(
 
 def _asked(options: Training, data: Data) -> list[Asked]:
     """Look up the losses; whether one of scores or one of classes is meant, the shapes say."""
+    from lossctl.guides.trial.data import USUAL
+    from lossctl.request.lookup import by_shape, resolve
+    from lossctl.sources.address import Given
+
     losses = parse_losses(options.losses or USUAL[data.task.name])
     spec = Spec(losses=losses, positional=(Given(text="the outputs"), Given(text="the target")))
     rows = len(data.train)
@@ -158,8 +208,10 @@ def _labels(asked: Sequence[Asked]) -> list[str]:
     return [f"{name} ({times + 1})" if times else name for name, times in zip(names, before, strict=True)]
 
 
-def _candidate(one: Asked, label: str, data: Data, found: Read) -> Candidate:
+def _candidate(one: Asked, label: str, data: Data, found: Read) -> TrainedLoss:
     """Open what parameters name, and make a candidate; an error says whose it is."""
+    from lossctl.guides.trial.running import candidate
+
     names = {tensor.name for tensor in one.loss.signature.tensors}
     tensors = {name: found.opened.open(given, name) for name, given in one.given.items() if name in names}
     try:

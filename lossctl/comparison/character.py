@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl import shapes
-from lossctl.loss import weighted_mean
+from lossctl.losses.loss import weighted_mean
+from lossctl.sources import shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lossctl.loss import Loss
-    from lossctl.signature import Domain
+    from lossctl.losses.loss import Domain, Loss
     from lossctl.statistics.arrays import Floats
 
 # How far from an edge of a domain that is not looked at itself.

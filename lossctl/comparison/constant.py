@@ -13,25 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.backends import BACKENDS
-from lossctl.block import Block, Selection
-from lossctl.blocks import Broadcast, Memory, Wrapped, cuts, whole
 from lossctl.comparison.character import elementwise, of_classes
-from lossctl.engine import reduced
+from lossctl.engine.block import Block, Selection
+from lossctl.engine.fold import counted, fold, unreduced
+from lossctl.engine.reduce import reduced
+from lossctl.engine.threads import in_lanes
 from lossctl.errors import LossctlError
-from lossctl.fold import counted, fold
-from lossctl.lanes import in_lanes
-from lossctl.pieces import unreduced
-from lossctl.signature import ANY
+from lossctl.losses.backends import BACKENDS
+from lossctl.losses.loss import ANY
+from lossctl.sources.readers import Broadcast, Memory, Wrapped, cuts, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lossctl.binding import Bound, Slot
-    from lossctl.block import Backend
-    from lossctl.blocks import NumPyArray, Reader
-    from lossctl.signature import Domain
-    from lossctl.spec import Options
+    from lossctl.engine.binding import Bound, Slot
+    from lossctl.losses.backends import Backend
+    from lossctl.losses.loss import Domain
+    from lossctl.request.spec import Options
+    from lossctl.sources.readers import NumPyArray, Reader
     from lossctl.statistics.arrays import Floats
 
 QUANTILES = 61

@@ -15,8 +15,8 @@ import numpy as np
 
 from lossctl.comparison.reported import known
 from lossctl.comparison.testing import Pair, raw_p
-from lossctl.report import Report
-from lossctl.statistics.multiple import adjust
+from lossctl.report.report import Report
+from lossctl.statistics.flips import adjust
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

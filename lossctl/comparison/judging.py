@@ -17,19 +17,17 @@ import numpy as np
 
 from lossctl.comparison.statistics import Differences, statistics_of
 from lossctl.comparison.testing import moments_of, p_values
+from lossctl.statistics.arrays import t_upper
 from lossctl.statistics.intervals import FEW, SKEWED, bootstrap_mean, bootstrap_sums, interval
 from lossctl.statistics.paired import LARGE, diebold_mariano
-from lossctl.statistics.power import detectable, needed
-from lossctl.statistics.special import t_upper
-from lossctl.statistics.verdict import verdict
+from lossctl.statistics.power import detectable, needed, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lossctl.comparison.result import Estimate
     from lossctl.comparison.testing import Pair, Rules, Tested
-    from lossctl.statistics.arrays import Floats
-    from lossctl.statistics.draws import Draws
+    from lossctl.statistics.arrays import Draws, Floats
     from lossctl.statistics.intervals import Bootstrap
 
 # Intervals need fewer resamples than p-values: their ends move by 1 % of their width.

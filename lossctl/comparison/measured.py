@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.engine import evaluate_keeping, reduced
+from lossctl.engine.reduce import evaluate_keeping, reduced
 from lossctl.errors import TooLarge
-from lossctl.loss import weighted_mean
+from lossctl.losses.loss import weighted_mean
 from lossctl.statistics.paired import LARGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lossctl.binding import Bound
-    from lossctl.block import Backend, Selection
-    from lossctl.engine import Outcome
+    from lossctl.engine.binding import Bound
+    from lossctl.engine.block import Selection
+    from lossctl.engine.reduce import Outcome
+    from lossctl.engine.totals import LossTotals
     from lossctl.errors import LossctlError
-    from lossctl.spec import Options
+    from lossctl.losses.backends import Backend
+    from lossctl.request.spec import Options
     from lossctl.statistics.arrays import Floats
-    from lossctl.tally import Tally
 
 # Numbers by sample and loss take so much until they are judged, in bytes: sums, values, differences.
 BYTES_A_SAMPLE = 64
@@ -110,7 +111,7 @@ def measure(
     return [found[start : start + width] for start in range(0, len(found), width)]
 
 
-def _of_tally(bound: Bound, outcome: Outcome, tally: Tally, reduction: str, *, told: bool) -> Measured:
+def _of_tally(bound: Bound, outcome: Outcome, tally: LossTotals, reduction: str, *, told: bool) -> Measured:
     """What is known of one loss; `told` says that its values fit all systems, so that it is compared by sample."""
     plain = Measured(bound, outcome.value, outcome.n, outcome.skipped, unfit=outcome.unfit)
     if not told:

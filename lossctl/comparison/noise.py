@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from lossctl.comparison.reported import known
 from lossctl.errors import UsageError
-from lossctl.report import Report
-from lossctl.statistics.special import t_upper
-from lossctl.sums import exact_sum
+from lossctl.report.report import Report
+from lossctl.statistics.arrays import t_upper
+from lossctl.statistics.sums import exact_sum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

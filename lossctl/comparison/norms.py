@@ -6,21 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lossctl.backends import BACKENDS
 from lossctl.errors import NoGradient
-from lossctl.gradient.adjoint import source_of
-from lossctl.gradient.allowed import chosen
 from lossctl.gradient.gathering import Gradient
-from lossctl.gradient.passes import Differentiated, stream
-from lossctl.gradient.slopes import slopes
+from lossctl.gradient.passes import Differentiated, chosen, slopes, source_of, stream
+from lossctl.losses.backends import BACKENDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lossctl.binding import Bound
-    from lossctl.block import Selection
-    from lossctl.engine import Outcome
-    from lossctl.spec import Options
+    from lossctl.engine.binding import Bound
+    from lossctl.engine.block import Selection
+    from lossctl.engine.reduce import Outcome
+    from lossctl.request.spec import Options
 
 
 def norms(bounds: Sequence[Bound], outcomes: Sequence[Outcome], options: Options, selection: Selection) -> list[float | None]:

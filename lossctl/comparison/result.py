@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lossctl.binding import Bound
     from lossctl.comparison.testing import Rules
-    from lossctl.engine import Outcome
-    from lossctl.report import Report
+    from lossctl.engine.binding import Bound
+    from lossctl.engine.reduce import Outcome
+    from lossctl.report.report import Report
 
 
 @dataclass(frozen=True)

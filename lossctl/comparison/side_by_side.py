@@ -14,22 +14,23 @@ import numpy as np
 
 from lossctl.comparison.character import Character, character
 from lossctl.comparison.constant import Constant, constants
-from lossctl.engine import evaluate_keeping, reduced
-from lossctl.lanes import in_lanes
-from lossctl.report import Report
-from lossctl.statistics.verdict import FEW, rank_correlation
+from lossctl.engine.reduce import evaluate_keeping, reduced
+from lossctl.engine.threads import in_lanes
+from lossctl.report.report import Report
+from lossctl.statistics.power import FEW, rank_correlation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lossctl.binding import Bound
-    from lossctl.block import Backend, Selection
-    from lossctl.blocks import NumPyArray
-    from lossctl.engine import Outcome
+    from lossctl.engine.binding import Bound
+    from lossctl.engine.block import Selection
+    from lossctl.engine.reduce import Outcome
+    from lossctl.engine.totals import LossTotals
     from lossctl.errors import LossctlError
-    from lossctl.spec import Options
+    from lossctl.losses.backends import Backend
+    from lossctl.request.spec import Options
+    from lossctl.sources.readers import NumPyArray
     from lossctl.statistics.arrays import Floats
-    from lossctl.tally import Tally
 
 # What the values by sample of one loss take until they are ranked, in bytes: two sums, its own mean, its number, and a copy.
 BYTES_A_SAMPLE = 40
@@ -90,7 +91,7 @@ def side_by_side(
     fit = [number for number, outcome in enumerate(outcomes) if not outcome.unfit]
     pairs, bounds = [(bounds[number], tallies[number]) for number in fit], [bounds[number] for number in fit]
     shares = in_lanes(_top_share, pairs, options.jobs)
-    correlations = in_lanes(Ranking.of(pairs, seed).correlation, pairs, options.jobs)
+    correlations = in_lanes(RankedSamples.of(pairs, seed).correlation, pairs, options.jobs)
     best = constants(bounds, backend, plain, replace(selection, groups=None), seed)
     characters = [character(bound.loss, bound.params) for bound in bounds]
     higher = [bound.loss.higher_is_better for bound in bounds]
@@ -99,7 +100,7 @@ def side_by_side(
     return [beside.get(number, Beside(outcome)) for number, outcome in enumerate(outcomes)]
 
 
-def _top_share(pair: tuple[Bound, Tally]) -> float | None:
+def _top_share(pair: tuple[Bound, LossTotals]) -> float | None:
     """Only of a loss that is made of one sum over samples; there is nothing to have a share in where there are several."""
     bound, tally = pair
     names = [name for name in tally.samples[0] if name != "weight"] if _has_own(bound, tally) else []
@@ -125,24 +126,24 @@ Sampled = tuple["NumPyArray", "NumPyArray"]
 
 
 @dataclass(frozen=True)
-class Ranking:
+class RankedSamples:
     """Which samples losses are ranked on, and the numbers and losses of those of the first loss that has any."""
 
     chosen: NumPyArray | None
     first: Sampled | None
 
     @staticmethod
-    def of(pairs: Sequence[tuple[Bound, Tally]], seed: int) -> Ranking:
+    def of(pairs: Sequence[tuple[Bound, LossTotals]], seed: int) -> RankedSamples:
         """Choose samples where there are too many."""
         first = next((pair for pair in pairs if _has_own(*pair)), None)
         if first is None:
-            return Ranking(None, None)
+            return RankedSamples(None, None)
         n = sum(map(len, first[1].rows))
         rng = np.random.Generator(np.random.Philox(seed))
         chosen = None if n <= RANKED else np.sort(rng.choice(n, RANKED, replace=False))
-        return Ranking(chosen, _own(*first, chosen))
+        return RankedSamples(chosen, _own(*first, chosen))
 
-    def correlation(self, pair: tuple[Bound, Tally]) -> float | None:
+    def correlation(self, pair: tuple[Bound, LossTotals]) -> float | None:
         """Spearman's, over the samples that count under both losses; None where these are not the same, or all are equal."""
         first_rows = () if self.first is None else self.first[0]
         if self.first is None or not _has_own(*pair) or sum(map(len, pair[1].rows)) < len(first_rows):
@@ -155,12 +156,12 @@ class Ranking:
         return None if math.isnan(found) else found
 
 
-def _has_own(bound: Bound, tally: Tally) -> bool:
+def _has_own(bound: Bound, tally: LossTotals) -> bool:
     """Whether samples have losses of their own, and not only the whole."""
     return bool(tally.samples) and not (bound.loss.whole and "none" not in bound.loss.reductions)
 
 
-def _own(bound: Bound, tally: Tally, chosen: NumPyArray | None) -> Sampled:
+def _own(bound: Bound, tally: LossTotals, chosen: NumPyArray | None) -> Sampled:
     """The numbers and the losses of the chosen samples, each by the same formula as the whole."""
     sums = {name: _picked([part[name] for part in tally.samples], chosen) for name in tally.samples[0]}
     values = sums["value"] if bound.loss.origin != "lossctl" else reduced(bound, sums, 1, "mean")

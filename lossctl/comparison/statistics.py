@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lossctl.statistics.verdict import rank_correlation, top_share, trimming_flips
+from lossctl.statistics.power import rank_correlation, top_share, trimming_flips
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lossctl.statistics.arrays import Floats
-    from lossctl.sums import Moments
+    from lossctl.statistics.sums import Moments
 
 
 @dataclass(frozen=True)

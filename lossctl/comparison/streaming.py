@@ -22,28 +22,28 @@ from lossctl.comparison.measured import ROUNDING
 from lossctl.comparison.result import Comparison, Names
 from lossctl.comparison.statistics import Differences, statistics_of
 from lossctl.comparison.testing import Tested, not_two_valued
-from lossctl.engine import evaluate_keeping, reduced
+from lossctl.engine.fold import fold
+from lossctl.engine.reduce import evaluate_keeping, reduced
 from lossctl.errors import UsageError
-from lossctl.facts.moments import Higher
-from lossctl.fold import fold
-from lossctl.loss import weighted_mean
+from lossctl.losses.loss import weighted_mean
 from lossctl.statistics import paired
-from lossctl.statistics.multiple import adjust
-from lossctl.statistics.special import t_two_sided
-from lossctl.sums import Moments, Sums
+from lossctl.statistics.arrays import t_two_sided
+from lossctl.statistics.flips import adjust
+from lossctl.statistics.sums import Higher, Moments, Sums
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lossctl.binding import Bound
-    from lossctl.block import Backend, Selection
-    from lossctl.commands.opening import Groups
     from lossctl.comparison.result import Estimate
     from lossctl.comparison.testing import Rules
-    from lossctl.engine import Outcome
-    from lossctl.spec import Options
+    from lossctl.engine.binding import Bound
+    from lossctl.engine.block import Selection
+    from lossctl.engine.opening import Groups
+    from lossctl.engine.reduce import Outcome
+    from lossctl.engine.totals import LossTotals
+    from lossctl.losses.backends import Backend
+    from lossctl.request.spec import Options
     from lossctl.statistics.arrays import Floats
-    from lossctl.tally import Tally
 
 ALL = -1
 Samples = dict[str, Any]
@@ -95,7 +95,7 @@ class Slicing:
     baselines: Mapping[int, int]
     codes: Any = None
 
-    def samples(self, members: Sequence[int], tallies: Sequence[Tally]) -> Iterator[tuple[int, dict[int, Samples]]]:
+    def samples(self, members: Sequence[int], tallies: Sequence[LossTotals]) -> Iterator[tuple[int, dict[int, Samples]]]:
         """Take the samples out of the tallies: for all and for each group its code, and by loss the sums of its samples."""
         every = {member: tally.samples[0] for member, tally in zip(members, tallies, strict=True) if tally.samples}
         rows = next((tally.rows[0] for tally in tallies if tally.rows), None)
@@ -128,7 +128,7 @@ class Totalling:
     slicing: Slicing
     level: bool = True
 
-    def __call__(self, members: Sequence[int], tallies: Sequence[Tally]) -> None:
+    def __call__(self, members: Sequence[int], tallies: Sequence[LossTotals]) -> None:
         """Digest one block."""
         found = {member: BySlice() for member in members}
         for code, samples in self.slicing.samples(members, tallies):
@@ -285,7 +285,7 @@ class Deviating:
     pairs: Mapping[tuple[int, int], PairTotals]
     level: bool = True
 
-    def __call__(self, members: Sequence[int], tallies: Sequence[Tally]) -> None:
+    def __call__(self, members: Sequence[int], tallies: Sequence[LossTotals]) -> None:
         """Digest one block."""
         found = {member: BySlice() for member in members}
         for code, samples in self.slicing.samples(members, tallies):

@@ -10,12 +10,10 @@ import numpy as np
 
 from lossctl.comparison.measured import Measured, alike
 from lossctl.errors import UsageError
-from lossctl.statistics.draws import Draws
-from lossctl.statistics.flips import flip_test, together
-from lossctl.statistics.multiple import adjust
+from lossctl.statistics.arrays import Draws
+from lossctl.statistics.flips import adjust, flip_test, swap_test, together
 from lossctl.statistics.paired import LARGE, diebold_mariano, mcnemar, paired_t, wilcoxon
-from lossctl.statistics.swaps import swap_test
-from lossctl.sums import Moments
+from lossctl.statistics.sums import Moments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

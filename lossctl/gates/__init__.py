@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lossctl.gates.bounds import check_bounds, check_coverage
-from lossctl.gates.change import Change
-from lossctl.gates.changes import RELATIVE, TESTED, check_changes
-from lossctl.gates.check import WORDS, Check, verdict
+from lossctl.gates.bounds import WORDS, Check, check_bounds, check_coverage, verdict
+from lossctl.gates.changes import RELATIVE, TESTED, Change, check_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from lossctl.spec import Gate
+    from lossctl.request.spec import Gate
 
 __all__ = [
     "RELATIVE",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from lossctl.blocks import NumPyArray
+    from lossctl.sources.readers import NumPyArray
 
 OK, KINK, STEEP, WRONG, UNSETTLED = range(5)
 # What counts as equal, of the larger one or of the floor.
@@ -60,7 +60,7 @@ class Line:
 
 
 @dataclass
-class Judged:
+class JudgedSlope:
     """For each point: what its gradient is, the numeric slope, and the slopes to both sides; errors are those of slopes."""
 
     kinds: NumPyArray
@@ -71,15 +71,17 @@ class Judged:
     relative: NumPyArray = field(default_factory=lambda: np.zeros(0))
 
     @staticmethod
-    def joined(parts: Sequence[Judged]) -> Judged:
+    def joined(parts: Sequence[JudgedSlope]) -> JudgedSlope:
         """The points of several lines with as many points: the first of each, then the second of each, and so on."""
-        names = [one.name for one in fields(Judged)] if parts else []
-        empty = [np.zeros(0) for _ in fields(Judged)]
-        return Judged(*([np.stack([getattr(part, name) for part in parts], axis=1).reshape(-1) for name in names] or empty))
+        names = [one.name for one in fields(JudgedSlope)] if parts else []
+        empty = [np.zeros(0) for _ in fields(JudgedSlope)]
+        return JudgedSlope(
+            *([np.stack([getattr(part, name) for part in parts], axis=1).reshape(-1) for name in names] or empty)
+        )
 
 
 @dataclass(frozen=True)
-class Side:
+class SlopeSide:
     """The slopes to one side in three steps, the one at h = 0, its error, and the part of it that is rounding."""
 
     steps: NumPyArray
@@ -88,11 +90,11 @@ class Side:
     noise: NumPyArray
 
 
-def judge(line: Line, gradient: NumPyArray, floor: NumPyArray) -> Judged:
+def judge(line: Line, gradient: NumPyArray, floor: NumPyArray) -> JudgedSlope:
     """Compare the gradient at each point with the slopes there; `floor` is a size below which slopes count as that large."""
     count = len(line.at)
     numeric, left, right = np.full((3, count), np.nan)
-    found = Judged(np.full(count, STEEP), numeric, left, right, np.full(count, np.inf))
+    found = JudgedSlope(np.full(count, STEEP), numeric, left, right, np.full(count, np.inf))
     quality, open_ = np.full(count, np.inf), np.arange(count)
     with np.errstate(all="ignore"):
         for number, factor in enumerate(line.factors):
@@ -110,7 +112,7 @@ def judge(line: Line, gradient: NumPyArray, floor: NumPyArray) -> Judged:
         return _decided(found, quality, gradient, floor)
 
 
-def settle_edges(line: Line, found: Judged, gradient: NumPyArray) -> None:
+def settle_edges(line: Line, found: JudgedSlope, gradient: NumPyArray) -> None:
     """Decide on elements that have values to one side only and are not right yet.
 
     A slope that grows without end is infinite; one that settles slowly, like a root of the step, is extrapolated from the rate
@@ -160,7 +162,7 @@ def _limits(line: Line, rows: NumPyArray, inside: NumPyArray) -> tuple[NumPyArra
         return np.where(grows, np.sign(last[-1]) * np.inf, limit), np.where(slows, size[-1], 0.0) + ERRORS * noise
 
 
-def _decided(found: Judged, quality: NumPyArray, gradient: NumPyArray, floor: NumPyArray) -> Judged:
+def _decided(found: JudgedSlope, quality: NumPyArray, gradient: NumPyArray, floor: NumPyArray) -> JudgedSlope:
     """Say wrong where a gradient is farther from its slopes than errors reach, and steep where there are none."""
     scale, beyond = _scale(found, floor, gradient), _beyond(found, gradient)
     found.relative = np.where(np.isnan(gradient), np.inf, beyond / scale)
@@ -169,14 +171,14 @@ def _decided(found: Judged, quality: NumPyArray, gradient: NumPyArray, floor: Nu
     return found
 
 
-def _beyond(found: Judged, gradient: NumPyArray) -> NumPyArray:
+def _beyond(found: JudgedSlope, gradient: NumPyArray) -> NumPyArray:
     """How far the gradient is from the slope, or at a kink from the span between both slopes."""
     low, high = np.fmin(found.left, found.right), np.fmax(found.left, found.right)
     outside = np.maximum(np.maximum(low - gradient, gradient - high), 0.0)
     return np.asarray(np.where(found.kinds == KINK, outside, np.abs(gradient - found.numeric)))
 
 
-def _scale(found: Judged, floor: NumPyArray, gradient: NumPyArray | float = 0.0) -> NumPyArray:
+def _scale(found: JudgedSlope, floor: NumPyArray, gradient: NumPyArray | float = 0.0) -> NumPyArray:
     scale = np.maximum(floor, np.finfo(np.float64).tiny)
     sides = np.where(found.kinds == KINK, np.fmax(np.abs(found.left), np.abs(found.right)), 0.0)
     for slope in (found.numeric, gradient, sides):
@@ -184,11 +186,11 @@ def _scale(found: Judged, floor: NumPyArray, gradient: NumPyArray | float = 0.0)
     return np.asarray(scale)
 
 
-def _slack(found: Judged, gradient: NumPyArray, floor: NumPyArray) -> NumPyArray:
+def _slack(found: JudgedSlope, gradient: NumPyArray, floor: NumPyArray) -> NumPyArray:
     return np.asarray(RTOL * _scale(found, floor, gradient) + 4 * found.error)
 
 
-def _slopes(line: Line, rows: NumPyArray, factor: float) -> Judged:
+def _slopes(line: Line, rows: NumPyArray, factor: float) -> JudgedSlope:
     """Slopes with steps of one size, and whether they jump at the points."""
     at = line.at[rows]
     step = line.unit**0.25 * np.maximum(1.0, np.abs(at)) * factor
@@ -200,7 +202,7 @@ def _slopes(line: Line, rows: NumPyArray, factor: float) -> Judged:
     jump = np.abs(up.value - down.value)
     size = np.fmax(np.abs(up.value), np.abs(down.value))
     jumps = (jump > JUMP * size + ERRORS * (up.error + down.error)) & np.isfinite(jump)
-    return Judged(
+    return JudgedSlope(
         kinds=np.where(jumps, KINK, OK),
         numeric=value,
         left=down.value,
@@ -209,7 +211,7 @@ def _slopes(line: Line, rows: NumPyArray, factor: float) -> Judged:
     )
 
 
-def _side(line: Line, rows: NumPyArray, step: NumPyArray) -> Side:
+def _side(line: Line, rows: NumPyArray, step: NumPyArray) -> SlopeSide:
     """Walk to one side; steps are what they really are once added."""
     at, reach = line.at[rows], np.broadcast_to(line.reach, line.at.shape)[rows]
     slopes, noise = [], np.zeros(len(rows))
@@ -220,10 +222,10 @@ def _side(line: Line, rows: NumPyArray, step: NumPyArray) -> Side:
         noise = line.unit * (size + reach) / np.abs(walked)
     coarse, fine = 2 * slopes[1] - slopes[0], 2 * slopes[2] - slopes[1]
     error = np.abs(fine - coarse) + noise
-    return Side(np.stack(slopes), (4 * fine - coarse) / 3, np.where(np.isnan(error), np.inf, error), noise)
+    return SlopeSide(np.stack(slopes), (4 * fine - coarse) / 3, np.where(np.isnan(error), np.inf, error), noise)
 
 
-def _centre(up: Side, down: Side) -> tuple[NumPyArray, NumPyArray]:
+def _centre(up: SlopeSide, down: SlopeSide) -> tuple[NumPyArray, NumPyArray]:
     """The slope from both sides; from one where the other has none, at the edge of what can be calculated.
 
     Where neither side has a slope, as in the root of a size at 0, that both cancel means nothing.

@@ -1,4 +1,9 @@
-"""The second pass over one loss or several: which arrays are differentiated by, who pulls at them, and where it all goes."""
+"""Whose gradient is whose: the class or the group of each place of a block, and the gradient arranged to fit.
+
+Several losses that pull at one input: their gradients are kept, added up, and measured against one another.
+
+The second pass over one loss or several: which arrays are differentiated by, who pulls at them, and where it all goes.
+"""
 
 from __future__ import annotations
 
@@ -9,30 +14,153 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.gradient.adjoint import source_of
-from lossctl.gradient.clipping import Clipped
-from lossctl.gradient.coding import by_class, by_group
-from lossctl.gradient.combining import combine, keep
-from lossctl.gradient.gathering import Gradient
-from lossctl.gradient.passes import stream
+from lossctl.gradient.gathering import Clipped, Gradient, Shares, cosines
+from lossctl.gradient.passes import Placed, source_of, stream
+from lossctl.gradient.sinks import Field, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from lossctl.block import Selection
-    from lossctl.blocks import NumPyArray, Reader
-    from lossctl.gradient.combining import Together
-    from lossctl.gradient.gathering import Seen
-    from lossctl.gradient.passes import Differentiated, Part
-    from lossctl.sinks import Sink
-    from lossctl.spec import Options
+    from lossctl.engine.binding import Bound, Slot
+    from lossctl.engine.block import Block, Selection
+    from lossctl.gradient.gathering import SeenPart
+    from lossctl.gradient.passes import Differentiated, GradientPart
+    from lossctl.gradient.sinks import Sink, StoredSink
+    from lossctl.request.spec import Options
+    from lossctl.sources.readers import NumPyArray, Reader
+    from lossctl.sources.shapes import Shape
 
-Place = tuple[int, str]
-Worked = tuple[dict[str, "Seen"], dict[str, float]]
+
+Coded = tuple["NumPyArray", "NumPyArray"]
 
 
 @dataclass(frozen=True)
-class Source:
+class ByGroup:
+    """Each sample's group; `axis` is the samples' in the gradient."""
+
+    codes: NumPyArray
+    axis: int
+
+    def code(self, gradient: NumPyArray, block: Block) -> Coded:
+        """Put samples first; those that do not count are in no group."""
+        codes = np.asarray(self.codes[block.start : block.stop], np.int64)
+        return np.moveaxis(gradient, self.axis, 0), codes if block.rows is None else np.where(block.rows, codes, -1)
+
+
+@dataclass(frozen=True)
+class ByClass:
+    """The class that is right for each place, from the target; places whose target is no class have none."""
+
+    bound: Bound
+    slot: Slot
+
+    def code(self, gradient: NumPyArray, block: Block) -> Coded:
+        """Put the scores of one place last."""
+        target = block.backend.take(block.ready(self.slot, self.bound))
+        if self.slot.input.word.index:
+            count = self.bound.dims["c"][0]
+            known = np.where((target >= 0) & (target < count), target, -1)
+            gradient = np.moveaxis(gradient, 1, -1)
+        else:
+            known = np.where(target == 1, 1, np.where((target == 0) | (target == -1), 0, -1))
+        if block.selection.by_element and known.shape == block.mask().shape:
+            known = np.where(block.mask(), known, -1)
+        return gradient, self._wide(known.astype(np.int64), block)
+
+    @staticmethod
+    def _wide(codes: NumPyArray, block: Block) -> NumPyArray:
+        if block.rows is None:
+            return codes
+        wide = np.full((len(block.rows), *codes.shape[1:]), -1, codes.dtype)
+        wide[block.rows] = codes
+        return wide
+
+
+def by_class(bound: Bound, name: str) -> tuple[Shares, ByClass] | None:
+    """Shares of the classes, where the gradient is by scores and the target says the class of each place."""
+    slots = {slot.input.name: slot for slot in bound.slots}
+    target = slots.get("target")
+    if name != bound.loss.signature.inputs[0].name or target is None or target.axis != 0 or slots[name].axis != 0:
+        return None
+    word, scores = target.input.word, slots[name]
+    if word.shifts and scores.input.word.shape == "n c *d" and word.shape in {"n", "n *d"}:
+        return Shares([str(number) for number in range(bound.dims["c"][0])]), ByClass(bound, target)
+    binary = (word.domain.low, word.domain.high) == (0, 1) or bool(word.domain.values)
+    if binary and not word.index and target.reader.shape == scores.reader.shape:
+        low = "-1" if word.domain.low < 0 or -1 in word.domain.values else "0"
+        return Shares([low, "1"]), ByClass(bound, target)
+    return None
+
+
+def by_group(bound: Bound, name: str, names: Sequence[str], codes: NumPyArray) -> tuple[Shares, ByGroup] | None:
+    """Shares of the groups, where the input has samples."""
+    axis = next(slot.axis for slot in bound.slots if slot.input.name == name)
+    return None if axis is None else (Shares(names, pulling=True), ByGroup(codes, axis))
+
+
+# Numbers of each gradient that are in memory at a time.
+CHUNK = 1 << 18
+
+
+@dataclass
+class TermProducts:
+    """Inner products between the gradients of several terms by one source."""
+
+    names: Sequence[str]
+    products: NumPyArray = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin at zero."""
+        self.products = np.zeros((len(self.names), len(self.names)))
+
+    def add(self, rows: NumPyArray) -> None:
+        """Take in a part of all gradients, shape (terms, elements)."""
+        self.products += rows @ rows.T
+
+    def terms(self) -> list[dict[str, Any]]:
+        """One row a term: the length of its weighted gradient, and its share of all lengths."""
+        lengths = np.sqrt(np.diag(self.products)).tolist()
+        total = sum(lengths)
+        return [
+            {"term": name, "norm": length, "share": length / total if total else 0.0}
+            for name, length in zip(self.names, lengths, strict=True)
+        ]
+
+    def cosines(self) -> list[dict[str, Any]]:
+        """The cosine between every two terms."""
+        return cosines(self.names, self.products)
+
+
+def keep(file: Any, names: Sequence[str], shape: Shape) -> list[StoredSink]:
+    """Room for one gradient a term in a temporary file."""
+    return stored(file, [Field(name, shape, np.dtype(np.float64)) for name in names])
+
+
+def combine(kept: Sequence[StoredSink], total: Gradient) -> TermProducts:
+    """Add kept gradients up into `total`, part by part, and measure them against one another."""
+    together = TermProducts([sink.field.name for sink in kept])
+    for start, rows in _parts(kept, total.shape):
+        flat = np.stack([part.reshape(-1) for part in rows])
+        together.add(flat)
+        added = flat.sum(axis=0).reshape(rows[0].shape[:1] + total.shape[1:] if total.shape else ())
+        total.take(total.work_on(Placed(added, start, 0)))
+    return together
+
+
+def _parts(kept: Sequence[StoredSink], shape: Shape) -> Iterator[tuple[int, list[NumPyArray]]]:
+    """Rows of every gradient, a chunk at a time."""
+    samples = shape[0] if shape else 1
+    step = max(1, CHUNK // max(1, kept[0].rows(0, min(1, samples)).size))
+    for start in range(0, samples, step):
+        yield start, [np.asarray(sink.rows(start, min(start + step, samples)), np.float64) for sink in kept]
+
+
+Place = tuple[int, str]
+Worked = tuple[dict[str, "SeenPart"], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class GradientSource:
     """One array to differentiate by, and which terms see it, each as which of its inputs."""
 
     name: str
@@ -57,9 +185,9 @@ class Job:
     clip: Clipped = field(default_factory=Clipped)
     groups: tuple[Sequence[str], NumPyArray] | None = None
     numbers: dict[Place, list[float]] = field(default_factory=dict)
-    together: dict[str, Together] = field(default_factory=dict)
+    together: dict[str, TermProducts] = field(default_factory=dict)
 
-    def sources(self) -> list[Source]:
+    def sources(self) -> list[GradientSource]:
         """Every array that is differentiated by, once."""
         seen: dict[int, list[Place]] = {}
         readers: dict[int, Reader] = {}
@@ -69,14 +197,14 @@ class Job:
                 reader = source_of(slots[name].reader)
                 readers[id(reader)] = reader
                 seen.setdefault(id(reader), []).append((number, name))
-        return [Source(self._name(places), readers[key], places) for key, places in seen.items()]
+        return [GradientSource(self._name(places), readers[key], places) for key, places in seen.items()]
 
     def _name(self, places: Sequence[Place]) -> str:
         """An input's own name, with its term's before it where only some terms see it."""
         number, name = places[0]
         return name if len(places) == len(self.terms) else f"{self.names[number]}.{name}"
 
-    def gradient(self, source: Source, sinks: Sequence[Sink] = ()) -> Gradient:
+    def gradient(self, source: GradientSource, sinks: Sequence[Sink] = ()) -> Gradient:
         """The gradient by a source before anything is known of it; it has the source's own type, float32 at least."""
         dtype = source.reader.dtype
         narrow = dtype.kind == "f" and dtype.itemsize < np.dtype(np.float64).itemsize
@@ -94,7 +222,7 @@ class Job:
         if self.groups is not None:
             gradient.groups = by_group(bound, name, *self.groups)
 
-    def run(self, sources: Sequence[Source], gradients: Mapping[str, Gradient]) -> None:
+    def run(self, sources: Sequence[GradientSource], gradients: Mapping[str, Gradient]) -> None:
         """Differentiate every term. What several pull at is kept for each in a temporary file, then added up."""
         routes: dict[Place, Gradient] = {}
         with ExitStack() as stack:
@@ -121,7 +249,7 @@ class Job:
     def _stream_term(self, number: int, mine: Mapping[str, Gradient]) -> None:
         term = self.terms[number]
 
-        def work(part: Part) -> Worked:
+        def work(part: GradientPart) -> Worked:
             return {name: gradient.work(part, name) for name, gradient in mine.items()}, part.params
 
         def take(found: Worked) -> None:

@@ -3,22 +3,29 @@
 Parts are looked at on the threads that made them, and added up in the order of blocks. Sizes are counted in bins of 1/64 of
 an octave, whose upper edges belong to them, and powers of two are counted once more, so that it is known exactly how many
 sizes are at most a power of two and how many are below it.
+
+What number formats of fewer bits do to a gradient: what becomes zero, what overflows, and which scale saves it.
+
+A loss scale multiplies the loss, and so every gradient, before the backward pass, and is divided out before the step
+(Micikevicius 2018, arXiv:1710.03740; torch.amp.GradScaler). Thresholds are powers of two, for which a profile counts exactly;
+only the share that overflows may be off by the elements within 1/64 of an octave of the limit.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.sums import Sums
+from lossctl.statistics.sums import Sums
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lossctl.blocks import NumPyArray
+    from lossctl.sources.readers import NumPyArray
+
 
 # Bits of the fraction that are left out: 6 of 52 stay, which makes 64 bins an octave.
 COARSE = 46
@@ -53,24 +60,24 @@ def count_powers(sizes: NumPyArray) -> NumPyArray:
 
 
 @dataclass(frozen=True)
-class Counts:
+class SizeCounts:
     """How many elements have a size in each bin from `first` on: row 0 counts those above zero, row 1 those below."""
 
     first: int
     numbers: NumPyArray
 
     @staticmethod
-    def of(values: NumPyArray) -> Counts:
+    def of(values: NumPyArray) -> SizeCounts:
         """Count what is not zero."""
         flat = values.reshape(-1)
         kept = flat if np.count_nonzero(flat) == flat.size else flat[flat != 0]
         if not kept.size:
-            return Counts(0, np.zeros((2, 0), np.int64))
+            return SizeCounts(0, np.zeros((2, 0), np.int64))
         places = bins(np.abs(kept))
         first = int(places.min())
         width = int(places.max()) - first + 1
         places += width * (kept < 0) - first
-        return Counts(first, np.bincount(places, minlength=2 * width).reshape(2, width))
+        return SizeCounts(first, np.bincount(places, minlength=2 * width).reshape(2, width))
 
     def add_to(self, total: NumPyArray) -> None:
         """Add to counts of all bins."""
@@ -78,7 +85,7 @@ class Counts:
 
 
 @dataclass
-class Look:
+class PartFigures:
     """Figures of one part of a gradient; `norms` are the lengths of its samples' gradients, and `crowd` counts them."""
 
     n: int = 0
@@ -90,21 +97,21 @@ class Look:
     places: list[Where] = field(default_factory=list)
     total: float = 0.0
     square: float = 0.0
-    sizes: Counts = field(default_factory=lambda: Counts.of(np.zeros(0)))
+    sizes: SizeCounts = field(default_factory=lambda: SizeCounts.of(np.zeros(0)))
     powers: NumPyArray = field(default_factory=lambda: np.zeros(OCTAVES, np.int64))
     norms: NumPyArray = field(default_factory=lambda: np.zeros(0))
-    crowd: Counts = field(default_factory=lambda: Counts.of(np.zeros(0)))
+    crowd: SizeCounts = field(default_factory=lambda: SizeCounts.of(np.zeros(0)))
 
 
-def look(array: NumPyArray, start: Where, axis: int, tiny: float) -> Look:
+def look(array: NumPyArray, start: Where, axis: int, tiny: float) -> PartFigures:
     """Look at a part of a gradient whose first element is at `start` of the whole, and whose samples lie along `axis`.
 
     Sizes below `tiny` count as small.
     """
     if not array.size:
-        return Look()
+        return PartFigures()
     values = np.ascontiguousarray(array, np.float64).reshape(array.shape)
-    found = Look(n=values.size, square=float(np.vdot(values, values)))
+    found = PartFigures(n=values.size, square=float(np.vdot(values, values)))
     if not math.isfinite(found.square):
         values = _without_missing(values, found, start)
     sizes = np.abs(values)
@@ -115,13 +122,13 @@ def look(array: NumPyArray, start: Where, axis: int, tiny: float) -> Look:
     found.zeros = values.size - int(np.count_nonzero(values)) - found.missing
     with np.errstate(over="ignore", invalid="ignore"):
         found.total = float(values.sum())
-    found.sizes, found.powers = Counts.of(values), count_powers(sizes)
+    found.sizes, found.powers = SizeCounts.of(values), count_powers(sizes)
     found.norms = lengths(values, axis)
-    found.crowd = found.sizes if found.norms.size == values.size else Counts.of(found.norms)
+    found.crowd = found.sizes if found.norms.size == values.size else SizeCounts.of(found.norms)
     return found
 
 
-def _without_missing(values: NumPyArray, found: Look, start: Where) -> NumPyArray:
+def _without_missing(values: NumPyArray, found: PartFigures, start: Where) -> NumPyArray:
     """Set NaN and infinities to 0 and remember where they are; squares may overflow without them."""
     bad = ~np.isfinite(values)
     found.missing = int(bad.sum())
@@ -163,7 +170,7 @@ class Profile:
     norms: list[NumPyArray] = field(default_factory=list)
     crowd: NumPyArray = field(default_factory=lambda: np.zeros((2, BINS), np.int64))
 
-    def add(self, part: Look) -> None:
+    def add(self, part: PartFigures) -> None:
         """Take in a later part."""
         if part.largest > self.largest or not self.n:
             self.largest, self.at = part.largest, part.at
@@ -220,3 +227,88 @@ def _share_of_top(crowd: NumPyArray, wanted: int) -> float:
     rest = wanted - int(above[boundary] - crowd[boundary])
     top = float(sizes[boundary + 1 :].sum()) + rest * float(upper_edges(np.asarray(boundary)))
     return top / float(sizes.sum())
+
+
+# What a scale should save of the elements that are not zero.
+SAVED = 0.999
+# torch.amp.GradScaler begins here.
+INITIAL = 65536.0
+# Exponents of doubles: what is added to them in their bits, and their range.
+BIAS, LEAST, MOST = 1023, -1074, 1023
+
+
+@dataclass(frozen=True)
+class FloatFormat:
+    """A binary format: exponents of its smallest and smallest normal number, and from where on it rounds to infinity."""
+
+    least: int
+    normal: int
+    overflow: float
+
+
+FORMATS = {
+    "fp16": FloatFormat(-24, -14, 65520.0),
+    "bf16": FloatFormat(-133, -126, float(np.ldexp(2 - 2.0**-8, 127))),
+    "fp32": FloatFormat(-149, -126, float(np.ldexp(2 - 2.0**-24, 127))),
+}
+
+
+def precision(name: str, found: Profile) -> dict[str, Any]:
+    """Shares, of elements that are not zero, that the format loses; and the smallest scale that saves 99.9 % of them.
+
+    `scale` is 1 where nothing needs saving, and None where a scale that saves enough makes the largest element overflow;
+    `scale_limit` is the largest power of two that does not. A number between half of the smallest and the smallest normal
+    one counts as subnormal.
+    """
+    form = FORMATS[name]
+    sizes = found.sizes.sum(axis=0)
+    total = int(sizes.sum())
+    below = np.cumsum(sizes)
+    underflow = _up_to(below, form.least - 1)
+    subnormal = _up_to(below, form.normal) - int(found.powers[form.normal + BIAS]) - underflow
+    overflow = total - int(below[_place(form.overflow) - 1]) if found.largest >= form.overflow else 0
+    needed, limit = _needed(below, total, form), _limit(found.largest, form)
+    return {
+        "format": name,
+        "underflow": _share(underflow, total),
+        "subnormal": _share(subnormal, total),
+        "overflow": _share(overflow, total),
+        "scale": needed if needed <= limit else None,
+        "scale_needed": needed,
+        "scale_limit": limit,
+        "initial_scale_saves": needed <= INITIAL <= limit,
+    }
+
+
+def _place(size: float) -> int:
+    return int(bins(np.asarray([size]))[0])
+
+
+def _up_to(below: Any, exponent: int) -> int:
+    """How many sizes are at most 2^exponent."""
+    return int(below[_place(math.ldexp(1.0, exponent))])
+
+
+def _share(part: int, total: int) -> float:
+    return part / total if total else 0.0
+
+
+def _needed(below: Any, total: int, form: FloatFormat) -> float:
+    """The smallest power of two, at least 1, under which enough elements are more than half of the least number."""
+    lost = math.floor(total * (1 - SAVED) + 1e-9)
+    scales = range(form.least - LEAST)
+    return next((_power(k) for k in scales if _up_to(below, form.least - 1 - k) <= lost), math.inf)
+
+
+def _power(exponent: int) -> float:
+    return math.ldexp(1.0, exponent) if exponent <= MOST else math.inf
+
+
+def _limit(largest: float, form: FloatFormat) -> float:
+    """The largest power of two that keeps the largest element finite."""
+    if not largest:
+        return math.inf
+    k = math.floor(math.log2(form.overflow) - math.log2(largest)) + 1
+    while math.ldexp(largest, k) >= form.overflow:
+        k -= 1
+    return _power(k)

@@ -1,28 +1,98 @@
-"""What a check says: of each gradient whether it is right, where it is worst, and where the loss has kinks."""
+"""Derivatives by scalar parameters, compared with differences of the whole value.
+
+Formulas that take a parameter through `float` or `math` lose it for autograd without a word, so every one is compared.
+
+What a check says: of each gradient whether it is right, where it is worst, and where the loss has kinks.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.engine import reduced
+from lossctl.engine.reduce import evaluate, reduced
+from lossctl.errors import LossctlError
 from lossctl.gates import Check
 from lossctl.gradient.checking import OF_SAMPLE, compare
-from lossctl.gradient.differences import KINK, OK, RTOL, STEEP, UNSETTLED, WRONG, Line, judge
-from lossctl.gradient.slopes import slopes
+from lossctl.gradient.differences import FACTORS, KINK, OK, RTOL, STEEP, UNSETTLED, WRONG, Line, judge
+from lossctl.gradient.passes import slopes
+from lossctl.losses.backends import BACKENDS
+from lossctl.losses.loss import ANY, Number
+from lossctl.statistics.sums import exact_sum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lossctl.binding import Bound
-    from lossctl.blocks import NumPyArray
-    from lossctl.engine import Outcome
-    from lossctl.gradient.checking import Compared, Place
+    from lossctl.engine.binding import Bound
+    from lossctl.engine.reduce import Outcome
+    from lossctl.gradient.checking import ComparedGradient, Place
     from lossctl.gradient.gathering import Gradient
-    from lossctl.gradient.job import Job, Source
+    from lossctl.gradient.job import GradientSource, Job
+    from lossctl.losses.loss import Domain
+    from lossctl.sources.readers import NumPyArray
+
+
+# How far a derivative may lie from differences before these are taken. Sums of many samples have many small kinks.
+TOLERATED = 1e-4
+# Each size of steps takes six passes over the data.
+STEPS = FACTORS[:4]
+
+
+def settle(job: Job, outcomes: Sequence[Outcome], weights: Sequence[float], say: Callable[[str], None]) -> None:
+    """Put differences in place of derivatives by parameters that autograd has lost, and say so; all are weighted.
+
+    Raises: what a pass over the data raises.
+    """
+    for number, (term, outcome, weight) in enumerate(zip(job.terms, outcomes, weights, strict=True)):
+        for name in term.params:
+            lost = job.numbers.get((number, name), [0.0])
+            found = exact_sum(lost) / weight if weight else 0.0
+            numeric = _better(job, number, name, float(outcome.value), found)
+            if numeric is not None:
+                job.numbers[number, name] = [numeric * weight]
+                whose = "" if len(job.terms) == 1 else f" of {job.names[number]}"
+                say(f"dL/d{name}{whose} is taken by central differences: autograd gives {found:.6g}, and they {numeric:.6g}")
+
+
+def _better(job: Job, number: int, name: str, value: float, found: float) -> float | None:
+    """The derivative by differences where it is not what autograd found; at a kink any slope between both will do."""
+    at = job.terms[number].bound.params[name]
+    if not math.isfinite(at) or not math.isfinite(value):
+        return None
+
+    def change(_: object, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.asarray([_value(job, number, name, at + float(steps[0])) - value]), np.asarray([abs(value)])
+
+    domain = _domain(job.terms[number].bound, name)
+    line = Line(np.asarray([float(at)]), change, domain.low, domain.high, factors=STEPS, sure=TOLERATED)
+    judged = judge(line, np.asarray([found]), np.asarray([0.0]))
+    if judged.kinds[0] != WRONG or judged.relative[0] <= TOLERATED:
+        return None
+    slopes = (judged.numeric[0], (judged.left[0] + judged.right[0]) / 2)
+    return float(next((slope for slope in slopes if math.isfinite(slope)), math.nan))
+
+
+def _domain(bound: Bound, name: str) -> Domain:
+    words = (one.word for one in bound.loss.signature.parameters if one.name == name)
+    return next((word.domain for word in words if isinstance(word, Number)), ANY)
+
+
+def _value(job: Job, number: int, name: str, moved: float) -> float:
+    """The loss with another value of the parameter; NaN where there is none."""
+    bounds = [term.bound for term in job.terms]
+    bounds[number] = replace(bounds[number], params={**bounds[number].params, name: moved})
+    # Under `--nan skip` losses leave out samples together.
+    alone = job.options.nan != "skip"
+    asked = bounds[number : number + 1] if alone else bounds
+    try:
+        outcomes = evaluate(asked, BACKENDS.get("numpy")(), job.options, job.selection)
+    except LossctlError:
+        return math.nan
+    return float(outcomes[0 if alone else number].value)
+
 
 # Kinks that are listed.
 LISTED = 10
@@ -42,12 +112,12 @@ class Spotted:
 
 
 @dataclass(frozen=True)
-class Part:
+class TermCheck:
     """The check of one term by one input, and of the slopes of its reduction."""
 
     term: str
     own: bool
-    compared: Compared
+    compared: ComparedGradient
     sums: Sequence[Spotted]
 
     def count(self, kind: int) -> int:
@@ -79,11 +149,11 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GradientVerdict:
     """The check of one gradient, by every term that sees its source."""
 
     name: str
-    parts: Sequence[Part]
+    parts: Sequence[TermCheck]
 
     @property
     def passed(self) -> bool | None:
@@ -105,7 +175,7 @@ class Verdict:
     def _count(self, kind: int) -> int:
         return sum(part.count(kind) for part in self.parts)
 
-    def _worst(self) -> tuple[Part, Spotted] | None:
+    def _worst(self) -> tuple[TermCheck, Spotted] | None:
         found = [(part, spot) for part in self.parts if (spot := part.worst()) is not None]
         return max(found, key=lambda one: (one[0].count(WRONG) > 0, one[1].error), default=None)
 
@@ -169,7 +239,7 @@ def _kink_says(one: Spotted) -> str:
     return f"{one.at} is at a kink: slopes {one.left:.3g} and {one.right:.3g}, the gradient takes {one.analytic:.3g}"
 
 
-def _fault(part: Part, name: str) -> str:
+def _fault(part: TermCheck, name: str) -> str:
     """What is wrong: an element, or else the slope of the reduction."""
     gives = "it is" if part.own else "its own backward gives"
     worst = part.worst()
@@ -182,7 +252,7 @@ def _fault(part: Part, name: str) -> str:
     return f"{where}: {gives} {one.analytic:.6g}, central differences {one.numeric:.6g}"
 
 
-def check(job: Job, outcomes: Sequence[Outcome], gradients: Mapping[str, Gradient]) -> dict[str, Verdict]:
+def check(job: Job, outcomes: Sequence[Outcome], gradients: Mapping[str, Gradient]) -> dict[str, GradientVerdict]:
     """Check every gradient, term by term.
 
     Raises: PluginFailed for a loss that has another value every time; TooLarge.
@@ -190,17 +260,17 @@ def check(job: Job, outcomes: Sequence[Outcome], gradients: Mapping[str, Gradien
     return {source.name: _verdict(job, outcomes, source, gradients[source.name]) for source in job.sources()}
 
 
-def _verdict(job: Job, outcomes: Sequence[Outcome], source: Source, gradient: Gradient) -> Verdict:
+def _verdict(job: Job, outcomes: Sequence[Outcome], source: GradientSource, gradient: Gradient) -> GradientVerdict:
     wanted = [gradient.profile.at, *gradient.profile.places]
     parts = [_part(job, outcomes[number], number, name, wanted) for number, name in source.seen]
-    return Verdict(source.name, parts)
+    return GradientVerdict(source.name, parts)
 
 
-def _part(job: Job, outcome: Outcome, number: int, name: str, wanted: Sequence[Place]) -> Part:
+def _part(job: Job, outcome: Outcome, number: int, name: str, wanted: Sequence[Place]) -> TermCheck:
     one = job.terms[number]
     compared = compare(one, name, job.options, job.selection, wanted)
     sums = wrong_slopes(one.bound, outcome, job.options.reduction, job.backend)
-    return Part(job.names[number], one.bound.loss.origin == "lossctl", compared, sums)
+    return TermCheck(job.names[number], one.bound.loss.origin == "lossctl", compared, sums)
 
 
 def wrong_slopes(bound: Bound, outcome: Outcome, reduction: str, backend: Any) -> list[Spotted]:

@@ -10,8 +10,9 @@ import pkgutil
 from functools import cache
 from typing import TYPE_CHECKING
 
-from lossctl.absent import KEPT, letters
-from lossctl.loss import Loss
+from lossctl.losses import catalogue as families
+from lossctl.losses.absent import KEPT, letters
+from lossctl.losses.loss import Loss
 from lossctl.plugins import Plugins
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 def catalogue() -> dict[str, Loss]:
     """All losses of our own by canonical name, in order of module and definition."""
     found: dict[str, Loss] = {}
-    for module in pkgutil.iter_modules(__path__):
-        values = vars(importlib.import_module(f"{__name__}.{module.name}")).values()
+    for module in pkgutil.iter_modules(families.__path__):
+        values = vars(importlib.import_module(f"{families.__name__}.{module.name}")).values()
         found.update({value.name: value for value in values if isinstance(value, Loss)})
     return found
 

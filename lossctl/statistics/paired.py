@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from lossctl.errors import BadParameter, MissingExtra, NothingLeft
-from lossctl.statistics.arrays import Floats, columns
-from lossctl.statistics.special import binomial_two_sided, t_two_sided
+from lossctl.statistics.arrays import Floats, binomial_two_sided, columns, t_two_sided
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from lossctl.sums import Moments
+    from lossctl.statistics.sums import Moments
 
 # With more samples than this, t from merged moments is as exact as flips (type I error .0515 of .05) and costs one pass.
 LARGE = 1_000_000

@@ -124,10 +124,11 @@ def plural(count: int) -> str:
 
 def our_way(kernel: Kernel, dtype: str, jobs: int) -> Timed:
     """Seconds of opening and folding with lossctl, and the value."""
-    from lossctl.backends import BACKENDS
-    from lossctl.commands.opening import prepare
-    from lossctl.engine import evaluate
-    from lossctl.spec import Given, Options, Spec, parse_losses
+    from lossctl.engine.opening import prepare
+    from lossctl.engine.reduce import evaluate
+    from lossctl.losses.backends import BACKENDS
+    from lossctl.request.spec import Options, Spec, parse_losses
+    from lossctl.sources.address import Given
 
     options = Options(dtype=dtype, jobs=jobs)
     inputs = tuple(Given(text=path) for path in kernel.paths)

@@ -60,7 +60,7 @@ print(((table["pred"].to_numpy() - table["target"].to_numpy()) ** 2).mean())
 # Runs lossctl, and prints how many modules of pandas it has imported.
 PANDAS_MODULES = """
 import contextlib, io, sys
-from lossctl.program import main
+from lossctl.cli.program import main
 with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
     main()
 print(sum(name.partition(".")[0] == "pandas" for name in sys.modules))

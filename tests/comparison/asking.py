@@ -4,10 +4,9 @@ import json
 
 import numpy as np
 
-from lossctl.cli.comparing import Comparing
-from lossctl.commands.compare import run, wanted_of
-from lossctl.report import strict
-from lossctl.request import compute_spec
+from lossctl.commands.compare import Comparing, run, wanted_of
+from lossctl.report.report import strict
+from lossctl.request.arguments import compute_spec
 
 
 def compared(losses, sources, **options):

@@ -2,12 +2,11 @@
 
 import pytest
 
-from lossctl.binding import scalars
-from lossctl.commands.asked import look_up
 from lossctl.comparison.character import Character, character
-from lossctl.loss import loss
 from lossctl.losses import LOSSES, catalogue
-from lossctl.words import Array, Positive, Real
+from lossctl.losses.loss import Array, loss, scalars
+from lossctl.losses.words import Positive, Real
+from lossctl.request.lookup import look_up
 
 
 def of(name, **params):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from asking import compared, document, entries, save, table
 
-from lossctl.commands.schema import run as schema
+from lossctl.commands.listing import run as schema
 from lossctl.comparison.result import names
 from lossctl.errors import GateFailed, ShapeMismatch, Undecided
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from asking import compared, document, entries, save, table
 
+from lossctl.engine.fold import fold
 from lossctl.errors import BadParameter, NoSuchReduction, NotFinite, ShapeMismatch, UsageError
-from lossctl.fold import fold
 
 ALL = ["a.npy", "b.npy", "c.npy"]
 TURNED = {"low": "high", "low_one_sided": "high_one_sided"}
@@ -88,7 +88,7 @@ def test_jobs_change_nothing():
 @pytest.mark.usefixtures("systems")
 def test_blocks_change_no_verdict(monkeypatch):
     one = entries("mse,rmse", ALL, target="t.npy")
-    monkeypatch.setattr("lossctl.fold.fold.__kwdefaults__", {**fold.__kwdefaults__, "block": 7})
+    monkeypatch.setattr("lossctl.engine.fold.fold.__kwdefaults__", {**fold.__kwdefaults__, "block": 7})
     other = entries("mse,rmse", ALL, target="t.npy")
     for key, entry in one.items():
         assert other[key]["p"] == entry["p"]

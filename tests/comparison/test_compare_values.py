@@ -8,11 +8,12 @@ import pytest
 from asking import document, entries, save
 from scipy import stats
 
-from lossctl.commands.compare import Wanted, run
+from lossctl.commands.compare import ComparisonWanted as Wanted
+from lossctl.commands.compare import run
 from lossctl.comparison.testing import Rules
 from lossctl.errors import UsageError
-from lossctl.spec import LossSpec, Options, Spec
-from lossctl.statistics.multiple import adjust
+from lossctl.request.spec import LossSpec, Options, Spec
+from lossctl.statistics.flips import adjust
 
 PREDS = ["a.npy", "b.npy", "c.npy"]
 

@@ -8,8 +8,7 @@ from asking import compared, document, table
 
 from lossctl.comparison.explaining import BINS, column_of
 from lossctl.errors import UnknownKey, UsageError
-from lossctl.statistics.flips import flip_test
-from lossctl.statistics.multiple import adjust
+from lossctl.statistics.flips import adjust, flip_test
 
 GROUPS = np.array(["u", "v", "w"])
 

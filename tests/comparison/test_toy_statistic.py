@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from asking import compared, document, entries, save
 
+from lossctl.checking.saved import fault
 from lossctl.comparison import statistics
 from lossctl.comparison.statistics import STATISTICS, of_moments, of_samples
-from lossctl.schemas.validation import fault
 
 PREDS = ["a.npy", "b.npy"]
 
@@ -19,7 +19,7 @@ PREDS = ["a.npy", "b.npy"]
 def toys(systems, monkeypatch):
     """Two more statistics: the largest gain of a sample, and the mean difference."""
     monkeypatch.setattr(statistics, "STATISTICS", dict(STATISTICS))
-    monkeypatch.setattr("lossctl.comparison.reported.STATISTICS", statistics.STATISTICS)
+    monkeypatch.setattr("lossctl.comparison.statistics.STATISTICS", statistics.STATISTICS)
     of_samples("largest_gain", column="largest gain", called="gains")(lambda base, other: float((base - other).max()))
     of_moments("mean_difference")(lambda apart: apart.moments.mean)
     return {name: (systems[name] - systems["t"]) ** 2 for name in "abc"}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossctl.backends import BACKENDS
-from lossctl.binding import bind, scalars
-from lossctl.block import Selection
-from lossctl.blocks import Memory
 from lossctl.comparison.constant import constants
 from lossctl.comparison.side_by_side import side_by_side
+from lossctl.engine.binding import bind
+from lossctl.engine.block import Selection
 from lossctl.losses import LOSSES
-from lossctl.spec import Options
+from lossctl.losses.backends import BACKENDS
+from lossctl.losses.loss import scalars
+from lossctl.request.spec import Options
+from lossctl.sources.readers import Memory
 
 PLAIN = Options()
 NUMPY = BACKENDS.get("numpy")()

@@ -2,10 +2,10 @@ import sys
 
 import pytest
 
-from lossctl.commands.listing import look_up
 from lossctl.errors import UnknownName
 from lossctl.losses import LOSSES, catalogue, rows, spelling
 from lossctl.plugins import Plugins, resolve
+from lossctl.request.lookup import look_up
 
 
 def table(**more):

@@ -6,20 +6,18 @@ from dataclasses import replace
 import numpy as np
 from jsonschema import Draft202012Validator
 
-from lossctl.backends import BACKENDS
-from lossctl.binding import bind
-from lossctl.block import Selection
-from lossctl.blocks import Memory, whole
-from lossctl.cli import program
-from lossctl.fold import fold
-from lossctl.gradient.passes import Differentiated, stream
-from lossctl.gradient.slopes import slopes
-from lossctl.pieces import unreduced
-from lossctl.schemas import load
-from lossctl.signature import Number
-from lossctl.sinks import Field, MemorySink
-from lossctl.spec import Options
-from lossctl.values import cast
+from lossctl.checking.saved import load_schema as load
+from lossctl.cli.program import program
+from lossctl.engine.binding import bind
+from lossctl.engine.block import Selection
+from lossctl.engine.fold import fold, unreduced
+from lossctl.engine.values import cast
+from lossctl.gradient.passes import Differentiated, slopes, stream
+from lossctl.gradient.sinks import Field, MemorySink
+from lossctl.losses.backends import BACKENDS
+from lossctl.losses.loss import Number
+from lossctl.request.spec import Options
+from lossctl.sources.readers import Memory, whole
 
 PLAIN = Options(nan="propagate")
 NUMPY, TORCH = BACKENDS.get("numpy")(), BACKENDS.get("torch")()

@@ -5,17 +5,19 @@ import textwrap
 import numpy as np
 import pytest
 
-from lossctl.commands.grad import Wanted, run
+from lossctl.commands.grad import run
 from lossctl.errors import GateFailed, PluginFailed
-from lossctl.spec import Given, LossSpec, Options, Spec, Term, parse_losses
+from lossctl.gradient.gathering import GradWanted as Wanted
+from lossctl.request.spec import LossSpec, Options, Spec, Term, parse_losses
+from lossctl.sources.address import Given
 
 RNG = np.random.default_rng(11)
 PRED, TARGET = RNG.normal(size=(5, 3)), RNG.normal(size=(5, 3))
 OTHERS = """
     import math
     import torch
-    from lossctl.loss import loss
-    from lossctl.words import Positive, Real
+    from lossctl.losses.loss import loss
+    from lossctl.losses.words import Positive, Real
 
     class Doubling(torch.autograd.Function):
         @staticmethod

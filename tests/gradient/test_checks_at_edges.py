@@ -6,13 +6,15 @@ import textwrap
 import numpy as np
 import pytest
 
-from lossctl.commands.grad import Wanted, run
+from lossctl.commands.grad import run
 from lossctl.errors import GateFailed, Undecided
-from lossctl.spec import Given, Options, Spec, parse_losses
+from lossctl.gradient.gathering import GradWanted as Wanted
+from lossctl.request.spec import Options, Spec, parse_losses
+from lossctl.sources.address import Given
 
 OTHERS = """
-    from lossctl.loss import loss
-    from lossctl.words import NonNegativeReal, Probability, Real
+    from lossctl.losses.loss import loss
+    from lossctl.losses.words import NonNegativeReal, Probability, Real
 
     def masked(xp, x, value):
         return xp.where(x == 0, xp.zeros_like(x), value)

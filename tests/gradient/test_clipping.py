@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from lossctl.gradient import profile
-from lossctl.gradient.clipping import Clipped
+from lossctl.gradient.gathering import Clipped
 from lossctl.gradient.profile import Profile, look
 
 NUMBERS = st.floats(-100, 100).map(lambda number: round(number, 3))

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from lossctl.checking.draws import draw
 from lossctl.commands import compute, grad
-from lossctl.draws import draw
 from lossctl.errors import LossctlError, NotFinite
 from lossctl.losses import LOSSES, catalogue
-from lossctl.shapes import tokens
-from lossctl.spec import Given, LossSpec, Options, Spec
+from lossctl.request.spec import LossSpec, Options, Spec
+from lossctl.sources.address import Given
+from lossctl.sources.shapes import tokens
 
 
 def cut(word, array, shape):
@@ -50,8 +51,8 @@ def test_every_loss_answers_or_refuses_in_words(loss, shape):
             for fill in (None, 0.0, np.inf):
                 spec = spec_of(loss, shape, reduction, nan, fill)
                 answered(compute.run, spec)
-                answered(grad.run, spec, grad.Wanted(wrt=("all",)))
-        answered(grad.run, spec_of(loss, shape, reduction, "propagate"), grad.Wanted(check=True))
+                answered(grad.run, spec, grad.GradWanted(wrt=("all",)))
+        answered(grad.run, spec_of(loss, shape, reduction, "propagate"), grad.GradWanted(check=True))
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "nll", "bce", "bce_with_logits", "hinge", "focal", "focal_multiclass"])
@@ -63,7 +64,7 @@ def test_the_gradient_of_no_rows_has_no_rows(name, tmp_path):
         np.save(tmp_path / f"{one.name}.npy", cut(one.word, drawn.arrays[one.name], "no rows"))
         inputs[one.name] = Given(str(tmp_path / f"{one.name}.npy"))
     spec = Spec(losses=(LossSpec(name, {}),), inputs=inputs, options=Options(reduction="sum"))
-    document = answered(grad.run, spec, grad.Wanted())
+    document = answered(grad.run, spec, grad.GradWanted())
     assert (document["gradient"], document["results"][0]["value"]) == ([], 0.0)
 
 
@@ -71,8 +72,8 @@ def test_a_0d_gradient_that_is_not_finite_is_counted():
     inputs = {"pred": Given(value=0.0), "target": Given(value=2.0)}
     options = Options(reduction="sum", nan="propagate")
     spec = Spec(losses=(LossSpec("poisson_nll", {"log_input": False, "eps": 0}),), inputs=inputs, options=options)
-    document = answered(grad.run, spec, grad.Wanted())
+    document = answered(grad.run, spec, grad.GradWanted())
     assert (document["gradient"], document["gradients"][0]["not_finite"]) == (-np.inf, 1)
     assert document["gradients"][0]["not_finite_at"] == [[]]
     with pytest.raises(NotFinite):
-        grad.run(Spec(losses=spec.losses, inputs=inputs), grad.Wanted(), lambda _: None, document=True)
+        grad.run(Spec(losses=spec.losses, inputs=inputs), grad.GradWanted(), lambda _: None, document=True)

@@ -8,8 +8,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lossctl.gradient.formats import FORMATS, INITIAL, precision
-from lossctl.gradient.profile import Profile, look
+from lossctl.gradient.profile import FORMATS, INITIAL, Profile, look, precision
 
 TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 NAMES = st.sampled_from(list(FORMATS))

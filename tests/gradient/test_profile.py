@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from lossctl.gradient import profile
-from lossctl.gradient.profile import LISTED, Counts, Profile, bins, lengths, look, upper_edges
+from lossctl.gradient.profile import LISTED, Profile, bins, lengths, look, upper_edges
+from lossctl.gradient.profile import SizeCounts as Counts
 
 SIZES = st.floats(1e-300, 1e300) | st.integers(-900, 900).map(lambda k: 2.0**k)
 SIGNED = st.builds(lambda size, sign: size * sign, SIZES | st.just(0.0), st.sampled_from([1.0, -1.0]))

@@ -8,8 +8,8 @@ from differentiating import answered, written
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossctl.gradient import shares
-from lossctl.gradient.shares import Shares
+from lossctl.gradient import gathering as shares
+from lossctl.gradient.gathering import Shares
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
 RNG = np.random.default_rng(14)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from differentiating import at_once, real_inputs, real_params, streamed, tied
 
-from lossctl import draws
+from lossctl.checking import draws
 from lossctl.losses import LOSSES, catalogue
 
 SMOOTH = [loss.name for loss in catalogue().values() if not loss.flat]

@@ -7,17 +7,16 @@ import numpy as np
 import pytest
 from differentiating import EVERYTHING, NUMPY, TORCH, real_inputs, tied
 
-from lossctl.block import Selection
-from lossctl.blocks import Memory
-from lossctl.cli import program
-from lossctl.draws import Drawn, draw
-from lossctl.engine import evaluate
+from lossctl.checking.draws import Drawn, draw
+from lossctl.cli.program import program
+from lossctl.engine.block import Selection
+from lossctl.engine.fold import fold
+from lossctl.engine.reduce import evaluate
 from lossctl.errors import NotFinite, OutOfDomain
-from lossctl.fold import fold
-from lossctl.gradient.passes import Differentiated, stream
-from lossctl.gradient.slopes import slopes
+from lossctl.gradient.passes import Differentiated, slopes, stream
 from lossctl.losses import catalogue
-from lossctl.spec import Options
+from lossctl.request.spec import Options
+from lossctl.sources.readers import Memory
 
 ALL = catalogue()
 SEPARATE = [name for name, loss in ALL.items() if not loss.whole]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from ask import ask, none, value
 
-from lossctl.autograd import gradients
-from lossctl.draws import Drawn
+from lossctl.checking.checks import gradients
+from lossctl.checking.draws import Drawn
 from lossctl.errors import OutOfDomain
 from lossctl.losses import LOSSES
-from lossctl.spec import Options
+from lossctl.request.spec import Options
 
 PRINTED = 1e-7
 BOXES = [[0, 0, 2, 2], [0, 0, 1, 1], [0, 0, 2, 1]], [[1, 1, 3, 3], [2, 2, 3, 3], [0, 0, 1, 1]]

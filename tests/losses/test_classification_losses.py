@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from ask import none, value
 
-from lossctl.backends import BACKENDS
 from lossctl.losses import LOSSES
-from lossctl.spec import Options
+from lossctl.losses.backends import BACKENDS
+from lossctl.request.spec import Options
 
 PRINTED = 3e-7
 Z, Y = [[1, 2, 3], [0, -1, 2]], [2, 1]

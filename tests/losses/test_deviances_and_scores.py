@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from ask import value
 
-from lossctl.autograd import gradients, numeric_gradients
-from lossctl.draws import Drawn
+from lossctl.checking.checks import gradients, numeric_gradients
+from lossctl.checking.draws import Drawn
 from lossctl.errors import BadParameter, NoSuchReduction, NotFinite, OutOfDomain
 from lossctl.losses import LOSSES
-from lossctl.spec import Options
+from lossctl.request.spec import Options
 
 P, T = [1, 2, 3, 4], [1.5, 2, 1, 8]
 

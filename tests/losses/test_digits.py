@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from lossctl.backends import BACKENDS
-from lossctl.binding import scalars
 from lossctl.losses import LOSSES
+from lossctl.losses.backends import BACKENDS
+from lossctl.losses.loss import scalars
 
 mp.mp.dps = 60
 XP = BACKENDS.get("torch")().xp

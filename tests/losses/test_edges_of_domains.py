@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from lossctl.autograd import gradients
-from lossctl.binding import scalars
-from lossctl.draws import Drawn
+from lossctl.checking.checks import gradients
+from lossctl.checking.draws import Drawn
 from lossctl.losses import LOSSES
+from lossctl.losses.loss import scalars
 
 INF, LN2 = math.inf, math.log(2)
 P, T = [0.25, 0.75, 0.0], [0.5, 0.5, 0.0]

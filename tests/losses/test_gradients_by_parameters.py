@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from lossctl.backends import BACKENDS
-from lossctl.checks import value
-from lossctl.draws import draw
+from lossctl.checking.checks import value
+from lossctl.checking.draws import draw
 from lossctl.losses import LOSSES, catalogue
-from lossctl.signature import Number
+from lossctl.losses.backends import BACKENDS
+from lossctl.losses.loss import Number
 
 XP = BACKENDS.get("torch")().xp
 FLOATS = [

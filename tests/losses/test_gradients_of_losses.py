@@ -7,14 +7,15 @@ import pytest
 import torch
 from ask import value
 
-from lossctl.autograd import gradients, twin_gradients
-from lossctl.backends import BACKENDS
-from lossctl.binding import scalars
-from lossctl.checks import value as drawn_value
-from lossctl.commands.listing import describe, info
-from lossctl.draws import Drawn, draw
+from lossctl.checking.checks import gradients, twin_gradients
+from lossctl.checking.checks import value as drawn_value
+from lossctl.checking.draws import Drawn, draw
+from lossctl.commands.listing import describe
+from lossctl.commands.listing import info_page as info
 from lossctl.losses import LOSSES, catalogue
-from lossctl.numerics import followed, held, norm, power, raised
+from lossctl.losses.backends import BACKENDS
+from lossctl.losses.loss import scalars
+from lossctl.losses.numerics import followed, held, norm, power, raised
 
 BACKEND = BACKENDS.get("torch")()
 

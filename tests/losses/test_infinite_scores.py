@@ -7,18 +7,17 @@ import numpy as np
 import pytest
 from ask import ask, none, value
 
-from lossctl.backends import BACKENDS
-from lossctl.binding import bind
-from lossctl.block import Selection
-from lossctl.blocks import Memory
-from lossctl.cli import program
-from lossctl.draws import draw
-from lossctl.engine import evaluate
+from lossctl.checking.draws import draw
+from lossctl.cli.program import program
+from lossctl.engine.binding import bind
+from lossctl.engine.block import Selection
+from lossctl.engine.reduce import evaluate
 from lossctl.errors import NotFinite
-from lossctl.gradient.passes import Differentiated, stream
-from lossctl.gradient.slopes import slopes
+from lossctl.gradient.passes import Differentiated, slopes, stream
 from lossctl.losses import catalogue
-from lossctl.spec import Options
+from lossctl.losses.backends import BACKENDS
+from lossctl.request.spec import Options
+from lossctl.sources.readers import Memory
 
 INF = math.inf
 ALL = catalogue()

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from ask import ask, none, value
 
-from lossctl.autograd import gradients
-from lossctl.binding import scalars
-from lossctl.draws import Drawn
+from lossctl.checking.checks import gradients
+from lossctl.checking.draws import Drawn
 from lossctl.errors import BadParameter, NotFinite, OutOfDomain, ShapeMismatch
 from lossctl.losses import LOSSES
-from lossctl.spec import Options
+from lossctl.losses.loss import scalars
+from lossctl.request.spec import Options
 
 rng = np.random.default_rng(6)
 # Scores are rounded so that some are equal.

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from ask import ask, tie, value
 
-from lossctl.backends import BACKENDS
-from lossctl.block import Selection
+from lossctl.engine.block import Selection
+from lossctl.engine.fold import fold
 from lossctl.errors import NothingLeft, OutOfDomain
-from lossctl.fold import fold
 from lossctl.losses import LOSSES
-from lossctl.spec import Options
+from lossctl.losses.backends import BACKENDS
+from lossctl.request.spec import Options
 
 PRINTED = 1e-7
 P, T = [[0.9, 0.4], [0.2, 0.6]], [[1, 0], [0, 1]]

@@ -7,13 +7,13 @@ import pytest
 import torch
 from ask import ask, none, value
 
-from lossctl.autograd import gradients, twin_gradients
-from lossctl.binding import scalars
-from lossctl.commands.listing import look_up
-from lossctl.draws import Drawn
+from lossctl.checking.checks import gradients, twin_gradients
+from lossctl.checking.draws import Drawn
 from lossctl.errors import BadParameter, NothingLeft, OutOfDomain, ShapeMismatch
 from lossctl.losses import LOSSES
-from lossctl.spec import Options
+from lossctl.losses.loss import scalars
+from lossctl.request.lookup import look_up
+from lossctl.request.spec import Options
 
 KINKS = [
     ("smooth_l1", ([0.0, 1.0, -1.0], [0.0, 0.0, 0.0]), {"beta": 0.0}),

@@ -8,8 +8,8 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from lossctl.errors import NotFinite, NothingLeft, ShapeMismatch
-from lossctl.statistics import signs
-from lossctl.statistics.draws import Draws
+from lossctl.statistics import flips as signs
+from lossctl.statistics.arrays import Draws
 from lossctl.statistics.flips import flip_test
 from lossctl.statistics.paired import mcnemar
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lossctl.errors import BadParameter, NotFinite
-from lossctl.statistics.draws import Draws
+from lossctl.statistics.arrays import Draws
 from lossctl.statistics.intervals import METHODS, bootstrap_mean, bootstrap_sums, interval, quantile
 
 FEW = Draws(resamples=199)

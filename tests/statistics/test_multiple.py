@@ -5,10 +5,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lossctl.errors import BadParameter, ShapeMismatch
-from lossctl.statistics.draws import Draws
-from lossctl.statistics.flips import flip_test, together
-from lossctl.statistics.multiple import adjust, step_down, tail_p
-from lossctl.statistics.swaps import swap_test
+from lossctl.statistics.arrays import Draws
+from lossctl.statistics.flips import adjust, flip_test, step_down, swap_test, tail_p, together
 
 probabilities = st.lists(st.floats(0, 1), min_size=1, max_size=8).map(np.array)
 

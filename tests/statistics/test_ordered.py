@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lossctl.blocks import Memory
+from lossctl.sources.readers import Memory
 from lossctl.statistics import ordered
 
 SHARES = [0, 0.25, 0.5, 0.75, 0.95, 0.99, 1]

@@ -9,7 +9,7 @@ from scipy import stats
 
 from lossctl.errors import BadParameter, MissingExtra, NothingLeft
 from lossctl.statistics.paired import diebold_mariano, mcnemar, paired_t, wilcoxon
-from lossctl.sums import Moments
+from lossctl.statistics.sums import Moments
 
 
 def moments(d):

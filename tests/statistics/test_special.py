@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from lossctl.statistics.special import (
+from lossctl.statistics.arrays import (
     beta_tail,
     binomial_two_sided,
     normal_cdf,

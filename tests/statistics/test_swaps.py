@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lossctl.errors import NotFinite, ShapeMismatch
-from lossctl.statistics.draws import Draws
-from lossctl.statistics.flips import flip_test
-from lossctl.statistics.swaps import swap_test
+from lossctl.statistics.arrays import Draws
+from lossctl.statistics.flips import flip_test, swap_test
 
 
 def rmse(sums):

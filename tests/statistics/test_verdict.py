@@ -7,15 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lossctl.errors import ShapeMismatch
-from lossctl.statistics.verdict import (
-    Tally,
-    rank_correlation,
-    tally,
-    top_share,
-    trimmed_mean,
-    trimming_flips,
-    verdict,
-)
+from lossctl.statistics.power import WinCounts as Tally
+from lossctl.statistics.power import rank_correlation, tally, top_share, trimmed_mean, trimming_flips, verdict
 
 
 @pytest.mark.parametrize(

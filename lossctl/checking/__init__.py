@@ -1,0 +1,1 @@
+"""Whether a loss keeps its promises, a saved result its schema, and a result its gates."""

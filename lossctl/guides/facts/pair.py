@@ -1,0 +1,234 @@
+"""Which arrays belong together by their shapes: element by element, or scores by class with one label each.
+
+The facts of a prediction and its target together, from one pass over both: residuals, agreement, ranks.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossctl.guides.facts.array import ArrayPass, Facts
+from lossctl.sources.readers import cuts
+from lossctl.sources.wholes import SMALL, beyond, less, wide
+from lossctl.statistics.ordered import rank_correlation, ranked_above, sample_spread, share_of_top
+from lossctl.statistics.sums import Higher, Joint
+
+if TYPE_CHECKING:
+    from lossctl.sources.readers import NumPyArray, Part
+    from lossctl.sources.shapes import Shape
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How prediction and target fit: `classes` is the axis of the prediction that the target lacks, None for none."""
+
+    classes: int | None = None
+
+
+def fitting(pred: Shape, target: Shape) -> Fit | None:
+    """See how two shapes fit; axes of size 1 behind the first do not count. None where they do not fit."""
+    pred, target = pred or (1,), target or (1,)
+    if pred[0] != target[0]:
+        return None
+    if _wide(pred) == _wide(target):
+        return Fit()
+    axes = [axis for axis in dict.fromkeys((1, len(pred) - 1)) if 0 < axis < len(pred) and pred[axis] > 1]
+    found = [axis for axis in axes if _wide(pred[:axis] + pred[axis + 1 :]) == _wide(target)]
+    return Fit(found[0]) if found and 0 not in target else None
+
+
+def _wide(shape: Shape) -> Shape:
+    return shape[:1] + tuple(size for size in shape[1:] if size != 1)
+
+
+# Probabilities this close to 0 and 1 are saturated: the smallest step of float32 below 1.
+SATURATED = 1e-7
+COUNTED = ("valid", "saturated", "equal", "above_half", "above_zero", "rows", "rows_right", "outside")
+RESIDUAL = ("median", "mad", "outlier_share", "tail")
+ELEMENTWISE = (
+    *("bias", "mse", "mae", "correlation", "r2", "residual_skew", "residual_kurtosis"),
+    *(f"residual_{name}" for name in RESIDUAL),
+    *("heteroscedasticity", "top_1_percent_mse", "equal_share", "auc"),
+)
+
+
+def pair_facts(pred: Part, target: Part) -> Facts:
+    """Find the facts of two arrays of fitting shapes; `fits` is False, and nothing is read, where shapes do not fit.
+
+    Raises: what reading raises, such as UnreadableFile.
+    """
+    if fitting(pred.shape, target.shape) is None:
+        return Facts({"fits": False, "same_shape": False})
+    return facts_of_both(pred, target)[2]
+
+
+def facts_of_both(pred: Part, target: Part) -> tuple[Facts, Facts, Facts]:
+    """Find the facts of the prediction, of the target, and of the two together, reading each once.
+
+    Raises: ValueError for shapes that do not fit; what reading raises.
+    """
+    fit = fitting(pred.shape, target.shape)
+    if fit is None:
+        message = f"shapes {pred.shape} and {target.shape} do not fit"
+        raise ValueError(message)
+    first, second, both = ArrayPass(pred.shape, pred.dtype), ArrayPass(target.shape, target.dtype), PairPass(fit)
+    elements = max(prod(first.shape[1:]), prod(second.shape[1:]))
+    for start, stop in cuts(first.shape[0], elements) if elements else [(0, 0)]:
+        one, other = pred.read(start, stop), target.read(start, stop)
+        first.add(one, start)
+        second.add(other, start)
+        both.add(one, other, start, first)
+    found, wanted = first.finish(), second.finish()
+    return found, wanted, both.finish(found, wanted, same_shape=pred.shape == target.shape)
+
+
+@dataclass(frozen=True)
+class Half:
+    """Finite pairs of a sample."""
+
+    pred: NumPyArray
+    target: NumPyArray
+
+
+class PairPass:
+    """What one pass gathers of two arrays."""
+
+    def __init__(self, fit: Fit) -> None:
+        """Begin with how the shapes fit."""
+        self.fit = fit
+        self.counts = dict.fromkeys(COUNTED, 0)
+        self.joint, self.residual = Joint(), Higher()
+        self.size = 0.0
+        self.origin: NumPyArray | None = None
+        self.taken: list[tuple[NumPyArray, NumPyArray]] = []
+
+    def add(self, pred: NumPyArray, target: NumPyArray, start: int, first: ArrayPass) -> None:
+        """Take in the same samples of both, from `start` on."""
+        pred, target = self._near(pred, target)
+        self._count(saturated=(pred <= SATURATED) | (pred >= 1 - SATURATED))
+        if self.fit.classes is not None:
+            self._add_classes(pred, target)
+            return
+        if pred.ndim > 1 and pred.shape == target.shape and pred.shape[1] > 1:
+            self._count(rows_right=pred.argmax(axis=1) == target.argmax(axis=1))
+            self.counts["rows"] += pred.size // pred.shape[1]
+        self.taken.append((first.sample(pred, start), first.sample(target, start)))
+        self._add_elements(pred.reshape(-1), target.reshape(-1))
+
+    def _near(self, pred: NumPyArray, target: NumPyArray) -> tuple[NumPyArray, NumPyArray]:
+        """Both as float64; whole numbers that it does not hold lose the first target, which changes no difference."""
+        if self.origin is None and self.fit.classes is None and wide(target.dtype) and beyond(target, SMALL):
+            self.origin = target.reshape(-1)[:1].copy()
+        if self.origin is None:
+            return pred.astype(np.float64, copy=False), target.astype(np.float64, copy=False)
+        return less(pred, self.origin), less(target, self.origin)
+
+    def _count(self, **marks: NumPyArray) -> None:
+        for name, mark in marks.items():
+            self.counts[name] += int(np.count_nonzero(mark))
+
+    def _add_elements(self, pred: NumPyArray, target: NumPyArray) -> None:
+        kept = np.isfinite(pred) & np.isfinite(target)
+        if not kept.all():
+            pred, target = pred[kept], target[kept]
+        self._count(
+            valid=np.ones(pred.size, bool),
+            equal=pred == target,
+            above_half=(pred > 0.5) == (target > 0.5),  # noqa: PLR2004 - the middle of 0 and 1
+            above_zero=(pred > 0) == (target > 0),
+        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.joint = self.joint.merge(Joint.of(pred, target))
+            self.residual = self.residual.merge(Higher.of(pred - target))
+            self.size += float(np.abs(pred - target).sum())
+
+    def _add_classes(self, pred: NumPyArray, target: NumPyArray) -> None:
+        axis = self.fit.classes
+        assert axis is not None  # noqa: S101 - asked before
+        label = target.reshape(pred.shape[:axis] + pred.shape[axis + 1 :])
+        inside = (label >= 0) & (label < pred.shape[axis])
+        self._count(valid=inside, outside=~inside, rows_right=(pred.argmax(axis=axis) == label) & inside)
+        self.counts["rows"] += int(np.count_nonzero(inside))
+
+    def finish(self, pred: Facts, target: Facts, *, same_shape: bool) -> Facts:
+        """The facts of all that was taken in, given those of each."""
+        found: dict[str, Any] = {
+            "fits": True,
+            "same_shape": same_shape,
+            "n": pred["n"],
+            "elements": self.counts["valid"] + self.counts["outside"],
+            "valid": self.counts["valid"],
+            "class_axis": self.fit.classes,
+            "labels_outside": self.counts["outside"] if self.fit.classes is not None else None,
+            "sampled": pred["sampled"],
+            "saturated_share": self._saturated(pred),
+            "accuracy": self._accuracy(pred, target),
+            "majority_share": _majority(target),
+        }
+        return Facts(found | (self._elementwise(pred, target) if self.fit.classes is None else dict.fromkeys(ELEMENTWISE)))
+
+    def _saturated(self, pred: Facts) -> float | None:
+        inside = pred["low"] is not None and pred["low"] >= 0 and pred["high"] <= 1
+        return self.counts["saturated"] / pred["elements"] if inside and pred["elements"] else None
+
+    def _accuracy(self, pred: Facts, target: Facts) -> float | None:
+        """The share of right decisions: the class with the highest score, or the side of one half, or of 0."""
+        rows, valid = self.counts["rows"], self.counts["valid"]
+        if self.fit.classes is not None or (rows and target["kind"] in {"one_hot", "simplex"}):
+            return self.counts["rows_right"] / rows if rows else None
+        if not valid:
+            return None
+        if pred["kind"] in {"labels", "plus_minus", "binary"} and pred["integral"] and target["integral"]:
+            return self.counts["equal"] / valid
+        if target["kind"] in {"binary", "multi_hot", "mask"} and {*target["levels"]} <= {0, 1}:
+            unit = pred["low"] >= 0 and pred["high"] <= 1
+            return self.counts["above_half" if unit else "above_zero"] / valid
+        return self.counts["above_zero"] / valid if target["kind"] == "plus_minus" else None
+
+    def _elementwise(self, pred: Facts, target: Facts) -> dict[str, Any]:
+        n, residual = self.counts["valid"], self.residual
+        half = self._sample()
+        apart = half.pred - half.target
+        best = self.joint.y.m2
+        bias = residual.low.mean
+        total = residual.low.m2 + n * bias * bias
+        return {
+            "bias": _plain(bias) if n else None,
+            "mse": _plain(total / n) if n else None,
+            "mae": _plain(self.size / n) if n else None,
+            "correlation": None if pred["constant"] or target["constant"] else _plain(self.joint.correlation),
+            "r2": _plain(1 - total / best) if best > 0 and not target["constant"] else None,
+            "residual_skew": _plain(residual.skew),
+            "residual_kurtosis": _plain(residual.kurtosis),
+            **{f"residual_{name}": value for name, value in sample_spread(apart).items()},
+            "heteroscedasticity": None if pred["constant"] else rank_correlation(half.pred, np.abs(apart)),
+            "top_1_percent_mse": share_of_top(apart * apart),
+            "equal_share": self.counts["equal"] / n if n else None,
+            "auc": _auc(half, pred, target),
+        }
+
+    def _sample(self) -> Half:
+        pred, target = (np.concatenate([np.zeros(0), *one]) for one in zip(*self.taken, strict=True))
+        kept = np.isfinite(pred) & np.isfinite(target)
+        return Half(pred[kept], target[kept])
+
+
+def _auc(half: Half, pred: Facts, target: Facts) -> float | None:
+    two = target["levels"] is not None and len(target["levels"]) == 2 and {*target["levels"]} <= {-1, 0, 1}  # noqa: PLR2004
+    return ranked_above(half.pred, half.target > 0) if two and not pred["constant"] else None
+
+
+def _majority(target: Facts) -> float | None:
+    """The accuracy of always naming the commonest class."""
+    if target["imbalance"] is None or target["smallest_share"] is None:
+        return None
+    return float(target["imbalance"] * target["smallest_share"])
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

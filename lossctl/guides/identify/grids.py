@@ -1,0 +1,202 @@
+"""How often each label occurs, as far as the target holds labels.
+
+The parameters that people use: for each loss, what is changed from its defaults to see whether it gives the number.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossctl.errors import BadParameter
+from lossctl.losses.loss import Choice, Number
+from lossctl.sources.readers import cuts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from lossctl.losses.loss import Loss, Parameter
+    from lossctl.sources.readers import NumPyArray, Reader
+
+
+# Where a block holds more different numbers than this, they are no labels.
+MOST = 4096
+# Labels beyond this are codes of nothing.
+LARGEST = 2**31
+TWO = (0, 1)
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """The labels that occur, with their counts, of `classes` classes; 0 where there are no scores by class."""
+
+    counts: Mapping[int, int] = field(default_factory=dict)
+    classes: int = 0
+
+    @property
+    def present(self) -> list[int]:
+        """The labels that occur, in order."""
+        return sorted(self.counts)
+
+    @property
+    def are_classes(self) -> bool:
+        """Whether there are at least two classes, and every label but one that marks nothing is one of them."""
+        known = [label for label in self.present if 0 <= label < self.classes]
+        return self.classes > 1 and 0 < len(known) >= len(self.present) - 1
+
+    @property
+    def balanced(self) -> list[float]:
+        """The weights n / (C n_c) that scikit-learn calls balanced; none where a class does not occur."""
+        own = [self.counts.get(label, 0) for label in range(self.classes)]
+        return [sum(own) / (self.classes * count) for count in own] if own and all(own) and len(set(own)) > 1 else []
+
+    @property
+    def odds(self) -> float:
+        """Negatives over positives of labels 0 and 1; 0 for others."""
+        two = tuple(self.present) == TWO
+        return self.counts[0] / self.counts[1] if two and self.counts[0] != self.counts[1] else 0.0
+
+
+def count_labels(target: Reader, classes: int) -> LabelCounts:
+    """Count labels block by block; a target of anything else has none."""
+    counts: Counter[int] = Counter()
+    length = target.shape[0] if target.shape else 0
+    for start, stop in cuts(length, max(1, int(np.prod(target.shape[1:])))):
+        found = _counted(target.read(start, stop)) if length else None
+        if found is None or len(counts | found) > MOST:
+            return LabelCounts({}, classes)
+        counts += found
+    return LabelCounts(dict(counts), classes)
+
+
+def _counted(array: NumPyArray) -> Counter[int] | None:
+    if array.dtype.kind not in "biuf" or not array.size:
+        return None
+    whole = np.isfinite(array).all() and (np.abs(array.astype(np.float64)) < LARGEST).all()
+    if not whole or (array != np.floor(array)).any():
+        return None
+    labels, times = np.unique(array, return_counts=True)
+    return Counter(dict(zip(labels.astype(np.int64).tolist(), times.tolist(), strict=True)))
+
+
+# By the name of the parameter; a loss and a parameter together go before.
+USUAL: Mapping[str, tuple[float, ...]] = {
+    "delta": (0.1, 0.5, 1.0, 1.35, 2.0, 10.0),
+    "beta": (0.1, 1 / 9, 0.5, 1.0, 2.0),
+    "label_smoothing": (0.0, 0.05, 0.1, 0.2),
+    "smoothing": (0.0, 0.05, 0.1, 0.2),
+    "smooth_factor": (0.0, 0.05, 0.1, 0.2),
+    "gamma": (0.0, 0.5, 1.0, 2.0, 3.0, 5.0),
+    "alpha": (-1.0, 0.25, 0.5, 0.75),
+    "margin": (0.0, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0),
+    "q": (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95),
+    "tau": (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0),
+    "temperature": (0.05, 0.07, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0),
+    "smooth": (1e-6, 1e-5, 1.0),
+    "epsilon": (-1.0, 1.0, 2.0),
+    "power": (0.0, 1.0, 1.5, 2.0, 3.0),
+    "p": (1.0, 2.0),
+    "k": (1.0, 2.0, 3.0, 5.0),
+    "kappa": (0.5, 1.0, 2.0),
+    "scale": (0.5, 1.0, 2.0),
+    "max_val": (1.0, 255.0),
+    "m": (1.0, 4.0, 7.0, 12.0, 24.0),
+    "width": (5.0, 10.0),
+    "curvature": (0.5, 2.0),
+    "similar_label": (0, 1),
+}
+OWN: Mapping[tuple[str, str], tuple[float, ...]] = {
+    ("symmetric_ce", "alpha"): (0.1, 1.0, 6.0),
+    ("bootstrapping", "beta"): (0.8, 0.95),
+    ("generalized_cross_entropy", "q"): (0.5, 0.7),
+    ("barron", "alpha"): (-2.0, 0.0, 1.0, 2.0),
+    ("renyi", "alpha"): (0.5, 2.0),
+    ("tversky", "alpha"): (0.3, 0.5, 0.7),
+    ("tversky", "beta"): (0.3, 0.5, 0.7),
+    ("charbonnier", "eps"): (1e-3, 1e-6),
+    ("binary_crossentropy_prob", "eps"): (1e-7, 1e-8, 1e-12, 1e-15),
+    ("categorical_crossentropy_prob", "eps"): (1e-7, 1e-8, 1e-12, 1e-15),
+    ("tukey", "scale"): (4.685, 1.0),
+    ("mape", "eps"): (1e-8, 1e-7, 1.17e-6),
+    ("mspe", "eps"): (1e-8, 1e-7),
+    ("keras_poisson", "eps"): (0.0, 1e-7, 1e-8),
+}
+# Losses of which two parameters are usually changed at once.
+PAIRED = frozenset({"focal", "focal_multiclass", "cross_entropy", "poisson_nll", "triplet_margin", "tversky", "smape"})
+# More labels than this are not each tried as the one to ignore.
+FEW = 12
+LOOKED_FOR = (0, -1, 255)
+
+
+@dataclass(frozen=True)
+class Variation:
+    """What differs from a loss's defaults: scalars, arrays with what they are, and how many things that is."""
+
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tensors: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    says: tuple[str, ...] = ()
+
+    def __or__(self, other: Variation) -> Variation:
+        """Both changes at once."""
+        return Variation({**self.params, **other.params}, {**self.tensors, **other.tensors}, self.says + other.says)
+
+
+NONE = Variation()
+
+
+def changes(loss: Loss, given: Mapping[str, Any], labels: LabelCounts, fixed: Iterable[str]) -> list[Variation]:
+    """Every usual change of `loss` from the parameters `given`; what is `fixed` stays as it is."""
+    free = [one for one in loss.signature.parameters if one.name not in set(fixed)]
+    singles = {one.name: _singles(loss, one, given[one.name], labels) for one in free}
+    found = [NONE, *(change for group in singles.values() for change in group), *_weighted(loss, labels, set(fixed))]
+    if loss.name in PAIRED:
+        found += [a | b for one, other in combinations(singles.values(), 2) for a in one for b in other]
+    return found
+
+
+def _singles(loss: Loss, parameter: Parameter, given: Any, labels: LabelCounts) -> list[Variation]:
+    values = dict.fromkeys(_parsed(parameter, _usual(loss, parameter, labels)))
+    return [
+        Variation({parameter.name: value}, says=(f"{parameter.name} {_said(value)}",)) for value in values if value != given
+    ]
+
+
+def _usual(loss: Loss, parameter: Parameter, labels: LabelCounts) -> Iterable[Any]:
+    word = parameter.word
+    if isinstance(word, Choice):
+        return word.options
+    if isinstance(word, Number) and word.kind is bool:
+        return (True, False)
+    if parameter.name == "ignore_index":
+        return labels.present if len(labels.present) <= FEW else [one for one in LOOKED_FOR if one in labels.present]
+    return OWN.get((loss.name, parameter.name)) or USUAL.get(parameter.name, ())
+
+
+def _parsed(parameter: Parameter, values: Iterable[Any]) -> Iterable[Any]:
+    """The values that the loss takes, as it takes them."""
+    for value in values:
+        try:
+            yield parameter.word.parse(parameter.name, value)
+        except BadParameter:
+            continue
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _weighted(loss: Loss, labels: LabelCounts, fixed: set[str]) -> list[Variation]:
+    """Weights that are made of how often each class occurs."""
+    tensors = {tensor.name: tensor.word.shape for tensor in loss.signature.tensors if tensor.name not in fixed}
+    found = []
+    if tensors.get("weight") == "c" and labels.balanced:
+        found.append(Variation(tensors={"weight": labels.balanced}, says=("weights n / (C n_c), 'balanced'",)))
+    if "pos_weight" in tensors and labels.odds:
+        found.append(Variation(tensors={"pos_weight": [labels.odds]}, says=("pos_weight negatives / positives",)))
+    return found

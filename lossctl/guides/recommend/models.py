@@ -1,0 +1,189 @@
+"""What the YAML files may hold: questions, the tree, rules and settings.
+
+Every text is checked when it is read, so that a misspelt key, or `yes` without quotes, is an error and not an empty answer.
+
+Whether a condition of a rule holds for what is known.
+
+The YAML files of this package, read once and checked.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+Word = Annotated[str, Field(min_length=1)]
+Weight = Annotated[float, Field(gt=0, le=10)]
+
+
+class StrictRule(BaseModel):
+    """YAML gives types already, so nothing is converted and nothing unknown is passed over."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Question(StrictRule):
+    """What can be asked, the flag that answers it, and what is assumed where nobody does.
+
+    `when` are the tasks that it matters for, none for all; `only` are other answers that it depends on. Without `words` the
+    answer is a number or a list of them.
+    """
+
+    id: Word
+    ask: Word
+    flag: Word
+    when: list[Word] = []
+    only: dict[Word, Word] = {}
+    default: Word | None = None
+    words: dict[Word, Word] = {}
+
+
+class TreeQuestion(StrictRule):
+    """A question of the tree, and where each answer to it leads."""
+
+    question: Word
+    answers: Annotated[dict[Word, Word], Field(min_length=2)]
+
+
+class TreeEnd(StrictRule):
+    """Where the tree ends."""
+
+    losses: Annotated[list[Word], Field(min_length=1)]
+    why: Word
+    pitfalls: Annotated[list[Word], Field(min_length=1)]
+    source: Annotated[list[Literal["d001", "d002", "d003", "d004"]], Field(min_length=1)]
+
+
+class TreeItems(StrictRule):
+    """A whole tree: nodes and leaves by name."""
+
+    title: Word
+    root: Word
+    nodes: dict[Word, TreeQuestion]
+    leaves: dict[Word, TreeEnd]
+
+
+class Condition(StrictRule):
+    """One thing that a fact or an answer must be. All words given must hold."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    fact: Word | None = None
+    answer: Word | None = None
+    equal: str | float | bool | None = Field(None, alias="is")
+    among: list[str | float] | None = Field(None, alias="in")
+    above: float | None = None
+    below: float | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The fact or the answer that is looked at."""
+        return self.fact or self.answer or ""
+
+
+class Rule(StrictRule):
+    """What follows from facts and answers: another answer, or weights for and against losses.
+
+    `because` is said for what it prefers, `against`, where it is given, for what it avoids; `note` is what to heed then.
+    """
+
+    id: Word
+    task: list[Word] = []
+    when: list[Condition]
+    concludes: dict[Word, Word] = {}
+    prefer: dict[Word, Weight] = {}
+    avoid: dict[Word, Weight] = {}
+    because: Word
+    against: str = ""
+    note: str = ""
+    source: str = ""
+
+
+class Setting(StrictRule):
+    """A parameter that follows from data: which function gives it, and when it is worth setting."""
+
+    id: Word
+    loss: list[Word]
+    param: Word
+    by: Word
+    task: list[Word] = []
+    when: list[Condition] = []
+    because: Word
+    source: str = ""
+
+
+def unknown(value: Any) -> bool:
+    """Whether a fact or an answer says nothing: it is missing, or not a number."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def holds(condition: Condition, facts: Mapping[str, Any], answers: Mapping[str, Any]) -> bool:
+    """Whether what is known satisfies a condition; what is not known satisfies none."""
+    value = (answers if condition.answer else facts).get(condition.name)
+    if unknown(value):
+        return False
+    if condition.equal is not None and value != condition.equal:
+        return False
+    if condition.among is not None and value not in condition.among:
+        return False
+    return all(_within(value, condition))
+
+
+def _within(value: Any, condition: Condition) -> Iterable[bool]:
+    yield condition.above is None or value > condition.above
+    yield condition.below is None or value < condition.below
+    yield condition.at_least is None or value >= condition.at_least
+    yield condition.at_most is None or value <= condition.at_most
+
+
+def all_hold(conditions: Iterable[Condition], facts: Mapping[str, Any], answers: Mapping[str, Any]) -> bool:
+    """Whether all do."""
+    return all(holds(one, facts, answers) for one in conditions)
+
+
+def _read(name: str) -> Any:
+    from lossctl.sources.yaml import load
+
+    return load(files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+@cache
+def questions() -> dict[str, Question]:
+    """All questions by name, in the order of asking."""
+    found = [Question.model_validate(item) for item in _read("questions")]
+    return {one.id: one for one in found}
+
+
+@cache
+def tree_items() -> TreeItems:
+    """The guides' tree as it stands in the file."""
+    return TreeItems.model_validate(_read("tree"))
+
+
+@cache
+def rules() -> tuple[Rule, ...]:
+    """All rules, in order."""
+    return tuple(Rule.model_validate(item) for item in _read("rules"))
+
+
+@cache
+def expressions() -> dict[str, str]:
+    """Losses that torch.nn has no class for, as lines of torch with {parameters}."""
+    found: dict[str, str] = _read("expressions")
+    return found
+
+
+@cache
+def settings() -> tuple[Setting, ...]:
+    """All parameters that can be computed, in order."""
+    return tuple(Setting.model_validate(item) for item in _read("settings"))

@@ -1,0 +1,159 @@
+"""From the name that somebody typed to the loss that is meant: other frameworks' names, and names that mean several things.
+
+A name under its framework (`optax.l2_loss`) means that framework's loss. A bare name means ours; where the field uses it for
+several losses, the one taken is said, with the others.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+from lossctl.errors import UnknownName, near
+from lossctl.losses import kept
+from lossctl.losses.absent import absent, letters, refused
+from lossctl.losses.frameworks import ALSO, FRAMEWORKS, PREFIXES, REFUSED, RULES, Rules
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a typed name stands for, as one would type it here, and what there is to say about it.
+
+    `framework` is whose number it must be, where it stands under one; `rules` say where it is.
+    """
+
+    loss: str
+    note: str = ""
+    framework: str = ""
+    rules: Rules = field(default_factory=Rules)
+
+
+# Names of which the field makes several losses: what is taken, and what else was perhaps meant.
+AMBIGUOUS = {
+    "poisson": ("poisson_nll", "torch's, of log-rates; for rates add -p log_input=false; also keras_poisson, poisson_deviance"),
+    "poisson_loss": (
+        "poisson_nll",
+        "torch's, of log-rates; for rates add -p log_input=false; also keras_poisson, poisson_deviance",
+    ),
+    "log_loss": ("log_loss", "scikit-learn's, which clips probabilities; torch's clamps logarithms at -100: bce"),
+    "logloss": ("log_loss", "scikit-learn's, which clips probabilities; torch's clamps logarithms at -100: bce"),
+    "cce": ("cross_entropy", "of scores before softmax; of probabilities, as Keras has it: categorical_crossentropy_prob"),
+    "scce": ("cross_entropy", "of scores before softmax; of probabilities, as Keras has it: categorical_crossentropy_prob"),
+    "hinge": ("hinge", "max(0, 1 - y x); also hinge_embedding, categorical_hinge, crammer_singer_hinge, multi_margin"),
+    "multiclass_hinge": ("crammer_singer_hinge", "the largest violation; multi_margin adds all and divides by the classes"),
+    "kl": ("kl_div", "torch's, of log-probabilities; the divergence itself is --reduction batchmean"),
+    "cosine": ("cosine_distance", "1 - cos; Keras' is -cos: negative_cosine; with labels: cosine_embedding"),
+    "cosine_loss": ("cosine_distance", "1 - cos; Keras' is -cos: negative_cosine; with labels: cosine_embedding"),
+    "l2": ("mse", "the mean of squares; half of it, as optax has it: l2_half"),
+    "l2_loss": ("mse", "the mean of squares; half of it, as optax has it: l2_half"),
+    "dice": ("dice", "as segmentation_models_pytorch: pooled over the batch, no smoothing; MONAI and Keras differ in both"),
+    "focal": ("focal", "of one score a label; of one score a class: focal_multiclass"),
+    "contrastive": ("contrastive", "of labelled pairs (Hadsell 2006), 1 for similar; over a batch of views: info_nce"),
+    "wasserstein": ("wasserstein", "the transport distance of two samples; a WGAN critic's: wasserstein_critic"),
+    "quantile": ("pinball", "at q = 0.5 it is half of l1; several quantiles at once: multi_pinball"),
+    "ranking": ("margin_ranking", "torch's, of pairs; losses of whole lists are not here yet"),
+    "logistic": ("soft_margin", "of targets 1 and -1; of targets 0 and 1: bce_with_logits"),
+    "brier": ("brier", "halved for two classes, as scikit-learn has it"),
+}
+
+
+def meaning(name: str) -> Meaning | None:
+    """Say what a name means that stands under a framework, or of which the field makes several losses; None for any other.
+
+    Raises: UnknownName for a prefix that is no framework, or a name that the framework does not have or has as another number.
+    """
+    prefix, dot, last = name.strip().rpartition(".")
+    if dot and not _is_code(name):
+        return _under(prefix, last, name)
+    bare = re.sub(r"[\s-]+", "_", name.strip().lower())
+    if bare in AMBIGUOUS:
+        loss, note = AMBIGUOUS[bare]
+        return Meaning(loss, f"{loss} is {note}" if bare == loss else f"'{name}' is taken as {loss}: {note}")
+    return None
+
+
+def _is_code(name: str) -> bool:
+    """Whether a name is `module:attribute`; the objectives of boosted trees have a colon, too."""
+    return ":" in name and _of("xgboost", name.rpartition(".")[2]) is None
+
+
+def _under(prefix: str, last: str, name: str) -> Meaning:
+    """What a name means under a framework: that framework's number, or nothing at all."""
+    framework = next((one for one, spellings in PREFIXES.items() if prefix.lower() in spellings), "")
+    if framework and prefix.lower().endswith("metrics") and (found := _of(f"{framework}.metrics", last)):
+        return found
+    if framework and (found := _of(framework, last)):
+        # A metric of Keras is a mean by weights, whatever the loss of the same name is.
+        return replace(found, rules=replace(found.rules, weights="")) if "metrics" in prefix.lower() else found
+    if what := absent(last):
+        raise refused(name, what)
+    if not framework:
+        message = f"'{prefix}' is no framework that lossctl knows, so that '{name}' may be any number."
+        hint = (
+            f"Leave it out, or write one of: {', '.join(PREFIXES)}. A module of your own is written package.module:Attribute."
+        )
+        raise UnknownName(message, hint=hint)
+    message = f"'{name}' is no loss of {framework} that lossctl knows, and a name under a framework is never taken for another."
+    theirs = {**FRAMEWORKS[framework], **ALSO.get(framework, {})}
+    nearest = near(last, theirs, f"names of {framework}", quantities=True)
+    raise UnknownName(message, hint=f"{nearest} Without the prefix a name means ours.")
+
+
+# Losses that cannot be computed, and why.
+IMPOSSIBLE = {
+    "adaptive_log_softmax": "it needs the learned weights of its head and tails, not predictions and targets. Compute the "
+    "log-probabilities with the module, save them, and use nll.",
+}
+
+
+def foreign(name: str) -> Meaning | None:
+    """What a name means that is not ours, if some framework has it.
+
+    Raises: UnknownName where it is another number there than any here.
+    """
+    found = ((framework, _of(framework, name)) for framework in FRAMEWORKS)
+    for framework, one in found:
+        if one:
+            said = f"'{name}' is {framework}'s name for {one.loss}"
+            return replace(one, note=f"{said}; {one.note}" if one.note else said)
+    return None
+
+
+def _of(framework: str, name: str) -> Meaning | None:
+    """What a framework means by a name, in any case and with or without `Loss`.
+
+    Raises: UnknownName where it is another number there than any here.
+    """
+    theirs, spelt = _letters(framework), letters(name)
+    bare = spelt if spelt in kept() else spelt.removesuffix("loss")
+    longer = "" if f"{spelt}loss" in kept() else f"{spelt}loss"
+    found = theirs.get(spelt) or theirs.get(bare) or theirs.get(longer)
+    if found is None:
+        return None
+    named, loss = found
+    if named in REFUSED.get(framework, {}):
+        why, instead = REFUSED[framework][named]
+        message = f"{named} of {framework} is no number that lossctl has: {why}."
+        raise UnknownName(message, hint=instead)
+    rules = RULES.get(framework, {}).get(named, Rules())
+    return Meaning(loss, rules.note, framework, rules)
+
+
+@cache
+def _letters(framework: str) -> dict[str, tuple[str, str]]:
+    """The names of a framework by what is compared of them: its own spelling, and what we call it."""
+    barred = dict.fromkeys(REFUSED.get(framework, {}), "")
+    every = {**barred, **ALSO.get(framework, {}), **FRAMEWORKS.get(framework, {})}
+    return {letters(name): (name, ours) for name, ours in every.items()}
+
+
+def table(framework: str) -> dict[str, str]:
+    """What a framework calls its losses, and what we call them.
+
+    Raises: UnknownName.
+    """
+    if framework.lower() not in FRAMEWORKS:
+        message = f"There is no framework '{framework}' here."
+        raise UnknownName(message, hint=near(framework.lower(), FRAMEWORKS, "frameworks"))
+    return {**ALSO.get(framework.lower(), {}), **FRAMEWORKS[framework.lower()]}

@@ -1,0 +1,180 @@
+"""What a spec may hold, once: the check of a file and the JSON Schema for editors both come from here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    WithJsonSchema,
+    create_model,
+)
+
+from lossctl.request.option_table import TYPES, rows
+from lossctl.request.spec import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lossctl.request.option_table import Option
+
+SHARE = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)%$"
+NUMBERS = {"anyOf": [{"type": ["number", "boolean"]}, {"type": "array", "items": {}}]}
+ONE_LOSS: list[JsonValue] = [{"required": ["loss"]}, {"required": ["losses"]}, {"required": ["terms"]}]
+ONE_BOUND: list[JsonValue] = [
+    {"required": ["key", "max"]},
+    {"required": ["key", "min"]},
+    {"required": ["key", "expect"]},
+    {"required": ["key", "max_abs"]},
+    {"required": ["key", "max_rel"]},
+    {"required": ["require"], "not": {"anyOf": [{"required": ["max_abs"]}, {"required": ["max_rel"]}]}},
+]
+
+
+def _numbers(value: Any) -> Any:
+    """Accept a number, or lists of numbers to any depth; labels are integers and stay so."""
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    if isinstance(value, bool | int | float):
+        return value
+    problem = f"should be numbers, a file, or {{file:, column:}}, and holds {'nothing' if value is None else repr(value)}"
+    raise ValueError(problem)
+
+
+def _parameter(value: Any) -> Any:
+    if isinstance(value, dict):
+        problem = "should be a number, a word, a list of numbers, or '@FILE' or '@FILE::KEY' for an array"
+        raise ValueError(problem)  # noqa: TRY004 - pydantic collects ValueErrors only
+    return value if value is None or isinstance(value, str) else _numbers(value)
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, str):
+        return "Source"
+    return "FileInput" if isinstance(value, dict) else "Inline"
+
+
+def _loss_kind(value: Any) -> str:
+    return "LossItem" if isinstance(value, dict) else "Words"
+
+
+def said(text: str) -> Any:
+    """What editors show of a key. Docstrings below keys would be looked up in the source whenever a spec is read."""
+    return Field(description=text)
+
+
+class Strict(BaseModel):
+    """YAML gives types already, so nothing is converted and nothing unknown is passed over."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
+
+
+class FileInput(Strict):
+    """An input out of a file."""
+
+    file: Annotated[str, Field(min_length=1), said("The path, relative to the spec.")]
+    column: Annotated[str | None, said("The column of a table.")] = None
+    key: Annotated[str | None, said("The array of an npz, or the path of keys inside JSON, and so on.")] = None
+
+
+Word = Annotated[str, Field(min_length=1)]
+Inline = Annotated[Any, BeforeValidator(_numbers), WithJsonSchema(NUMBERS)]
+Input = Annotated[
+    Annotated[Word, Tag("Source")] | Annotated[FileInput, Tag("FileInput")] | Annotated[Inline, Tag("Inline")],
+    Discriminator(_kind),
+]
+Params = dict[str, Annotated[Any, AfterValidator(_parameter), WithJsonSchema({"not": {"type": "object"}})]]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class LossItem(Strict):
+    """A loss with its parameters."""
+
+    loss: Annotated[Word, said("NAME, or NAME:param=value[,param=value].")]
+    params: Params = {}
+
+
+class TermItem(LossItem):
+    """One part of a weighted sum."""
+
+    name: Annotated[Word | None, said("What the part is called; the name of its loss unless given.")] = None
+    weight: Finite | None = None
+    log_var: Annotated[
+        Finite | None, said("A learned log-variance s in place of a weight: e^-s L + s/2, with half of e^-s for a regression.")
+    ] = None
+    inputs: dict[str, Input] = {}
+
+
+class GateItem(Strict):
+    """A bound on one result, or on its change from a baseline; exactly one of max, min, expect, max_abs, max_rel and require.
+
+    `require` may also stand beside max_abs or max_rel, and says how the change is judged.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": ONE_BOUND})
+
+    key: Annotated[Word | None, said("The loss, or the term, that is bounded; every loss where only `require` is given.")] = (
+        None
+    )
+    max: Finite | None = None
+    min: Finite | None = None
+    expect: Finite | None = None
+    max_abs: Annotated[Finite | None, said("By how much it may be worse than the baseline.")] = None
+    max_rel: Annotated[
+        Finite | Annotated[str, Field(pattern=SHARE)] | None, said("The same in parts of the baseline: 0.02 or 2%.")
+    ] = None
+    require: Annotated[Literal["point", "sig", "noninf", "equiv"] | None, said("How the change is judged.")] = None
+    rtol: Annotated[Finite, Field(ge=0)] = 1e-9
+    atol: Annotated[Finite, Field(ge=0)] = 0.0
+
+
+def option_keys(table: Mapping[str, Option], given: Any, **others: Any) -> type[Strict]:
+    """Return a model of the options in `table`, in which inputs are as `given`; `others` are types of keys of other types."""
+    keys: dict[str, Any] = {name: (others.get(name) or _key_type(row, given), row.default) for name, row in table.items()}
+    made: type[Strict] = create_model("OptionKeys", __base__=Strict, **keys)
+    return made
+
+
+def _key_type(row: Option, given: Any) -> Any:
+    kind = TYPES.get(row.type, given | None if "Given" in row.type else row.type)
+    if row.choices:
+        kind = Literal[row.choices]
+        if "yes" in row.choices:
+            kind = Annotated[kind, BeforeValidator(lambda value: ("no", "yes")[value] if isinstance(value, bool) else value)]
+    elif kind is float:
+        kind = Finite
+    return Annotated[kind, Field(ge=row.min, le=row.max, description=row.help)]
+
+
+SPEC_ROWS = {name: row for name, row in rows(Options).items() if row.spec}
+OptionKeys = option_keys(SPEC_ROWS, Input)
+
+
+class SpecItems(OptionKeys, Strict):  # type: ignore[valid-type, misc] # made of the table
+    """A whole spec; exactly one of loss, losses and terms."""
+
+    model_config = ConfigDict(title="lossctl spec", json_schema_extra={"oneOf": ONE_LOSS})
+
+    loss: Annotated[Word | None, said("NAME, or NAME:param=value[,param=value].")] = None
+    losses: Annotated[
+        list[Annotated[Annotated[Word, Tag("Words")] | Annotated[LossItem, Tag("LossItem")], Discriminator(_loss_kind)]],
+        Field(min_length=1),
+        said("Several losses on the same inputs."),
+    ] = []
+    terms: Annotated[list[TermItem], Field(min_length=1), said("The parts of a weighted sum.")] = []
+    params: Annotated[Params, said("The parameters of the one loss.")] = {}
+    inputs: Annotated[dict[str, Input], said("What each input of the loss is: numbers, a file, or {file:, column:}.")] = {}
+    against: Annotated[Word | None, said("The saved result that is the baseline, relative to the spec.")] = None
+    alpha: Annotated[Finite, Field(gt=0, lt=0.5), said("The level at which changes are judged.")] = 0.05
+    gates: Annotated[list[GateItem], said("Bounds that decide the exit code of `lossctl check`.")] = []
+
+
+# The model whose keys are meant where pydantic says that a key is unknown, by the last word on the way to it.
+PLACES: dict[str, type[Strict]] = {"FileInput": FileInput, "LossItem": LossItem, "terms": TermItem, "gates": GateItem}

@@ -1,0 +1,139 @@
+"""What a result was asked for, written into it so that `verify` can ask again: a spec as JSON holds it, and back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from lossctl.errors import UsageError
+from lossctl.losses import LOSSES
+from lossctl.request.lookup import understand
+from lossctl.request.option_table import rows
+from lossctl.request.spec import LossSpec, Options, Spec, Term
+from lossctl.sources.address import Given
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def request_of(spec: Spec) -> dict[str, Any]:
+    """Return the losses, inputs and options of a spec as plain values; what is as usual is left out."""
+    options = {
+        name: _plain(value)
+        for name, row in rows(Options).items()
+        if row.replayed and (value := getattr(spec.options, name)) != row.default
+    }
+    found = {
+        "losses": [_loss(one) for one in spec.losses],
+        "positional": [_plain(given) for given in spec.positional],
+        "inputs": {name: _plain(given) for name, given in spec.inputs.items()},
+        "terms": [_term(term) for term in spec.terms],
+        "options": options,
+        "folder": spec.folder,
+    }
+    return {name: item for name, item in found.items() if item}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Given):
+        return {"value": _written(value.value)} if value.inline else {"source": _said(value.text)}
+    return [*value] if isinstance(value, tuple) else _written(value)
+
+
+def _written(value: Any) -> Any:
+    """A value with words for what JSON has no numbers for."""
+    if isinstance(value, list):
+        return [*map(_written, value)]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _said(source: str) -> str:
+    """A source that may stand in a file that is passed on: an address without password and query."""
+    if "://" not in source:
+        return source
+    from lossctl.sources.address import shown_source
+
+    return shown_source(source)
+
+
+def _loss(loss: LossSpec) -> dict[str, Any]:
+    found = {"name": loss.name, "params": {name: _plain(value) for name, value in loss.params.items()}, "of": loss.of}
+    return {name: item for name, item in found.items() if item}
+
+
+def _term(term: Term) -> dict[str, Any]:
+    inputs = {name: _plain(given) for name, given in term.inputs.items()}
+    return {**asdict(term), "loss": _loss(term.loss), "inputs": inputs}
+
+
+def spec_of(request: Any, name: str, *, allow_code: bool, allow_remote: bool = False, max_memory: int = 0) -> Spec:
+    """Return the spec that the request in the file `name` was made of. Nothing in it is a command.
+
+    Code that it names is imported only with `allow_code`, and addresses are read only with `allow_remote`.
+    Raises: UnreadableFile with the key that is no part of a request, UsageError for code.
+    """
+    from lossctl.request.saved_request import checked
+
+    found = checked(request, name)
+    options: dict[str, Any] = found.get("options", {})
+    sources = {one: _given(value) for one, value in options.items() if isinstance(value, dict)}
+    own = {"max_memory": max_memory} if max_memory else {}
+    chosen = Options(**{**options, **sources, **own}, allow_code=allow_code, allow_remote=allow_remote)
+    spec = Spec(
+        losses=tuple(map(_loss_of, found.get("losses", ()))),
+        positional=tuple(map(_given, found.get("positional", ()))),
+        inputs=_givens(found.get("inputs", {})),
+        terms=tuple(
+            Term(**{**one, "loss": _loss_of(one["loss"]), "inputs": _givens(one.get("inputs", {}))})
+            for one in found.get("terms", ())
+        ),
+        options=chosen,
+        folder=found.get("folder", ""),
+        saved=name,
+    )
+    if not allow_code:
+        _check_code(spec, name)
+    return spec
+
+
+def _check_code(spec: Spec, name: str) -> None:
+    """Refuse losses, formats and array libraries that are none of ours: looking one up may import it.
+
+    Raises: UsageError.
+    """
+    from lossctl.losses.backends import AT, DEVICE
+    from lossctl.sources.formats import FORMATS, ROWS
+
+    losses = [one for one in (*spec.losses, *(term.loss for term in spec.terms)) if not one.name.startswith("@")]
+    foreign = [one.name for one in losses if not _is_ours(one.name)]
+    if spec.options.in_format and FORMATS.spelling(spec.options.in_format) not in ROWS:
+        foreign.append(spec.options.in_format)
+    library, at, device = spec.options.backend.partition(AT)
+    if library not in {"numpy", "torch"} or (at and not DEVICE.fullmatch(device)):
+        foreign.append(spec.options.backend)
+    if foreign:
+        message = f"{name} names '{foreign[0]}', which is none of lossctl's own and would run code."
+        raise UsageError(message, hint="If you trust it, use --allow-code.")
+
+
+def _is_ours(name: str) -> bool:
+    meant, _ = understand(name)
+    return ":" not in name and LOSSES.spelling(meant.name) in LOSSES.rows()
+
+
+def _loss_of(one: Mapping[str, Any]) -> LossSpec:
+    params = {name: _given(value) if isinstance(value, dict) else value for name, value in one.get("params", {}).items()}
+    return LossSpec(one["name"], params, one.get("of", ""))
+
+
+def _given(item: Mapping[str, Any]) -> Given:
+    return Given(text=item.get("source", ""), value=_read(item.get("value")))
+
+
+def _read(value: Any) -> Any:
+    return [*map(_read, value)] if isinstance(value, list) else float(value) if isinstance(value, str) else value
+
+
+def _givens(items: Mapping[str, Any]) -> dict[str, Given]:
+    return {name: _given(item) for name, item in items.items()}

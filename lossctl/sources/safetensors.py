@@ -1,0 +1,127 @@
+"""Hugging Face's .safetensors: a JSON header with names, types, shapes and places, then the bytes of all arrays.
+
+Arrays are read in place. The header is the only thing that is parsed, and everything that it claims is checked against the
+size of the file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossctl.errors import LossctlError, UnreadableFile
+from lossctl.sources.container import Arrays
+from lossctl.sources.npy import Header, NpyPart
+from lossctl.sources.smallfloats import KNOWN, Widened, bits_of
+from lossctl.sources.values import DEEPEST, reason, shown, unique
+
+if TYPE_CHECKING:
+    from lossctl.sources.readers import Part
+    from lossctl.sources.stored import Stored
+
+# The header's own length, little-endian.
+MOST = 2**60
+LENGTH = 8
+# Three hundred thousand arrays.
+LONGEST_HEADER = 1 << 25
+METADATA = "__metadata__"
+PLAIN = {
+    "BOOL": "?",
+    "C64": "<c8",
+    **{f"{letter}{8 * size}": f"<{letter.lower()}{size}" for letter in "IU" for size in (1, 2, 4, 8)},
+    **{f"F{8 * size}": f"<f{size}" for size in (2, 4, 8)},
+}
+WRITE_AGAIN = "Write it again with safetensors.numpy.save_file({'name': array}, path)."
+
+
+class _Fault(Exception):
+    """What is wrong with a header; the sentence goes on after the name of the file."""
+
+
+def open_safetensors(stored: Stored) -> Arrays:
+    """Open a .safetensors.
+
+    Raises: UnreadableFile if the header is damaged, or claims what the file does not hold.
+    """
+    try:
+        header, start = _header(stored)
+        spans = {name: _span(name, entry, stored.size - start) for name, entry in header.items()}
+        _apart(spans)
+    except _Fault as fault:
+        message = f"{stored.name} is not a readable .safetensors: {fault}."
+        raise UnreadableFile(message, hint=WRITE_AGAIN) from fault
+    members = [(name, _member(stored, name, entry, start + spans[name][0])) for name, entry in header.items()]
+    return Arrays(stored, members, WRITE_AGAIN)
+
+
+def _header(stored: Stored) -> tuple[dict[str, Any], int]:
+    """Return the entries of the header, and where the bytes of the arrays begin."""
+    length = int.from_bytes(stored.head(LENGTH), "little")
+    if stored.size < LENGTH or length > min(stored.size - LENGTH, LONGEST_HEADER):
+        message = f"its header claims {length} bytes, and the file has {stored.size}"
+        raise _Fault(message)
+    try:
+        header = json.loads(stored.part(LENGTH, length).head(length).decode(), object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
+        message = f"its header is no JSON ({reason(error)})"
+        raise _Fault(message) from error
+    if not isinstance(header, dict):
+        message = "its header is no JSON object"
+        raise _Fault(message)
+    header.pop(METADATA, None)
+    return header, LENGTH + length
+
+
+def _span(name: str, entry: Any, room: int) -> tuple[int, int]:
+    """Return where an array begins and ends, counted from the end of the header."""
+    entry = entry if isinstance(entry, dict) else {}
+    shape, offsets = entry.get("shape"), entry.get("data_offsets")
+    if not isinstance(entry.get("dtype"), str) or not _counts(shape) or not _counts(offsets) or len(offsets) != 2:  # noqa: PLR2004 - begin and end
+        message = f"the entry of '{name}' lacks a type, a shape or two offsets"
+        raise _Fault(message)
+    begin, end = offsets
+    if not begin <= end <= room:
+        message = f"'{name}' lies at the bytes {begin} to {end} of {room}"
+        raise _Fault(message)
+    kind = entry["dtype"]
+    if _is_known(kind) and math.prod(shape) * _stored_as(kind).itemsize != end - begin:
+        message = f"'{name}' has the shape {shown(tuple(shape))} of {kind}, but {end - begin} bytes"
+        raise _Fault(message)
+    return begin, end
+
+
+def _counts(value: Any) -> bool:
+    counts = isinstance(value, list) and len(value) <= DEEPEST and all(type(item) is int and item >= 0 for item in value)
+    # NumPy counts bytes in signed words of 64 bits, of eight bytes a number, axes of size 0 left out.
+    return counts and math.prod(item for item in value if item) < MOST
+
+
+def _apart(spans: dict[str, tuple[int, int]]) -> None:
+    """Check that no two arrays share bytes."""
+    filled = sorted((span, name) for name, span in spans.items() if span[0] < span[1])
+    for (first, name), (second, other) in pairwise(filled):
+        if second[0] < first[1]:
+            message = f"'{name}' and '{other}' overlap"
+            raise _Fault(message)
+
+
+def _is_known(kind: str) -> bool:
+    return kind in PLAIN or kind in KNOWN
+
+
+def _stored_as(kind: str) -> np.dtype[Any]:
+    return np.dtype(PLAIN[kind]) if kind in PLAIN else bits_of(kind)
+
+
+def _member(stored: Stored, name: str, entry: dict[str, Any], start: int) -> Part | LossctlError:
+    kind = entry["dtype"]
+    if not _is_known(kind):
+        message = f"{stored.name}:{name} holds numbers of the type {shown(kind)}, which lossctl does not read."
+        return UnreadableFile(message, hint=f"Known types: {', '.join(sorted({*PLAIN, *KNOWN} - {'C64'}))}.")
+    header = Header(tuple(entry["shape"]), fortran=False, dtype=_stored_as(kind), offset=0)
+    part = NpyPart(stored.part(start, header.size), header)
+    return Widened(part, kind) if kind in KNOWN else part

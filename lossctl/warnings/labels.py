@@ -1,0 +1,261 @@
+"""Traps about what the network has, or has not, done to its output.
+
+Traps about targets, labels and weights.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossctl.warnings.sight import CLOSE, ENOUGH, Sight, adds_up, inside_unit, trap
+
+
+@trap("L001", "probabilities where cross-entropy wants scores")
+def softmax_twice(sight: Sight) -> str:
+    """cross_entropy applies softmax itself. Given probabilities it applies it twice: the value can then never fall below
+    log(1 + (C-1)/e), whatever the network learns, and gradients shrink. Give it the scores before softmax, or use a
+    loss of probabilities.
+    """
+    if not sight.takes("raw scores, one a class") or not adds_up(sight.pred) or sight.pred.shape[1] < 2:  # noqa: PLR2004
+        return ""
+    classes = sight.pred.shape[1]
+    floor = np.log1p((classes - 1) / np.e)
+    right = sight.command("categorical_crossentropy_prob")
+    return (
+        f"pred's rows are probabilities: with softmax applied again {sight.loss} cannot fall below {floor:.4g}. Right: {right}"
+    )
+
+
+@trap("L002", "probabilities where a sigmoid is applied")
+def sigmoid_twice(sight: Sight) -> str:
+    """bce_with_logits and focal apply the sigmoid themselves. Probabilities given to them lie in [0, 1], so that no
+    positive can cost less than log(1 + 1/e) = 0.3133 and no negative less than 0.6931. Give the scores before the
+    sigmoid, or use bce.
+    """
+    if not sight.takes("raw scores") or sight.takes("raw scores, one a class"):
+        return ""
+    if sight.pred.size < ENOUGH or not inside_unit(sight.pred):
+        return ""
+    low, high = sight.pred.min(), sight.pred.max()
+    return f"pred lies in [{low:.4g}, {high:.4g}], which looks like probabilities; floor 0.3133. Right: {sight.command('bce')}"
+
+
+@trap("L003", "probabilities where log-probabilities are wanted")
+def not_logarithms(sight: Sight) -> str:
+    """Nll and kl_div take logarithms of probabilities, which are never above 0. Probabilities themselves give a negative
+    number that means nothing. Take log_softmax of the scores, or use a loss of probabilities.
+    """
+    if not any(slot.input.word.logs for slot in sight.bound.slots) or not sight.pred.size or sight.pred.min() < 0:
+        return ""
+    right = "categorical_crossentropy_prob" if sight.loss == "nll" else "cross_entropy"
+    least, command = sight.pred.min(), sight.command(right)
+    return f"pred is never below 0 (least {least:.4g}), so it holds no log-probabilities. Perhaps: {command}"
+
+
+@trap("L004", "scores where log-probabilities are wanted")
+def not_normalised(sight: Sight) -> str:
+    """Log-probabilities add up to 1 once exponentiated. Raw scores do not, and ctc and nll then give a number, sometimes a
+    negative one, that is no likelihood. Apply log_softmax over the classes.
+    """
+    if sight.loss not in {"ctc", "nll"} or sight.pred.ndim < 2 or not sight.pred.size or sight.pred.min() >= 0:  # noqa: PLR2004
+        return ""
+    axis = -1 if sight.loss == "ctc" else 1
+    sums = np.exp(sight.pred).sum(axis=axis)
+    worst = float(sums.flat[int(np.argmax(np.abs(sums - 1)))])
+    wrong = abs(worst - 1) > 10 * CLOSE
+    return f"exp(pred) adds up to {worst:.4g} for one sample instead of 1: apply log_softmax first" if wrong else ""
+
+
+@trap("L005", "probabilities where signed scores are wanted")
+def unsigned(sight: Sight) -> str:
+    """Hinge losses look at the sign of a score. A probability is never negative, so every negative sample costs at least
+    the margin. Give the score before the sigmoid.
+    """
+    if not sight.takes("signed scores") or sight.pred.size < ENOUGH or not inside_unit(sight.pred):
+        return ""
+    return f"pred lies in [{sight.pred.min():.4g}, {sight.pred.max():.4g}] and has no sign: give scores, not probabilities"
+
+
+@trap("L006", "hinge_embedding is not the hinge loss")
+def not_a_distance(sight: Sight) -> str:
+    """hinge_embedding takes distances and adds them up for y = 1; the hinge loss of a classifier is max(0, 1 - y x).
+    Scores of either sign in hinge_embedding are nearly always meant for hinge.
+    """
+    if sight.loss != "hinge_embedding" or not sight.pred.size or sight.pred.min() >= 0:
+        return ""
+    hinge = np.maximum(0, 1 - sight.target * sight.pred).mean()
+    least, command = sight.pred.min(), sight.command("hinge")
+    return f"pred has negative values (least {least:.4g}), so no distances; hinge gives {hinge:.6g}: {command}"
+
+
+# Losses whose mean divides by the weights of the classes.
+DIVIDED_BY_WEIGHTS = {"cross_entropy", "nll", "linear_cross_entropy"}
+# Classes that are listed.
+LISTED = 5
+# With fewer samples a class a missing one is chance.
+MANY = 10
+
+
+@trap("L011", "0 and 1 where 1 and -1 are meant")
+def zeros_for_minus_one(sight: Sight) -> str:
+    """Margin losses take targets of 1 and -1. Targets of 0 and 1 are read as -1 and 1 where the loss allows it, as Keras
+    does.
+    """
+    words = {slot.input.name: slot.input.word for slot in sight.bound.slots}
+    if "target" not in words or not words["target"].signs or not (sight.target == 0).any():
+        return ""
+    return f"target holds {int((sight.target == 0).sum())} zeros, which are read as -1"
+
+
+@trap("L021", "targets outside of what the loss is defined for")
+def outside_of_what_is_meant(sight: Sight) -> str:
+    """Margin losses are defined for targets of 1 and -1, and multi-label losses for targets in [0, 1]. torch computes any
+    other number as the formula has it, which means nothing: a target of 0 gives log 2 in soft_margin whatever the
+    score.
+    """
+    words = {slot.input.name: slot.input.word for slot in sight.bound.slots if slot.input.word.loose}
+    if "target" not in words or not sight.target.size:
+        return ""
+    domain, target = words["target"].domain, sight.target
+    wrong = ~np.isin(target, domain.values) if domain.values else (target < domain.low) | (target > domain.high)
+    if not wrong.any():
+        return ""
+    count, first = int(wrong.sum()), float(target[wrong].flat[0])
+    return f"{count} of {target.size} targets are not in {domain.says} (the first is {first:g}): map them, or use --mask"
+
+
+@trap("L012", "an ignored label that is a class")
+def ignores_a_class(sight: Sight) -> str:
+    """ignore_index compares with the label's value, not its place. An index in 0..C-1 leaves that whole class out of the
+    loss, while its score still stands in the softmax of the others.
+    """
+    index, classes = sight.bound.params.get("ignore_index"), sight.bound.dims.get("c", (0,))[0]
+    if index is None or not 0 <= index < classes or not (sight.target == index).any():
+        return ""
+    count = int((sight.target == index).sum())
+    return f"ignore_index={index} is one of the {classes} classes: {count} of its samples do not count"
+
+
+@trap("L013", "a class that never appears, and labels from 1")
+def labels_from_one(sight: Sight) -> str:
+    """Labels are 0..C-1. Where they begin at 1 and the scores have a column more than there are labels, they were probably
+    counted from 1, and every sample is scored in the wrong column.
+    """
+    classes = sight.bound.dims.get("c", (0,))[0]
+    if classes < 3 or not any(slot.input.word.shifts for slot in sight.bound.slots):  # noqa: PLR2004 - two are too few to tell
+        return ""
+    labels = sight.target[sight.target >= 0]
+    few = sorted(set(labels.ravel().tolist())) if labels.size >= MANY * classes else []
+    if len(few) != classes - 1 or few[0] != 1:
+        return ""
+    return f"class 0 never appears and labels run from 1 to {classes - 1}: if counted from 1, use --label-offset -1"
+
+
+@trap("L014", "probability targets that do not add up to 1")
+def not_a_distribution(sight: Sight) -> str:
+    """Probability targets of a sample add up to 1. Others are computed as they stand, which scales each sample's loss."""
+    soft = sight.target.ndim == sight.pred.ndim and sight.target.ndim > 1
+    if (
+        not soft
+        or not (sight.takes("raw scores, one a class") or sight.loss == "kl_div")
+        or sight.bound.params.get("log_target")
+    ):
+        return ""
+    sums = sight.target.sum(axis=1 if sight.loss != "kl_div" else -1)
+    off = np.abs(sums - 1)
+    wrong = int((off > CLOSE).sum())
+    return (
+        f"{wrong} of {sums.size} rows of target do not add up to 1 (one is {float(sums.flat[off.argmax()]):.4g})"
+        if wrong
+        else ""
+    )
+
+
+@trap("L015", "one-hot targets with class weights", whole=True)
+def one_hot_weights(sight: Sight) -> str:
+    """With class indices the weighted mean divides by the sum of the weights; with one-hot or probability targets it
+    divides by the number of samples. torch does so, and the two numbers differ.
+    """
+    soft = sight.target.ndim == sight.pred.ndim and sight.target.ndim > 1
+    if not soft or "weight" not in sight.arrays or not sight.takes("raw scores, one a class"):
+        return ""
+    return "target holds probabilities, so the weighted mean divides by the samples; class indices divide by their weights"
+
+
+@trap("L016", "one weight that cancels", whole=True)
+def weight_cancels(sight: Sight) -> str:
+    """The weighted mean of one sample is its loss times its weight divided by its weight: the class weights change
+    nothing. So it is where the mean divides by the weights, as in cross_entropy and nll without label smoothing; multi_margin
+    divides by the number of samples, and its weight counts.
+    """
+    divides = sight.loss in DIVIDED_BY_WEIGHTS and not sight.bound.params.get("label_smoothing")
+    hard = divides and sight.bound.n == 1 and sight.target.ndim < sight.pred.ndim
+    alone = hard and "weight" in sight.arrays and sight.options.reduction == "mean" and sight.target.size == 1
+    return "with one sample the class weight cancels out of the mean: use --reduction sum to see it" if alone else ""
+
+
+@trap("L017", "one class alone", whole=True)
+def one_class(sight: Sight) -> str:
+    """The softmax of a single score is always 1, so that cross-entropy is always 0. For two classes with one score use
+    bce_with_logits.
+    """
+    if not sight.takes("raw scores, one a class") or sight.bound.dims["c"] != (1,):
+        return ""
+    return f"with one class the loss is always 0. Perhaps: {sight.command('bce_with_logits', '--squeeze')}"
+
+
+@trap("L018", "pos_weight by sample", whole=True)
+def weight_by_sample(sight: Sight) -> str:
+    """pos_weight broadcasts along the last axis. For scores of shape (N,) a pos_weight of N entries weighs samples, not
+    labels.
+    """
+    weight = sight.arrays.get("pos_weight")
+    if weight is None or sight.pred.ndim != 1 or weight.size < 2 or weight.shape != sight.pred.shape:  # noqa: PLR2004
+        return ""
+    return f"pos_weight has {weight.size} entries for {weight.size} samples of one label: it weighs each sample, not each label"
+
+
+@trap("L019", "a class axis that could be another", whole=True)
+def ambiguous_axis(sight: Sight) -> str:
+    """The classes are axis 1, and the axis after it has the same length: scores with the classes last would be read
+    without an error, and wrong.
+    """
+    shape = sight.pred.shape
+    if not sight.takes("raw scores, one a class") or len(shape) != 3 or shape[1] != shape[2] or shape[1] < 2:  # noqa: PLR2004
+        return ""
+    return f"axes 1 and 2 of pred both have length {shape[1]}: if the classes are last, use --class-dim -1"
+
+
+@trap("L020", "multi-hot targets for multilabel_margin")
+def multi_hot_list(sight: Sight) -> str:
+    """multilabel_margin takes the numbers of the labels that apply, ended by -1. A row of zeros and ones is read as a list
+    of the labels 0 and 1.
+    """
+    if sight.loss != "multilabel_margin" or not sight.target.size or not np.isin(sight.target, (0, 1)).all():
+        return ""
+    return f"target holds only 0 and 1, which looks like multi-hot. Right: {sight.command('multilabel_soft_margin')}"
+
+
+@trap("L066", "masks without anything in them")
+def empty_mask(sight: Sight) -> str:
+    """Overlaps count 0 where the mask is empty, as segmentation_models_pytorch has it: the same as for a perfect prediction,
+    whatever is predicted. Of several classes, one without a label counts 0 and lowers the mean; classes=present leaves it
+    out. MONAI counts close to 1, and empty=counted 1, as Keras has it. Judge false alarms on empty masks by bce, or by counts.
+    """
+    sums = sight.sums
+    if sight.bound.params.get("empty") == "counted":
+        return ""
+    if sums.get("target", sums.get("present")) == 0:
+        predicted = sums.get("pred", sums.get("either", 0.0))
+        right = sight.command("bce")
+        says = f"target is an empty mask, which counts 0 like a perfect prediction, although pred adds up to {predicted:g}"
+        return f"{says}. What is predicted there shows in: {right}" if predicted > 0 else ""
+    if sight.bound.params.get("classes") != "all":
+        return ""
+    numbers = [name.removeprefix("target ") for name, total in sums.items() if name.startswith("target ") and total == 0]
+    absent = [number for number in numbers if sums.get(f"pred {number}", 0.0) > 0]
+    if not absent:
+        return ""
+    listed = ", ".join(absent[:LISTED]) + (f" and {len(absent) - LISTED} more" if len(absent) > LISTED else "")
+    right = sight.command(sight.loss, "-p classes=present")
+    return f"no label of class {listed}: it counts 0 in the mean, whatever is predicted. Over those that are there: {right}"

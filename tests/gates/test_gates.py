@@ -1,0 +1,70 @@
+import math
+
+import pytest
+
+from lossctl.errors import BadParameter, GateFailed, Undecided
+from lossctl.gates import check_coverage, check_gates, verdict
+from lossctl.request.spec import Gate
+
+
+@pytest.mark.parametrize(
+    ("gate", "value", "passed"),
+    [
+        (Gate("mse", "max", 1.0), 1.0, True),
+        (Gate("mse", "max", 1.0), math.nextafter(1, 2), False),
+        (Gate("mse", "min", 1.0), 1.0, True),
+        (Gate("mse", "min", 1.0), math.nextafter(1, 0), False),
+        (Gate("mse", "max", 1.0), math.nan, None),
+        (Gate("mse", "max", 1.0), math.inf, False),
+        (Gate("mse", "max", math.inf), math.inf, True),
+        (Gate("mse", "expect", 100.0, rtol=0.01), 101.0, True),
+        (Gate("mse", "expect", -100.0, rtol=0.01), -101.0, True),
+        (Gate("mse", "expect", 100.0, rtol=0.01), 101.1, False),
+        (Gate("mse", "expect", 0.0, atol=0.5), -0.5, True),
+        (Gate("mse", "expect", 0.0), 1e-300, False),
+        (Gate("mse", "expect", math.inf), math.inf, True),
+        (Gate("mse", "expect", math.inf), 1.0, False),
+        (Gate("mse", "expect", 1.0), math.inf, False),
+        (Gate("mse", "expect", 1.0), math.nan, None),
+    ],
+)
+def test_gate(gate, value, passed):
+    check = check_gates([gate], {"mse": value})[0]
+    assert check.passed is passed
+    assert repr(value) in check.message
+    assert repr(gate.bound) in check.message
+    assert check.as_dict()["value"] is value
+
+
+def test_a_key_that_no_result_has():
+    with pytest.raises(BadParameter) as caught:
+        check_gates([Gate("msee", "max", 1.0)], {"mse": 0.0})
+    assert caught.value.hint.startswith("Did you mean 'mse'?")
+
+
+@pytest.mark.parametrize("kind", ["max", "min", "expect"])
+def test_a_bound_that_is_no_number(kind):
+    with pytest.raises(BadParameter, match="bounds nothing"):
+        check_gates([Gate("mse", kind, math.nan)], {"mse": 0.0})
+
+
+def test_coverage():
+    assert check_coverage(0.9, 0.9) == []
+    assert "75.0%" in check_coverage(0.75, 0.9)[0].message
+
+
+def test_coverage_says_enough_digits():
+    message = check_coverage(0.99996, 1.0)[0].message
+    assert message.count("100.0%") == 0
+    assert "99.996" in message
+
+
+def test_a_failure_comes_before_what_is_undecided():
+    values = {"a": 2.0, "b": math.nan, "c": 0.0}
+    gates = {key: Gate(key, "max", 1.0) for key in values}
+    assert verdict(check_gates([gates["c"]], values)) is None
+    assert isinstance(verdict(check_gates([gates["b"], gates["c"]], values)), Undecided)
+    failed = verdict(check_gates(gates.values(), values))
+    assert isinstance(failed, GateFailed)
+    assert "a = 2.0" in failed.message
+    assert "b" not in failed.message

@@ -1,0 +1,120 @@
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lossctl.statistics.sums import KEPT, Moments, Sums, exact_sum, shortened
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+moderate = st.floats(-1e6, 1e6)
+
+
+@given(st.lists(finite), st.randoms())
+def test_order_changes_no_bit(numbers, random):
+    shuffled = list(numbers)
+    random.shuffle(shuffled)
+    assert exact_sum(shuffled) == exact_sum(numbers)
+
+
+@given(st.lists(finite, max_size=60), st.integers(0, 60))
+def test_sums_that_were_kept_short_add_up_the_same(numbers, cut):
+    kept = [*shortened(numbers[:cut]), *shortened(numbers[cut:])]
+    assert exact_sum(kept) == exact_sum(numbers)
+
+
+@given(st.lists(moderate))
+def test_one_rounding(numbers):
+    assert exact_sum(numbers) == float(sum(map(Fraction, numbers)))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "total"),
+    [
+        ([], 0.0),
+        ([1e308, 1e308, -1e308], 1e308),
+        ([-1e308, 1e308, 1e308], 1e308),
+        ([1e308, 1e308], math.inf),
+        ([-1e308, -1e308], -math.inf),
+        ([math.inf, 1.0], math.inf),
+        ([math.inf, 1e308, 1e308], math.inf),
+        ([1.0, -math.inf], -math.inf),
+    ],
+)
+def test_large_and_infinite(numbers, total):
+    assert exact_sum(numbers) == total
+
+
+@pytest.mark.parametrize(
+    "numbers", [[math.nan], [1.0, math.nan], [math.inf, -math.inf], [math.nan, math.inf], [1e308, 1e308, math.nan]]
+)
+def test_not_a_number(numbers):
+    assert math.isnan(exact_sum(numbers))
+
+
+def test_sums_merge_by_name():
+    one, other = Sums(), Sums()
+    one.add("value", 1.0)
+    other.add("value", 2.0)
+    other.add("weight", 3.0)
+    one.merge(other)
+    assert one.finish() == {"value": 3.0, "weight": 3.0}
+    assert other.finish() == {"value": 2.0, "weight": 3.0}
+
+
+def moments(numbers):
+    """The moments of a part, merged one number at a time."""
+    total = Moments()
+    for number in numbers:
+        total = total.merge(Moments(1, number))
+    return total
+
+
+@given(st.lists(moderate, min_size=1), st.lists(moderate, min_size=1))
+def test_merged_moments_are_numpy_s(one, other):
+    merged = moments(one).merge(moments(other))
+    every = np.array(one + other)
+    assert merged.n == len(every)
+    np.testing.assert_allclose(merged.mean, every.mean(), rtol=1e-9, atol=1e-6)
+    np.testing.assert_allclose(merged.std, every.std(ddof=1), rtol=1e-6, atol=1e-5)
+
+
+def test_moments_keep_small_spread_on_a_large_mean():
+    # E[x^2] - E[x]^2 gives 0 here, or less.
+    assert moments([1e9, 1e9 + 1, 1e9 + 2]).std == 1.0
+
+
+def test_nothing_changes_nothing():
+    one = Moments(2, 3.0, 4.0)
+    assert one.merge(Moments()) == one
+    assert Moments().merge(one) == one
+    assert Moments().merge(Moments()) == Moments()
+
+
+@pytest.mark.parametrize("few", [Moments(), Moments(1, 5.0)])
+def test_std_of_fewer_than_two(few):
+    assert math.isnan(few.std)
+
+
+@given(st.lists(finite | st.sampled_from([math.inf, -math.inf, math.nan, 1e-310]), max_size=200), st.integers(1, 50))
+def test_many_blocks_in_few_numbers_have_the_same_sum(numbers, size):
+    sums = Sums()
+    for start in range(0, len(numbers), size):
+        part = Sums()
+        for number in numbers[start : start + size]:
+            part.add("value", number)
+        sums.merge(part)
+    found = sums.finish().get("value", 0.0)
+    assert found == exact_sum(numbers) or (math.isnan(found) and math.isnan(exact_sum(numbers)))
+
+
+def test_moderate_totals_do_not_pile_up():
+    sums = Sums()
+    for number in range(10_000):
+        part = Sums()
+        part.add("value", 0.1 * number)
+        sums.merge(part)
+    assert len(sums.totals["value"]) <= KEPT
+    assert sums.finish()["value"] == math.fsum(0.1 * number for number in range(10_000))
