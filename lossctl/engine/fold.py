@@ -16,7 +16,7 @@ import numpy as np
 
 from lossctl.engine.block import Block
 from lossctl.engine.threads import in_turn
-from lossctl.engine.totals import LossTotals, Taking, merged
+from lossctl.engine.totals import LossTotals, Span, Taking, merged
 from lossctl.engine.values import calculated
 from lossctl.errors import NoSuchReduction, NothingLeft, ShapeMismatch, TooLarge, UsageError
 from lossctl.sources.readers import BLOCK, cuts, keep_memory, seams
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from lossctl.losses.backends import Backend
     from lossctl.request.spec import Options
     from lossctl.sources.readers import NumPyArray
-
-
-Span = tuple[int, int]
 
 
 def elements_of(bound: Bound, options: Options) -> int:

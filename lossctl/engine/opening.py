@@ -1,9 +1,8 @@
-"""First rows that may be names or a sample: of the two readings, the one that makes all inputs equally long.
+"""Opening: what a spec names is looked up, opened, and bound to its losses, before anything is computed.
 
-Imported only where a table leaves it open. Where both readings do, losses are computed of the first samples as each reading
-has them: a row that a loss refuses as a sample holds names, and two values are for the user to choose between.
-
-Opening: what a spec names is looked up, opened, and bound to its losses, before anything is computed.
+First rows that may be names or a sample are read so that all inputs are equally long. Where both readings make them so, losses
+are computed of the first samples as each reading has them: a row that a loss refuses as a sample holds names, and two values
+are for the user to choose between.
 """
 
 from __future__ import annotations
@@ -39,65 +38,9 @@ if TYPE_CHECKING:
     from lossctl.sources.heading import Entry
     from lossctl.sources.readers import NumPyArray, Reader
 
-
-if TYPE_CHECKING:
-    Values = Callable[[frozenset[str]], Sequence["Sampled | None"]]
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """What a loss gives on the first `count` of `n` samples; NaN of none, where it cannot be computed of a part."""
-
-    value: float
-    count: int
-    n: int
-
-
-def headers_to_turn(
-    tables: Mapping[str, Heading], entries: Sequence[Entry], values: Values | None
-) -> tuple[frozenset[str], str]:
-    """Choose which of the `tables` in doubt to read the other way, so that all `entries` are equally long, and why.
-
-    Without `values` they are taken to differ.
-    Raises: InputError where both readings fit, neither is likelier, and the values differ.
-    """
-    found = ways(tables, entries)
-    if len(found) < 2:  # noqa: PLR2004 - nothing to choose between
-        return (found[0] if found else frozenset()), "since all inputs are equally long so"
-    if values is None:
-        raise _refused(tables, found[0] ^ found[1], None)
-    given = [(way, values(way)) for way in found]
-    able = [(way, losses) for way, losses in given if any(loss is not None for loss in losses)]
-    first, own = able[0] if able else given[0]
-    for way, losses in able[1:]:
-        pairs = [(one, other) for one, other in zip(own, losses, strict=True) if one is not None and other is not None]
-        wrong = [pair for pair in pairs if _differ(*pair)]
-        if wrong or not pairs:
-            raise _refused(tables, way ^ first, wrong[0] if wrong else None)
-    return first, "since the other reading gives no value"
-
-
-def _differ(one: Sampled, other: Sampled) -> bool:
-    """Whether two values differ, or might on the samples that were not looked at."""
-    alike = one.value == other.value or (isnan(one.value) and isnan(other.value))
-    return not alike or one.count < one.n or other.count < other.n
-
-
-def _refused(tables: Mapping[str, Heading], paths: frozenset[str], values: tuple[Sampled, Sampled] | None) -> InputError:
-    """The error that says both readings."""
-    path = min(paths)
-    numbers = ""
-    if values and values[0].count:
-        names, sample = values if tables[path].header else values[::-1]
-        first = f" of the first {sample.count:,} samples" if sample.count < sample.n else ""
-        numbers = f" As names the loss{first} is {names.value:.6g}, as a sample {sample.value:.6g}."
-    what = "may hold names, as pandas writes them, or a sample, and all inputs are equally long both ways"
-    message = f"The first row of {path} {what}.{numbers}"
-    return InputError(message, hint="Say which it is: --header yes, or --header no.")
-
-
-if TYPE_CHECKING:
     Readers = dict[str, Reader]
+    # What each loss gives with these files read the other way; None where it refuses the samples.
+    Values = Callable[[frozenset[str]], Sequence["Sampled | None"]]
 
 # Beyond this many pairs, and where an input is more than a block, the message about shapes that broadcast has no numbers.
 PAIRS = 10_000_000
@@ -416,6 +359,66 @@ def _both_readings(one: Asked, readers: Mapping[str, Reader], options: Options) 
     return f"Broadcasting them would take {prod(common)} pairs and give {pairs:.6g}; matching them row by row gives {rows:.6g}."
 
 
+def _plain(options: Options) -> Options:
+    return replace(options, reduction="mean", per_sample=False, worst=0, best=0, stats=False, cluster="", part=(1, 1))
+
+
+def _value(bound: Bound, options: Options) -> float:
+    return float(evaluate([bound], BACKENDS.get("numpy")(), options, Selection())[0].value)
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What a loss gives on the first `count` of `n` samples; NaN of none, where it cannot be computed of a part."""
+
+    value: float
+    count: int
+    n: int
+
+
+def headers_to_turn(
+    tables: Mapping[str, Heading], entries: Sequence[Entry], values: Values | None
+) -> tuple[frozenset[str], str]:
+    """Choose which of the `tables` in doubt to read the other way, so that all `entries` are equally long, and why.
+
+    Without `values` they are taken to differ.
+    Raises: InputError where both readings fit, neither is likelier, and the values differ.
+    """
+    found = ways(tables, entries)
+    if len(found) < 2:  # noqa: PLR2004 - nothing to choose between
+        return (found[0] if found else frozenset()), "since all inputs are equally long so"
+    if values is None:
+        raise _refused(tables, found[0] ^ found[1], None)
+    given = [(way, values(way)) for way in found]
+    able = [(way, losses) for way, losses in given if any(loss is not None for loss in losses)]
+    first, own = able[0] if able else given[0]
+    for way, losses in able[1:]:
+        pairs = [(one, other) for one, other in zip(own, losses, strict=True) if one is not None and other is not None]
+        wrong = [pair for pair in pairs if _differ(*pair)]
+        if wrong or not pairs:
+            raise _refused(tables, way ^ first, wrong[0] if wrong else None)
+    return first, "since the other reading gives no value"
+
+
+def _differ(one: Sampled, other: Sampled) -> bool:
+    """Whether two values differ, or might on the samples that were not looked at."""
+    alike = one.value == other.value or (isnan(one.value) and isnan(other.value))
+    return not alike or one.count < one.n or other.count < other.n
+
+
+def _refused(tables: Mapping[str, Heading], paths: frozenset[str], values: tuple[Sampled, Sampled] | None) -> InputError:
+    """The error that says both readings."""
+    path = min(paths)
+    numbers = ""
+    if values and values[0].count:
+        names, sample = values if tables[path].header else values[::-1]
+        first = f" of the first {sample.count:,} samples" if sample.count < sample.n else ""
+        numbers = f" As names the loss{first} is {names.value:.6g}, as a sample {sample.value:.6g}."
+    what = "may hold names, as pandas writes them, or a sample, and all inputs are equally long both ways"
+    message = f"The first row of {path} {what}.{numbers}"
+    return InputError(message, hint="Say which it is: --header yes, or --header no.")
+
+
 def _sampled(one: Asked, opened: Opened) -> Sampled | None:
     """What a loss gives on the first block of the inputs as they are opened now; None where they do not fit it."""
     readers = {name: opened.open(given, name) for name, given in one.given.items()}
@@ -433,14 +436,6 @@ def _sampled(one: Asked, opened: Opened) -> Sampled | None:
         return Sampled(value, count, bound.n) if isfinite(value) or plain.nan == "propagate" else None
     except LossctlError:
         return None
-
-
-def _plain(options: Options) -> Options:
-    return replace(options, reduction="mean", per_sample=False, worst=0, best=0, stats=False, cluster="", part=(1, 1))
-
-
-def _value(bound: Bound, options: Options) -> float:
-    return float(evaluate([bound], BACKENDS.get("numpy")(), options, Selection())[0].value)
 
 
 def inputs_of(opened: Opened) -> list[dict[str, Any]]:

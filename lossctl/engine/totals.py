@@ -12,9 +12,11 @@ from lossctl.statistics.sums import Sums
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from lossctl.engine.fold import Span
     from lossctl.losses.backends import Backend
     from lossctl.sources.readers import NumPyArray
+
+# The first sample of a block, and the one after its last.
+Span = tuple[int, int]
 
 
 class Found(Protocol):
@@ -28,8 +30,7 @@ class Found(Protocol):
 class LossTotals:
     """What one loss has gathered: sums over all and by group, and per-sample results where they were asked for.
 
-    `span` are the first and the last sample but one of its first block, and `spoiled` those of the first whose sums are not
-    finite.
+    `span` is the range of samples of its first block, and `spoiled` that of the first block whose sums are not finite.
     """
 
     sums: Sums = field(default_factory=Sums)

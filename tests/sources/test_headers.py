@@ -195,7 +195,7 @@ def votes(count):
     ],
 )
 def test_both_readings_are_computed_of_one_block(here, capsys, monkeypatch, count, numbers):
-    monkeypatch.setattr("lossctl.sources.readers.BLOCK", 4)
+    monkeypatch.setattr("lossctl.engine.opening.BLOCK", 4)
     write(here, {"f.csv": votes(count)})
     assert f"equally long both ways.{numbers} Say which" in told(capsys, "compute", "l1", "f.csv:#1", "f.csv:#2").fault
 
@@ -203,12 +203,12 @@ def test_both_readings_are_computed_of_one_block(here, capsys, monkeypatch, coun
 def test_a_loss_of_all_samples_is_not_computed_of_many(here, capsys, monkeypatch):
     write(here, {"f.csv": votes(5)})
     assert "As names the loss is" in told(capsys, "compute", "r2", "f.csv:#1", "f.csv:#2").fault
-    monkeypatch.setattr("lossctl.sources.readers.BLOCK", 4)
+    monkeypatch.setattr("lossctl.engine.opening.BLOCK", 4)
     assert "equally long both ways. Say which" in told(capsys, "compute", "r2", "f.csv:#1", "f.csv:#2").fault
 
 
 def test_a_first_row_that_a_loss_refuses_holds_names_however_many_follow(here, capsys, monkeypatch):
-    monkeypatch.setattr("lossctl.sources.readers.BLOCK", 2)
+    monkeypatch.setattr("lossctl.engine.opening.BLOCK", 2)
     write(here, {"f.csv": "0,1\n1,1\n1,1\n1,1\n"})
     found = told(capsys, "compute", "gamma_deviance", "f.csv:#1", "f.csv:#2")
     assert (found.code, "\t0.0\t3" in found.out) == (0, True)
