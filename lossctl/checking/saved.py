@@ -343,7 +343,8 @@ def load(path: str, *, whole: bool = False) -> Saved:
 
 
 def _as_now_called(document: dict[str, Any]) -> dict[str, Any]:
-    """A result whose losses go by the names that they have now, in what it says and in what it was asked for."""
+    """A result whose losses and backend go by the names that they have now, in what it says and in what it was asked for."""
+    document["signature"] = document.get("signature", "").replace("|backend:auto|", "|backend:numpy|")
     request = document.get("request")
     lists = [document.get("results"), request.get("losses") if isinstance(request, dict) else None]
     for entry in [entry for found in lists if isinstance(found, list) for entry in found if isinstance(entry, dict)]:

@@ -106,7 +106,11 @@ def test_a_result_that_does_not_say_what_was_read_comes_out(changed):
 
 
 def test_a_result_that_left_the_backend_open_comes_out_with_numpy(changed, tmp_path):
-    assert changed(options(backend="auto"), "verify r.json -o found.json").code == 0
+    def older(document):
+        options(backend="auto")(document)
+        document["signature"] = document["signature"].replace("backend:numpy", "backend:auto")
+
+    assert changed(older, "verify r.json -o found.json").code == 0
     document = json.loads((tmp_path / "r.json").read_text())
     spec = spec_of(document["request"], "r.json", allow_code=False)
     assert (document["request"]["options"]["backend"], spec.options.backend) == ("auto", "numpy")
