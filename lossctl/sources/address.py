@@ -35,8 +35,8 @@ def is_address(text: str) -> bool:
 
 def scheme_of(text: str) -> str:
     """The word before `://` in small letters; nothing if there is none."""
-    found = ADDRESS.match(text)
-    return found["scheme"].lower() if found else ""
+    address = ADDRESS.match(text)
+    return address["scheme"].lower() if address else ""
 
 
 def local(text: str) -> str:
@@ -46,21 +46,21 @@ def local(text: str) -> str:
 
 def split(text: str) -> tuple[str, str | None]:
     """Return an address and its key, by the rules above."""
-    found = ADDRESS.match(text)
-    if not found:
+    address = ADDRESS.match(text)
+    if not address:
         return text, None
-    begin = found.start("path")
+    begin = address.start("path")
     if (at := text.find("::", begin)) >= 0:
         return text[:at], text[at + 2 :]
-    if found["scheme"].lower() in WEB and "?" in found["path"]:
+    if address["scheme"].lower() in WEB and "?" in address["path"]:
         return text, None
-    at = _colon(found["path"])
+    at = _colon(address["path"])
     return (text, None) if at < 0 else (text[: begin + at], text[begin + at + 1 :])
 
 
 def _colon(path: str) -> int:
     """Where in the path of an address the key's colon stands; -1 for none."""
-    colons = [found.start() for found in re.finditer(":", path)]
+    colons = [colon.start() for colon in re.finditer(":", path)]
     sure = next((at for at in colons if path[:at].endswith("/") or _tells(path[:at])), -1)
     if sure >= 0 or _tells(path):
         return sure
@@ -68,15 +68,15 @@ def _colon(path: str) -> int:
 
 
 def _tells(path: str) -> bool:
-    return suffix_of(path) in ROWS or path.lower().endswith(tuple(f".{one}" for one in COMPRESSIONS))
+    return suffix_of(path) in ROWS or path.lower().endswith(tuple(f".{suffix}" for suffix in COMPRESSIONS))
 
 
 def shown(address: str) -> str:
     """The address without name, password, query and fragment: what may be said of it."""
-    found = ADDRESS.match(address)
-    if not found:
+    parts = ADDRESS.match(address)
+    if not parts:
         return address
-    scheme, host, path = found["scheme"], found["host"], found["path"]
+    scheme, host, path = parts["scheme"], parts["host"], parts["path"]
     if scheme.lower() not in CONTAINED:
         host = host.rpartition("@")[2]
     return f"{scheme}://{host}{re.split('[?#]', path, maxsplit=1)[0] if scheme.lower() in WEB else path}"

@@ -103,8 +103,8 @@ class RecordBatches:
         for number in range(len(self.sizes)):
             self._refuse(number, positions)
             with reading(self.stored.name, WHAT):
-                found = self._picked(reader.read_next_batch(), positions, None)
-            yield found
+                columns = self._picked(reader.read_next_batch(), positions, None)
+            yield columns
 
     def _reader(self, positions: Sequence[int]) -> Any:
         from pyarrow import ipc
@@ -116,14 +116,14 @@ class RecordBatches:
     def _picked(self, batch: Any, positions: Sequence[int], span: Span | None) -> ArrowColumns:
         """Take columns out of a batch. Arrow trusts what a file says of its arrays, so it is told to look."""
         chosen = [self.leaves[position].path for position in positions]
-        found = {}
+        columns = {}
         for position, path in zip(positions, chosen, strict=True):
             first, *steps = route(path, chosen, 1) if self.is_file or self.one_way else path
             column = batch.column(first)
             column = column if span is None else column.slice(span[0], span[1] - span[0])
             column.validate(full=True)
-            found[position] = follow([column], steps)
-        return found
+            columns[position] = follow([column], steps)
+        return columns
 
     def _refuse(self, number: int, positions: Sequence[int]) -> None:
         """Raise TooLarge for a compressed batch that is too large to be in memory."""
@@ -167,14 +167,14 @@ def record_batches(stored: Stored) -> RecordBatches:
     is_file = head.startswith(FILE)
     with reading(stored.name, WHAT):
         reader = (ipc.open_file if is_file else ipc.open_stream)(opened(stored))
-        found = _messages(stored, BEFORE if is_file else 0)
-        if is_file and len(found.sizes) != reader.num_record_batches:
-            message = f"it holds {len(found.sizes)} record batches, and its footer names {reader.num_record_batches}"
+        messages = _messages(stored, BEFORE if is_file else 0)
+        if is_file and len(messages.sizes) != reader.num_record_batches:
+            message = f"it holds {len(messages.sizes)} record batches, and its footer names {reader.num_record_batches}"
             raise ValueError(message)
-        if min(found.sizes, default=0) < 0:
+        if min(messages.sizes, default=0) < 0:
             message = "it says that it has less than no rows"
             raise ValueError(message)
-        return RecordBatches(stored, leaves(reader.schema), reader.schema, is_file, found)
+        return RecordBatches(stored, leaves(reader.schema), reader.schema, is_file, messages)
 
 
 def _messages(stored: Stored, start: int) -> Messages:
@@ -182,21 +182,21 @@ def _messages(stored: Stored, start: int) -> Messages:
     import pyarrow as pa
     from pyarrow import ipc
 
-    file, nothing, found = opened(stored), pa.schema([]), Messages()
+    file, nothing, messages = opened(stored), pa.schema([]), Messages()
     file.seek(start)
     reader = ipc.MessageReader.open_stream(file)
     begin = file.tell()
     for message in reader:
         if message.type == "schema":
-            found.swapped = _is_foreign(message.metadata.to_pybytes())
+            messages.swapped = _is_foreign(message.metadata.to_pybytes())
         if message.type == "record batch":
             # A batch read by a schema without fields has rows all the same.
-            found.sizes.append(ipc.read_record_batch(message, nothing).num_rows)
-            found.starts.append(begin)
-            found.packed = found.packed or _packed(message.metadata.to_pybytes())
-        found.dictionaries = found.dictionaries or message.type == "dictionary"
+            messages.sizes.append(ipc.read_record_batch(message, nothing).num_rows)
+            messages.starts.append(begin)
+            messages.packed = messages.packed or _packed(message.metadata.to_pybytes())
+        messages.dictionaries = messages.dictionaries or message.type == "dictionary"
         begin = file.tell()
-    return found
+    return messages
 
 
 def _packed(metadata: bytes) -> bool:

@@ -103,17 +103,21 @@ def joined(arrays: Sequence[Any], tail: Shape, dtype: np.dtype[Any] | None) -> N
     parts, start = [], 0
     for array in arrays:
         try:
-            found = values(array, tail)
+            numbers = values(array, tail)
         except Ragged as ragged:
             raise Ragged(start + ragged.row, ragged.length, ragged.wanted) from ragged
         except Rounded as rounded:
             raise Rounded(start + rounded.row // max(1, prod(tail)), rounded.number) from rounded
-        if dtype is not None and found.dtype.kind == "f" != dtype.kind:
+        if dtype is not None and numbers.dtype.kind == "f" != dtype.kind:
             message = "it holds nulls, though it says that it holds none"
             raise ValueError(message)
         try:
             parts.append(
-                found if dtype is None else as_floats(found, dtype) if dtype.kind == "f" else found.astype(dtype, copy=False)
+                numbers
+                if dtype is None
+                else as_floats(numbers, dtype)
+                if dtype.kind == "f"
+                else numbers.astype(dtype, copy=False)
             )
         except Rounded as rounded:
             raise Rounded(start + rounded.row // max(1, prod(tail)), rounded.number) from rounded
@@ -144,9 +148,9 @@ def _lists(array: Any, tail: Shape) -> NumPyArray:
         raise Ragged(int(rows[ragged.row // size]), ragged.length, ragged.wanted) from ragged
     if len(rows) == len(array):
         return items
-    found = np.full((len(array), *tail), np.nan)
-    found[rows] = items
-    return found
+    filled = np.full((len(array), *tail), np.nan)
+    filled[rows] = items
+    return filled
 
 
 def lengths(array: Any) -> NumPyArray:
@@ -251,14 +255,14 @@ def _exactly(array: Any, rows: NumPyArray) -> NumPyArray:
     width, scale = array.type.bit_width // 8, array.type.scale
     content = raw(array, f"V{width}")
     above, below = 10 ** max(-scale, 0), 10 ** max(scale, 0)
-    found = np.empty(len(rows))
+    quotients = np.empty(len(rows))
     for place, row in enumerate(rows.tolist()):
         number = int.from_bytes(content[row].tobytes(), "little", signed=True) * above
-        found[place] = number / below
+        quotients[place] = number / below
         whole, rest = divmod(number, below)
         if not rest and not held(whole) and valid[row]:
             raise Rounded(row, whole)
-    return found
+    return quotients
 
 
 def slots(kind: Any, numbers: count[int]) -> list[int]:
@@ -275,10 +279,10 @@ def texts(array: Any) -> list[str] | None:
     kind = str(array.type)
     if hasattr(array, "dictionary"):
         return _spelled(array)
-    found = next((write for begins, write in WRITERS.items() if kind.startswith(begins)), None)
-    if found is None and number_type(array.type) is None:
+    writer = next((write for begins, write in WRITERS.items() if kind.startswith(begins)), None)
+    if writer is None and number_type(array.type) is None:
         return None
-    written = (found or _number_texts)(array)
+    written = (writer or _number_texts)(array)
     if not array.null_count:
         return written
     return ["" if null else text for text, null in zip(written, _nulls(array), strict=True)]
@@ -411,7 +415,7 @@ def _leaf(given: Any, name: str, path: tuple[int, ...], numbers: count[int], nul
 def route(path: tuple[int, ...], chosen: Sequence[tuple[int, ...]], depth: int) -> tuple[int, ...]:
     """Return where a column stands among the `chosen` ones, if only their fields were read in the first `depth` levels."""
     among = [sorted({other[i] for other in chosen if other[:i] == path[:i] and len(other) > i}) for i in range(len(path))]
-    return tuple(found.index(step) if i < depth else step for i, (step, found) in enumerate(zip(path, among, strict=True)))
+    return tuple(level.index(step) if i < depth else step for i, (step, level) in enumerate(zip(path, among, strict=True)))
 
 
 def follow(arrays: Sequence[Any], steps: Sequence[int]) -> list[Any]:

@@ -93,8 +93,8 @@ def _cells(stored: Stored, layout: Layout, position: int) -> Iterator[list[str]]
         if b'"' in piece:
             raise _Quoted
         chosen = csv.ConvertOptions(include_columns=[str(position)], column_types={str(position): pa.string()})
-        found: list[str] = csv.read_csv(pa.BufferReader(piece), **{**options, "convert_options": chosen}).column(0).to_pylist()
-        return found
+        texts: list[str] = csv.read_csv(pa.BufferReader(piece), **{**options, "convert_options": chosen}).column(0).to_pylist()
+        return texts
 
     yield from ahead(parse, _pieces(_data(stored, layout)))
 
@@ -118,9 +118,9 @@ def _by_pieces(stored: Stored, layout: Layout, groups: Sequence[Group]) -> Itera
         _check(piece, layout)
         if b'"' in piece:
             raise _Quoted
-        found = _arrays(csv.read_csv(pa.BufferReader(piece), **options), piece)
-        large = [position for position, values in found.items() if cells.large(values)]
-        return found | _wholes(piece, layout, large, found) if large else found
+        columns = _arrays(csv.read_csv(pa.BufferReader(piece), **options), piece)
+        large = [position for position, values in columns.items() if cells.large(values)]
+        return columns | _wholes(piece, layout, large, columns) if large else columns
 
     yield from ahead(parse, _pieces(_data(stored, layout)))
 

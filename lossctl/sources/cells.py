@@ -51,8 +51,8 @@ def numbers(cells: Sequence[str]) -> NumPyArray | int:
 
     Raises: Mixed for such a number among others that are not whole.
     """
-    found = floats(cells)
-    return found if isinstance(found, int) or not large(found) else whole(cells, found)
+    values = floats(cells)
+    return values if isinstance(values, int) or not large(values) else whole(cells, values)
 
 
 def floats(cells: Sequence[str]) -> NumPyArray | int:
@@ -84,19 +84,20 @@ def whole(cells: Sequence[str], values: NumPyArray) -> NumPyArray:
 
     Raises: Mixed.
     """
-    found = [int(one[1]) if (one := WHOLE.fullmatch(cell.strip())) else None for cell in cells]
-    lost = ((i, one) for i, one in enumerate(found) if one is not None and abs(values[i]) >= LIMIT and not held(one))
+    wholes = [int(match[1]) if (match := WHOLE.fullmatch(cell.strip())) else None for cell in cells]
+    lost = ((i, exact) for i, exact in enumerate(wholes) if exact is not None and abs(values[i]) >= LIMIT and not held(exact))
     first = next(lost, None)
     if first is None:
         return values
     # 1e3 is whole too.
     digits = [
-        int(value) if one is None and value.is_integer() else one for one, value in zip(found, values.tolist(), strict=True)
+        int(value) if exact is None and value.is_integer() else exact
+        for exact, value in zip(wholes, values.tolist(), strict=True)
     ]
-    exact = together([one for one in digits if one is not None]) if None not in digits else None
-    if exact is None:
+    column = together([exact for exact in digits if exact is not None]) if None not in digits else None
+    if column is None:
         raise Mixed(*first)
-    return exact
+    return column
 
 
 def not_a_number(where: str, line: int, column: str, cell: str) -> UnreadableFile:

@@ -182,9 +182,9 @@ class Chunked(Container):
             if self._poured.get(group) is None:
                 waiting = [one for one, part in self._poured.items() if part is None and one != group and self._waits(one)]
                 self._poured |= self._pour([group, *waiting], [group])
-            found = self._poured[group]
-            assert found is not None  # noqa: S101 - filled above
-            return found
+            numbers = self._poured[group]
+            assert numbers is not None  # noqa: S101 - filled above
+            return numbers
 
     def _waits(self, group: Group) -> bool:
         try:
@@ -336,8 +336,8 @@ class ChunkColumns(CostlyPart):
     def _piece(self, number: int, start: int, stop: int) -> NumPyArray:
         positions = self.group.positions
         if not self.table.source.in_place or self.table.is_wide(number):
-            found = RECENT.columns(self.table.owner, number, positions, lambda wanted: self._among(number, wanted))
-            return self._stacked([column[start:stop] for column in found])
+            columns = RECENT.columns(self.table.owner, number, positions, lambda wanted: self._among(number, wanted))
+            return self._stacked([column[start:stop] for column in columns])
         cut = self.table.source.chunk(number, positions, (start, stop))
         # A copy, for what it is taken from is unmapped again.
         return self._stacked(list(self._converted(cut, self.table.starts[number] + start).values())).copy()
@@ -362,21 +362,21 @@ class ChunkColumns(CostlyPart):
 
     def _converted(self, arrays: ArrowColumns, start: int) -> dict[int, NumPyArray]:
         table = self.table
-        return {position: table.joined(found, position, *table.typed(position), start) for position, found in arrays.items()}
+        return {position: table.joined(chunks, position, *table.typed(position), start) for position, chunks in arrays.items()}
 
     def _stacked(self, columns: Sequence[NumPyArray]) -> NumPyArray:
         if not self.group.block:
             return columns[0]
         try:
-            return np.stack([as_floats(one) for one in columns] if self.dtype.kind == "f" else columns, axis=1)
+            return np.stack([as_floats(column) for column in columns] if self.dtype.kind == "f" else columns, axis=1)
         except Rounded as rounded:
             where = f"A number in the block of columns of {self.table.stored.name}"
             raise refusal(rounded.number, where, ", since other columns of it are not whole") from rounded
 
     def ordered(self, arrays: ArrowColumns, start: int) -> NumPyArray:
         """Return a batch of Arrow arrays, which begin at row `start`, as this part's own rows."""
-        found = self._converted({position: arrays[position] for position in self.group.positions}, start)
-        return np.ascontiguousarray(self._stacked(list(found.values())), self.dtype)
+        columns = self._converted({position: arrays[position] for position in self.group.positions}, start)
+        return np.ascontiguousarray(self._stacked(list(columns.values())), self.dtype)
 
     def place(self, index: tuple[int, ...]) -> str:
         """Return `row 7, column 'yhat'`, rows counted from 0; within a list also the element, `[2]`."""
@@ -407,9 +407,9 @@ def pour(columns: Sequence[ChunkColumns]) -> dict[Group, Part]:
         writers = [stack.enter_context(copy.filling(table.stored.name)) for copy in copies]
         for arrays in table.source.batches(positions, rows):
             for column, write in zip(columns, writers, strict=True):
-                found = column.ordered(arrays, start)
-                write(found.tobytes())
-            start += len(found)
+                rows_read = column.ordered(arrays, start)
+                write(rows_read.tobytes())
+            start += len(rows_read)
     if start != table.starts[-1]:
         raise cut_short(table.stored.name)
     return {column.group: _opened(column, copy) for column, copy in zip(columns, copies, strict=True)}

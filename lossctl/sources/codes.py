@@ -67,10 +67,10 @@ def told_apart(texts: Sequence[str]) -> Piece:
 
 def _of_array(part: Part) -> Iterator[Piece]:
     for start in range(0, part.shape[0], ELEMENTS):
-        found = part.read(start, min(start + ELEMENTS, part.shape[0]))
-        bits = found.view(BITS[found.itemsize]) if found.dtype.kind == "f" and found.itemsize in BITS else found
+        elements = part.read(start, min(start + ELEMENTS, part.shape[0]))
+        bits = elements.view(BITS[elements.itemsize]) if elements.dtype.kind == "f" and elements.itemsize in BITS else elements
         _, first, codes = np.unique(bits, return_index=True, return_inverse=True)
-        yield [as_text(item) for item in found[first]], codes
+        yield [as_text(item) for item in elements[first]], codes
 
 
 class Codes:
@@ -99,12 +99,12 @@ class Codes:
 
     def read(self, start: int, stop: int) -> NumPyArray:
         """The numbers of a range of samples."""
-        found = [np.empty(0, np.uint8)]
+        ranges = [np.empty(0, np.uint8)]
         for part, end in zip(self._parts, self._stops.tolist(), strict=True):
             first, last = max(start, end - part.shape[0]), min(stop, end)
             if first < last:
-                found.append(part.read(first - end + part.shape[0], last - end + part.shape[0]))
-        return self._order[np.concatenate(found)]
+                ranges.append(part.read(first - end + part.shape[0], last - end + part.shape[0]))
+        return self._order[np.concatenate(ranges)]
 
     def __getstate__(self) -> dict[str, Any]:
         """A temporary file cannot be sent anywhere, and what is in it can."""
@@ -153,7 +153,7 @@ class _Heap:
 
     def done(self, order: NumPyArray) -> Any:
         if not self._files:
-            found = np.concatenate([np.empty(0, np.uint8), *self._parts])
-            return order[found] if len(found) else found
+            codes = np.concatenate([np.empty(0, np.uint8), *self._parts])
+            return order[codes] if len(codes) else codes
         headers = [(file, Header((count,), fortran=False, dtype=dtype, offset=0)) for file, dtype, count in self._files]
-        return Codes([NpyPart(Stored("groups", one.size, temporary=file), one) for file, one in headers], order)
+        return Codes([NpyPart(Stored("groups", header.size, temporary=file), header) for file, header in headers], order)

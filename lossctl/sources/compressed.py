@@ -96,16 +96,16 @@ def plain(content: Stored) -> Stored:
     Raises: UnreadableFile if it is cut short or damaged, or not what its name says.
     """
     head = content.head(HEAD)
-    found = next((suffix for suffix, one in PACKINGS.items() if _begins(head, one.magic)), "")
+    actual = next((suffix for suffix, packing in PACKINGS.items() if _begins(head, packing.magic)), "")
     claimed = PurePath(content.name).suffix.lower().removeprefix(".")
-    if not found and claimed in PACKINGS:
+    if not actual and claimed in PACKINGS:
         message = (
             f"{content.name} is not compressed by {PACKINGS[claimed].name}, though its name says so: it begins with {head!r}."
         )
         raise UnreadableFile(message, hint="Rename it, or copy it again.")
-    if not found:
+    if not actual:
         return content
-    copy = unpacked(content, found)
+    copy = unpacked(content, actual)
     return filled(replace(content, size=copy.size, path="", temporary=copy, start=0))
 
 

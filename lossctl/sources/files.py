@@ -119,7 +119,7 @@ class Files:
 
     def doubtful(self) -> dict[str, Heading]:
         """Return the headings of the opened tables whose first rows may be read either way."""
-        tables = {path: one for path, one in self._containers.items() if isinstance(one, TextTable)}
+        tables = {path: container for path, container in self._containers.items() if isinstance(container, TextTable)}
         return {path: table.heading for path, table in tables.items() if table.heading.doubt != SURE}
 
     def turn(self, path: str, why: str) -> None:
@@ -135,13 +135,13 @@ class Files:
 
     def say_headings(self) -> None:
         """Say of each table whose first row may be read either way how it was, once."""
-        for path, one in self.doubtful().items():
-            if one.why and path not in self._told:
+        for path, heading in self.doubtful().items():
+            if heading.why and path not in self._told:
                 from lossctl.sources.heading import sentence
 
                 self._told.add(path)
                 table = self._table(path)
-                self.say(sentence(titled(path), table.first if table else (), one))
+                self.say(sentence(titled(path), table.first if table else (), heading))
 
     def _say_once(self, sentence: str) -> None:
         """Say what holds for several roles, or is found again when a file is read otherwise, once."""
@@ -155,7 +155,7 @@ class Files:
 
     def _taken(self, container: Container, role: str) -> dict[int, str]:
         """The columns of a file that other roles of the command use, each with what it is."""
-        found: dict[int, str] = {}
+        taken: dict[int, str] = {}
         names = container.names or ()
         beside = {flag: column for flag, column in self.columns if column and column in names}
         sources = [(f"the {other}", other, given) for other, given in self.uses if other != role and not given.inline]
@@ -164,13 +164,13 @@ class Files:
             try:
                 source = self._source(given)
                 if self._place(container.stored.name) in map(self._place, source.paths) and not GLOB & set(source.key or ""):
-                    found |= dict.fromkeys(pick(container, source.key, other, ignore).positions, what)
+                    taken |= dict.fromkeys(pick(container, source.key, other, ignore).positions, what)
             except LossctlError:
                 # It says so itself when it is opened.
                 continue
         for flag, column in beside.items():
-            found |= {at: flag for at, name in enumerate(names) if name == column}
-        return found
+            taken |= {at: flag for at, name in enumerate(names) if name == column}
+        return taken
 
     def _stored(self, path: str) -> Stored:
         if path != STDIN:
@@ -236,12 +236,12 @@ class Files:
 
         sides = [
             Side(
-                one[0][1].text.removesuffix(f":{one[0][1].key}").removesuffix(":") if one[0][1].key else one[0][1].text,
+                _without_key(inputs[0][1]),
                 [self._container(path) for path in paths],
-                frozenset().union(*(self._used(source, role) for role, source, _ in one)),
-                one[0][2],
+                frozenset().union(*(self._used(source, role) for role, source, _ in inputs)),
+                inputs[0][2],
             )
-            for paths, one in tables.items()
+            for paths, inputs in tables.items()
         ]
         return check(sides, self.say, on=on)
 
@@ -267,29 +267,29 @@ class Files:
         if source.literal is not None:
             reader = Memory(numbers(source.literal, "The inline array"), source.text)
             return [Contents([Listed(source.text, None, None, reader)])]
-        found = []
+        listed = []
         for path in source.paths:
             container = self._with_name(path, source.key)
-            found.append(contents(container, source.key, partial(self._again, container), self.say))
+            listed.append(contents(container, source.key, partial(self._again, container), self.say))
         self.say_headings()
-        return found
+        return listed
 
     def _again(self, container: Container) -> Container:
         """Open a file anew, and read its first row in the same way."""
-        found = opener(container.stored, self.in_format)(container.stored)
-        if isinstance(found, TextTable) and isinstance(container, TextTable):
-            return found.headed(container.heading)
-        return found
+        again = opener(container.stored, self.in_format)(container.stored)
+        if isinstance(again, TextTable) and isinstance(container, TextTable):
+            return again.headed(container.heading)
+        return again
 
     def _source(self, given: Given) -> Source:
         return Source(shown(given.value), literal=given.value) if given.inline else self._located(given.text)
 
     def _located(self, text: str) -> Source:
         if text not in self._sources:
-            found = locate(text, self.folder)
+            source = locate(text, self.folder)
             if self.saved:
-                self._check_saved(found)
-            self._sources[text] = expanded(found, self.folder, self.in_format)
+                self._check_saved(source)
+            self._sources[text] = expanded(source, self.folder, self.in_format)
         return self._sources[text]
 
     def _check_saved(self, source: Source) -> None:
@@ -349,8 +349,9 @@ class Files:
 
         Raises: UnknownKey if it is neither; what `open` raises.
         """
-        source, found = self._labels(text, beside)
-        return self._joined([label for one in found for part in one.texts() for label in part], source, first or beside, on)
+        source, columns = self._labels(text, beside)
+        texts = [text for column in columns for part in column.texts() for text in part]
+        return self._joined(texts, source, first or beside, on)
 
     def groups(self, text: str, beside: Given) -> tuple[list[str], Any]:
         """Return the names of groups in sorted order, and the number of each sample's, without holding their labels.
@@ -359,7 +360,7 @@ class Files:
         """
         from lossctl.sources.codes import numbered
 
-        return numbered(piece for one in self._labels(text, beside)[1] for piece in one.pieces())
+        return numbered(piece for column in self._labels(text, beside)[1] for piece in column.pieces())
 
     def label_paths(self, text: str, inputs: Sequence[Given]) -> tuple[str, ...]:
         """Return the files that groups come from: those of the first input that has such a column, or their own."""
@@ -372,22 +373,22 @@ class Files:
 
     def is_beside(self, text: str, beside: Given) -> bool:
         """Whether `text` is a column of the table that `beside` comes from."""
-        found = self._beside(beside, text)
-        return bool(found) and all(text in (one.names or ()) or _is_place(text, one) for one in found)
+        tables = self._beside(beside, text)
+        return bool(tables) and all(text in (table.names or ()) or _is_place(text, table) for table in tables)
 
     def _beside(self, given: Given, text: str) -> list[Container]:
         return [] if given.inline else [self._with_name(path, text) for path in self._located(given.text).paths]
 
     def _labels(self, text: str, beside: Given) -> tuple[Source, list[Labels]]:
-        found = self._beside(beside, text)
+        tables = self._beside(beside, text)
         if self.is_beside(text, beside):
-            return self._source(beside), [self._column(one, text) for one in found]
+            return self._source(beside), [self._column(table, text) for table in tables]
         try:
             source = self._located(text)
         except UsageError:
             raise
         except LossctlError as error:
-            known = [name for one in found for name in one.names or ()]
+            known = [name for table in tables for name in table.names or ()]
             message = f"'{text}' is neither a column beside '{beside.text}' nor a file."
             raise UnknownKey(message, hint=near(text, known, "columns")) from error
         if source.literal is not None:
@@ -415,6 +416,10 @@ class Files:
             raise UnknownKey(message, hint=near("by", names, f"{container.noun}s"))
         picked = named(container, names, source.key) if source.key is not None else Picked((0,))
         return _labels(container, picked.positions[0])
+
+
+def _without_key(source: Source) -> str:
+    return source.text.removesuffix(f":{source.key}").removesuffix(":") if source.key else source.text
 
 
 def _lies(path: Path) -> bool:

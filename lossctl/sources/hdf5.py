@@ -55,10 +55,10 @@ class H5Part:
             source = dataset.fields(self.field) if self.field else dataset
             where = (slice(None),) * axis + (slice(start, stop),)
             inside = axis < len(dataset.shape)
-            found = np.asarray(source[where] if inside else source[()])
+            array = np.asarray(source[where] if inside else source[()])
         # A field with a shape of its own has its axes after those of the dataset.
-        found = found if inside or not self.shape else found[where]
-        return found if self.dtype.kind == "U" else found.astype(self.dtype, copy=False)
+        array = array if inside or not self.shape else array[where]
+        return array if self.dtype.kind == "U" else array.astype(self.dtype, copy=False)
 
     def place(self, index: tuple[int, ...]) -> str:
         """Return the index in brackets."""
@@ -75,7 +75,7 @@ def open_h5(stored: Stored) -> Arrays:
     except ImportError as error:
         raise MissingExtra("h5py", stored.name, "'lossctl[h5]'") from error
     with explained(stored.name), _file(stored) as file:
-        members = [one for name, dataset in walked(file, stored.name) for one in _members(stored, name, dataset)]
+        members = [member for name, dataset in walked(file, stored.name) for member in _members(stored, name, dataset)]
     return Arrays(stored, members, WRITE_AGAIN)
 
 
@@ -191,11 +191,11 @@ class _DatasetWalk:
         if len(above) > DEEPEST:
             raise self._endless()
         for key in group:
-            found = self._target(group, key, DEEPEST)
-            if isinstance(found, h5py.Dataset):
-                yield f"{prefix}{key}", found
-            elif isinstance(found, h5py.Group):
-                yield from self.below(found, f"{prefix}{key}/", above | {place})
+            target = self._target(group, key, DEEPEST)
+            if isinstance(target, h5py.Dataset):
+                yield f"{prefix}{key}", target
+            elif isinstance(target, h5py.Group):
+                yield from self.below(target, f"{prefix}{key}/", above | {place})
 
     def _target(self, group: Any, key: str, hops: int) -> Any:
         """What a link leads to inside of the file; None where it leads out of it, or nowhere."""

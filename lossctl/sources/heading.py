@@ -220,18 +220,22 @@ def alike(headings: Mapping[str, Heading]) -> list[str]:
     The ones least in doubt say how. Where they differ themselves, as pieces of a table that was cut do, each stays as it is.
     """
     for doubt in (SURE, RULE, WEAK):
-        said = {one.header for one in headings.values() if one.doubt == doubt}
+        said = {heading.header for heading in headings.values() if heading.doubt == doubt}
         if said:
-            return [path for path, one in headings.items() if one.doubt != SURE and {one.header} != said and len(said) == 1]
+            return [
+                path
+                for path, heading in headings.items()
+                if heading.doubt != SURE and {heading.header} != said and len(said) == 1
+            ]
     return []
 
 
-def sentence(name: str, first: Sequence[str], found: Heading) -> str:
+def sentence(name: str, first: Sequence[str], heading: Heading) -> str:
     """What is said of a decision: `t.csv: the first row (0, 1) is taken for names, …; --header no takes it for a sample`."""
     shown = ", ".join(cell.strip() for cell in first[:SHOWN]) + (", …" if len(first) > SHOWN else "")
-    taken, other = ("names", "a sample") if found.header else ("a sample", "names")
-    flag = "no" if found.header else "yes"
-    return f"{name}: the first row ({shown}) is taken for {taken}, {found.why}; --header {flag} takes it for {other}"
+    taken, other = ("names", "a sample") if heading.header else ("a sample", "names")
+    flag = "no" if heading.header else "yes"
+    return f"{name}: the first row ({shown}) is taken for {taken}, {heading.why}; --header {flag} takes it for {other}"
 
 
 def ways(tables: Mapping[str, Heading], entries: Sequence[Entry]) -> list[frozenset[str]]:
@@ -239,17 +243,17 @@ def ways(tables: Mapping[str, Heading], entries: Sequence[Entry]) -> list[frozen
 
     Several ways are equally likely, the one with the least changes first. That is so only where a reading is EVEN.
     """
-    found: dict[int, frozenset[str]] = {}
-    for length in {length for one in entries for length in (one[1], _turned_length(tables, one))}:
+    turns: dict[int, frozenset[str]] = {}
+    for length in {length for entry in entries for length in (entry[1], _turned_length(tables, entry))}:
         turned = _turned(tables, entries, length)
         if turned is not None:
-            found[length] = turned
-    if not found:
+            turns[length] = turned
+    if not turns:
         return []
-    costs = {length: max((COSTS[tables[path].doubt] for path in turned), default=0) for length, turned in found.items()}
+    costs = {length: max((COSTS[tables[path].doubt] for path in turned), default=0) for length, turned in turns.items()}
     even = any(tables[path].doubt == EVEN for paths, _ in entries for path in paths)
     least = max(min(costs.values()), COSTS[WEAK] if even else 0)
-    best = sorted((turned for length, turned in found.items() if costs[length] <= least), key=len)
+    best = sorted((turned for length, turned in turns.items() if costs[length] <= least), key=len)
     return best if even else best[:1]
 
 

@@ -182,7 +182,7 @@ class Stacked(FileBacked):
     def how(self) -> dict[str, Any]:
         """Return how the files were read; what is not the same for all of them is None."""
         each = [part.how() for part in self.parts]
-        same = {name: value if all(one.get(name) == value for one in each) else None for name, value in each[0].items()}
+        same = {name: value if all(reading.get(name) == value for reading in each) else None for name, value in each[0].items()}
         return {"files": len(each), **same}
 
 

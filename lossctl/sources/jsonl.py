@@ -100,14 +100,14 @@ class Jsonl(ConvertedFile):
             return [self._of_kept(group, self.kept) for group in groups]
         filling = [Filling([columns[at] for at in group.positions], self.stored.name, block=group.block) for group in groups]
         for piece in pieces(self.stored):
-            found = parsed(piece, self.stored.name, records=self.records)
-            for one in filling:
-                one.add(found)
-        return [one.done() for one in filling]
+            content = parsed(piece, self.stored.name, records=self.records)
+            for filled in filling:
+                filled.add(content)
+        return [filled.done() for filled in filling]
 
     def _of_kept(self, group: Group, kept: Part) -> Part:
         columns = self.survey.columns
-        starts = {at: sum(math.prod(one.shape) for one in columns[:at] if one.numeric) for at in group.positions}
+        starts = {at: sum(math.prod(column.shape) for column in columns[:at] if column.numeric) for at in group.positions}
         if group.block:
             return KeptColumns(kept, tuple(starts.values()))
         shape = columns[group.positions[0]].shape
@@ -121,8 +121,8 @@ class Jsonl(ConvertedFile):
         """
         column = self.survey.columns[position]
         for piece in pieces(self.stored):
-            found = parsed(piece, self.stored.name, records=self.records, decoder=TEXTS)
-            yield [self._text(value, column) for value in column.of(found.values)]
+            content = parsed(piece, self.stored.name, records=self.records, decoder=TEXTS)
+            yield [self._text(value, column) for value in column.of(content.values)]
 
     def _text(self, value: Any, column: JsonColumn) -> str:
         if isinstance(value, list | dict):
@@ -177,10 +177,10 @@ class Filling:
         self._rows = 0
         self._spool = Spool(Group(tuple(range(size)), block=self._shape != ()), name) if size else None
 
-    def add(self, found: Parsed, kind: np.dtype[Any] | None = None) -> bool:
+    def add(self, content: Parsed, kind: np.dtype[Any] | None = None) -> bool:
         """Add some rows; not those, if a `kind` is asked for, of which some column is of another."""
-        rows = len(found.lines)
-        arrays = [floats(found, column) for column in self._columns]
+        rows = len(content.lines)
+        arrays = [floats(content, column) for column in self._columns]
         if kind is not None and any(array.dtype != kind for array in arrays):
             return False
         self._rows += rows
@@ -221,8 +221,8 @@ class KeptColumns:
     def read(self, start: int, stop: int, axis: int = 0) -> NumPyArray:
         """Return the range [start, stop) along `axis`."""
         rows = self.whole.read(0, self.whole.shape[0]) if axis else self.whole.read(start, stop)
-        found = np.ascontiguousarray(rows[:, self.positions]).reshape(len(rows), *self.shape[1:])
-        return found[(slice(None),) * axis + (slice(start, stop),)] if axis else found
+        array = np.ascontiguousarray(rows[:, self.positions]).reshape(len(rows), *self.shape[1:])
+        return array[(slice(None),) * axis + (slice(start, stop),)] if axis else array
 
     def place(self, index: tuple[int, ...]) -> str:
         """Return the index in brackets."""
@@ -238,22 +238,22 @@ def open_jsonl(stored: Stored) -> Jsonl:
     kept: Filling | None = None
     columns: tuple[JsonColumn, ...] = ()
     for piece in pieces(stored):
-        found = parsed(piece, stored.name, records=records)
-        if not found.lines:
+        content = parsed(piece, stored.name, records=records)
+        if not content.lines:
             continue
-        node.see(found.values)
+        node.see(content.values)
         before, columns = columns, tuple(node.columns())
         numeric = [column for column in columns if column.numeric]
         if not rows and 0 < sum(math.prod(column.shape) for column in numeric) <= WIDEST:
             kept = Filling(numeric, stored.name, block=True)
-        kept = kept if kept and (not rows or columns == before) and _added(kept, found) else None
-        rows, last = rows + len(found.lines), found.lines[-1]
+        kept = kept if kept and (not rows or columns == before) and _added(kept, content) else None
+        rows, last = rows + len(content.lines), content.lines[-1]
     return Jsonl(stored, records, Survey(columns, rows, gap=last != rows), kept.done() if kept else None)
 
 
-def _added(kept: Filling, found: Parsed) -> bool:
+def _added(kept: Filling, content: Parsed) -> bool:
     try:
-        return kept.add(found, np.dtype(np.float64))
+        return kept.add(content, np.dtype(np.float64))
     except LossctlError:
         # Said when the column is asked for.
         return False

@@ -195,25 +195,25 @@ def _fault(name: str, line: int, what: str, hint: str) -> UnreadableFile:
     return UnreadableFile(f"{name}, line {line}, {what}.", hint=hint)
 
 
-def floats(found: Parsed, column: JsonColumn) -> NumPyArray:
+def floats(content: Parsed, column: JsonColumn) -> NumPyArray:
     """Return what records hold in a column, shape (rows, *shape); NaN where they hold nothing, or null.
 
     Raises: UnreadableFile with the line that holds no numbers there, ShapeMismatch with one that holds more or fewer.
     """
-    quick = _at_once(column.of(found.values), column.shape)
+    quick = _at_once(column.of(content.values), column.shape)
     if quick is not None and not large(quick):
         return quick
-    found = found.exact
-    values = column.of(found.values)
+    content = content.exact
+    values = column.of(content.values)
     quick = _at_once(values, column.shape)
     if quick is not None:
         return quick
-    where = [f"{found.name}, line {line}" + (f", column '{column.name}'," if column.path else ",") for line in found.lines]
+    where = [f"{content.name}, line {line}" + (f", column '{column.name}'," if column.path else ",") for line in content.lines]
     nothing = np.full(column.shape, math.nan)
     rows = [nothing if value is None else _fitting(value, column, place) for place, value in zip(where, values, strict=True)]
     if not rows:
         return np.empty((0, *column.shape))
-    lost = next((row for row, found in enumerate(rows) if rounded(found) is not None), None)
+    lost = next((row for row, array in enumerate(rows) if rounded(array) is not None), None)
     if lost is None:
         return np.stack([row.astype(np.float64) for row in rows])
     exact = common(rows)

@@ -80,36 +80,36 @@ def read_layout(stored: Stored, style: TextStyle) -> Layout:
         message = f"{stored.name} is empty: it has no rows."
         raise UnreadableFile(message, hint="A table has one row a sample, with or without a header.")
     first, below = head[0][1], [cells for _, cells in head[1:]]
-    found = heading(
+    reading = heading(
         first,
         below,
         lambda: _words(islice(records(stored, delimiter, comments=style.comments), 1, MANY)),
         lambda: _in_quotes(stored, len(first), comments=style.comments),
     )
-    return _laid(stored, delimiter, head, found, comments=style.comments)
+    return _laid(stored, delimiter, head, reading, comments=style.comments)
 
 
-def read_otherwise(stored: Stored, layout: Layout, found: Heading) -> Layout:
+def read_otherwise(stored: Stored, layout: Layout, reading: Heading) -> Layout:
     """Return the layout of the same table with, or without, a header, whatever its first row looks like."""
     head = _head(stored, layout.delimiter, comments=layout.comments)
-    return _laid(stored, layout.delimiter, head, found, comments=layout.comments)
+    return _laid(stored, layout.delimiter, head, reading, comments=layout.comments)
 
 
-def _words(found: Iterable[Row]) -> set[str]:
-    return {cell.strip() for _, cells in found for cell in cells}
+def _words(rows: Iterable[Row]) -> set[str]:
+    return {cell.strip() for _, cells in rows for cell in cells}
 
 
 def _head(stored: Stored, delimiter: str, *, comments: bool) -> list[Row]:
     return list(islice(records(stored, delimiter, comments=comments), SAMPLE + 1))
 
 
-def _laid(stored: Stored, delimiter: str, head: list[Row], found: Heading, *, comments: bool) -> Layout:
+def _laid(stored: Stored, delimiter: str, head: list[Row], reading: Heading, *, comments: bool) -> Layout:
     first = head[0][1]
-    names = tuple(cell.strip() for cell in first) if found.header else tuple(f"#{i + 1}" for i in range(len(first)))
-    data = head[1:] if found.header else head[:SAMPLE]
+    names = tuple(cell.strip() for cell in first) if reading.header else tuple(f"#{i + 1}" for i in range(len(first)))
+    data = head[1:] if reading.header else head[:SAMPLE]
     numeric = tuple(i for i in range(len(names)) if all(number(cells[i]) is not None for _, cells in data))
     skip = data[0][0] - 1 if data else sum(1 for _ in Lines(stored))
-    return Layout(delimiter, comments, names, skip, numeric, tuple(first), found)
+    return Layout(delimiter, comments, names, skip, numeric, tuple(first), reading)
 
 
 def _in_quotes(stored: Stored, width: int, *, comments: bool) -> bool:

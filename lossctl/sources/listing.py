@@ -44,7 +44,7 @@ class Contents:
 
     def cells(self) -> Iterator[Sequence[str | None]]:
         """Yield the cells of all columns of text row by row, None below the end of a shorter one."""
-        positions = [one.position for one in self.listed if one.reader is None and not one.why]
+        positions = [entry.position for entry in self.listed if entry.reader is None and not entry.why]
         if self.container is not None:
             yield from self.container.cells(positions)
 
@@ -108,8 +108,8 @@ def _why_no_text(container: Container, position: int, fault: LossctlError | None
     """Why something without numbers is no text either; None if it is."""
     if isinstance(container, TextTable):
         return None
-    found = fault or _alone(container, position)
-    refused = found if isinstance(found, LossctlError) else None
+    opened = fault or _alone(container, position)
+    refused = opened if isinstance(opened, LossctlError) else None
     try:
         for _ in container.shown(position):
             pass

@@ -55,15 +55,15 @@ class _Footer:
         return self.content[self.at - 1]
 
     def varint(self) -> int:
-        found = shift = 0
+        number = shift = 0
         while (byte := self.byte()) & 128:
-            found |= (byte & 127) << shift
+            number |= (byte & 127) << shift
             shift += 7
-        return found | byte << shift
+        return number | byte << shift
 
     def number(self) -> int:
-        found = self.varint()
-        return (found >> 1) ^ -(found & 1)
+        zigzag = self.varint()
+        return (zigzag >> 1) ^ -(zigzag & 1)
 
     def struct(self, depth: int = 0) -> dict[int, Any]:
         fields: dict[int, Any] = {}
@@ -168,24 +168,24 @@ class RowGroups:
 
     def _picked(self, table: Any, positions: Sequence[int]) -> ArrowColumns:
         chosen = [self.leaves[position].path for position in positions]
-        found = {}
+        columns = {}
         for position, path in zip(positions, chosen, strict=True):
             first, *steps = route(path, chosen, len(path))
             column = table.column(first)
-            found[position] = follow(getattr(column, "chunks", [column]), steps)
-        return found
+            columns[position] = follow(getattr(column, "chunks", [column]), steps)
+        return columns
 
     def nulls(self, position: int) -> bool | None:
         """Whether the statistics count nulls; None where a row group has none."""
         if not self.leaves[position].nullable:
             return False
-        counts = [found.nulls for found in self._counts(position)]
+        counts = [count.nulls for count in self._counts(position)]
         return True if any(counts) else None if None in counts else False
 
     def is_even(self, position: int, width: int) -> bool:
         """Whether each row group has as many values as rows of this width have."""
         pairs = zip(self._counts(position), self.sizes, strict=True)
-        return all(found.values == rows * width for found, rows in pairs)
+        return all(count.values == rows * width for count, rows in pairs)
 
     def _counts(self, position: int) -> list[Counts]:
         slot = self.leaves[position].slots[0]
@@ -193,9 +193,9 @@ class RowGroups:
 
     @cached_property
     def _footer(self) -> list[list[Counts]]:
-        found = counted(self.stored)
-        fitting = len(found) == len(self.sizes) and {len(group) for group in found} <= {self.metadata.num_columns}
-        return found if fitting else []
+        groups = counted(self.stored)
+        fitting = len(groups) == len(self.sizes) and {len(group) for group in groups} <= {self.metadata.num_columns}
+        return groups if fitting else []
 
 
 def opened(stored: Stored, metadata: Any = None, buffer: int = 0) -> Any:
@@ -227,11 +227,11 @@ def row_groups(stored: Stored) -> RowGroups:
     """
     with reading(stored.name, WHAT):
         file = opened(stored)
-        found = leaves(file.schema_arrow)
-        if sum(len(leaf.slots) for leaf in found) != file.metadata.num_columns:
+        columns = leaves(file.schema_arrow)
+        if sum(len(leaf.slots) for leaf in columns) != file.metadata.num_columns:
             message = "its two schemas differ"
             raise ValueError(message)
-        groups = RowGroups(stored, found, file.metadata)
+        groups = RowGroups(stored, columns, file.metadata)
         if min(groups.sizes, default=0) < 0:
             message = "it says that it has less than no rows"
             raise ValueError(message)

@@ -54,9 +54,9 @@ class Recent:
         with chunk.lock:
             missing = set(wanted) - chunk.columns.keys()
             if missing:
-                found = _decoded(decode, missing, self._before(owner, number) - chunk.columns.keys())
-                fresh = sum(column.nbytes for position, column in found.items() if position not in chunk.columns)
-                chunk.columns |= found
+                decoded = _decoded(decode, missing, self._before(owner, number) - chunk.columns.keys())
+                fresh = sum(column.nbytes for position, column in decoded.items() if position not in chunk.columns)
+                chunk.columns |= decoded
                 self._make_room(chunk, fresh)
             chunk.asked |= set(wanted)
             return [chunk.columns[position] for position in wanted]

@@ -53,8 +53,8 @@ def filesystem(url: str) -> Any:
 
 def host_of(url: str) -> str:
     """The host that an address names, without port, name and password."""
-    found = ADDRESS.match(url)
-    host = found["host"].rpartition("@")[2].lower() if found else ""
+    address = ADDRESS.match(url)
+    host = address["host"].rpartition("@")[2].lower() if address else ""
     return host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
 
 
@@ -287,12 +287,12 @@ class Remote(Temporary):
         if stop <= at:
             return 0
         if len(view) >= PIECE:
-            found = _fetch(self.url, at, stop)
+            content = _fetch(self.url, at, stop)
         else:
             first = at // PIECE * PIECE
-            found = _piece(self, first)[at - first : stop - first]
-        view[: len(found)] = found
-        return len(found)
+            content = _piece(self, first)[at - first : stop - first]
+        view[: len(content)] = content
+        return len(content)
 
 
 @lru_cache(maxsize=KEPT)
@@ -304,11 +304,11 @@ def _fetch(url: str, start: int, stop: int) -> bytes:
     if scheme_of(url) in WEB:
         return patiently(lambda: _web_part(filesystem(url), url, start, stop), url)
     with _alone(url) as files:
-        found: bytes = patiently(lambda: files.cat_file(url, start=start, end=stop), url)
-    if len(found) > stop - start:
+        content: bytes = patiently(lambda: files.cat_file(url, start=start, end=stop), url)
+    if len(content) > stop - start:
         message = f"{shown(url)} could not be read: it gives other bytes than it is asked for."
         raise UnreadableFile(message, hint="Copy it here first.")
-    return found
+    return content
 
 
 @contextmanager
@@ -326,22 +326,22 @@ def fetched(url: str) -> Stored:
     """
     size = _size(url)
     held = copied(url) if size is None else Remote(url, size)
-    found = Stored(shown(url), os.fstat(held.descriptor).st_size if size is None else size, temporary=held)
-    if scheme_of(url) in WEB and found.head(LONG).lstrip().lower().startswith(PAGE):
-        message = f"{found.name} is a web page, not data."
+    content = Stored(shown(url), os.fstat(held.descriptor).st_size if size is None else size, temporary=held)
+    if scheme_of(url) in WEB and content.head(LONG).lstrip().lower().startswith(PAGE):
+        message = f"{content.name} is a web page, not data."
         raise UnreadableFile(message, hint="Give the address of the file itself; it may also want a login, or a query.")
-    return found
+    return content
 
 
 def _size(url: str) -> int | None:
     if scheme_of(url) in WEB:
         return patiently(lambda: _web_size(filesystem(url), url), url)
     with _alone(url) as files:
-        found = patiently(lambda: files.info(url), url)
-    if found["type"] == "directory":
+        facts = patiently(lambda: files.info(url), url)
+    if facts["type"] == "directory":
         message = f"{shown(url)} is a folder, not a file."
         raise InputError(message, hint="Name a file in it.")
-    return found["size"]  # type: ignore[no-any-return]
+    return facts["size"]  # type: ignore[no-any-return]
 
 
 def copied(url: str) -> Temporary:
@@ -378,8 +378,8 @@ def listing(url: str) -> tuple[str, ...] | list[str]:
 
 
 def _matching(files: Any, url: str) -> tuple[str, ...]:
-    found = files.glob(url, detail=True)
-    names = sorted(name for name, facts in found.items() if facts["type"] != "directory")
+    matches = files.glob(url, detail=True)
+    names = sorted(name for name, facts in matches.items() if facts["type"] != "directory")
     if not names:
         message = f"No file matches '{shown(url)}'."
         raise MissingFile(message, hint="Check the address.")

@@ -45,8 +45,8 @@ def normal(ids: Sequence[str]) -> list[str]:
 def _normal(text: str) -> str:
     if len(text) >= SHORTEST and text[4] == "-" and (moment := MOMENT.fullmatch(text)):
         return _moment(*moment.groups())
-    found = INTEGER.fullmatch(text) if "." in text else None
-    return found[1] if found else text
+    integer = INTEGER.fullmatch(text) if "." in text else None
+    return integer[1] if integer else text
 
 
 def _moment(day: str, minute: str, second: str | None, fraction: str | None) -> str:
@@ -127,15 +127,15 @@ class Side:
         An index without a name goes by the same name whatever pandas wrote for it, and `imageId`, `ImageID` and `image_id` are
         one name, unless a file has two of them.
         """
-        names = [[*(one.names or ())] for one in self.containers]
+        names = [[*(container.names or ())] for container in self.containers]
         alone = [name for name in (names[0] if names else ()) if all(each.count(name) == 1 for each in names)]
         alike = Counter(map(_alike, alone))
-        found: dict[str, str] = {}
+        columns: dict[str, str] = {}
         for name in alone:
             if name not in self.used:
                 key = _alike(name)
-                found.setdefault(key if alike[key] == 1 or is_unnamed(name) else name, name)
-        return found
+                columns.setdefault(key if alike[key] == 1 or is_unnamed(name) else name, name)
+        return columns
 
     def is_id(self, column: str) -> bool:
         """Whether a column says by its name that it tells rows apart."""
@@ -148,12 +148,12 @@ class Side:
 
     def pieces(self, column: str) -> Iterator[Sequence[str] | NumPyArray]:
         """The entries of a column, some at a time: as text, or as whole numbers."""
-        for one in self.containers:
-            labels = Labels(one, [*(one.names or ())].index(self.columns[column]))
-            if not isinstance(one, ArrayContainer):
+        for container in self.containers:
+            labels = Labels(container, [*(container.names or ())].index(self.columns[column]))
+            if not isinstance(container, ArrayContainer):
                 yield from labels.texts()
                 continue
-            part = one.elements(labels.position)
+            part = container.elements(labels.position)
             if part.shape[0] != self.rows and len(self.containers) == 1:
                 return
             for start in range(0, part.shape[0], ELEMENTS):
@@ -199,9 +199,9 @@ class Look:
 def _mixed(keys: NumPyArray) -> NumPyArray:
     """Spread 64-bit keys evenly (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195)."""
     with np.errstate(over="ignore"):
-        found = (keys ^ (keys >> np.uint64(30))) * MIX[1]
-        found = (found ^ (found >> np.uint64(27))) * MIX[2]
-        spread: NumPyArray = found ^ (found >> np.uint64(31))
+        mixed = (keys ^ (keys >> np.uint64(30))) * MIX[1]
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * MIX[2]
+        spread: NumPyArray = mixed ^ (mixed >> np.uint64(31))
         return spread
 
 
@@ -234,13 +234,13 @@ def _is_whole(text: str) -> bool:
 def _whole(texts: Any) -> NumPyArray | None:
     """Texts as whole numbers, where each is written as the number is: 007, 1_000 and ' 7' are longer than their numbers."""
     try:
-        found = np.fromiter(map(int, texts), np.int64, len(texts))
+        numbers = np.fromiter(map(int, texts), np.int64, len(texts))
     except (ValueError, OverflowError):
         return None
-    if (found == INT64[0]).any():
+    if (numbers == INT64[0]).any():
         return None
-    written = 1 + np.searchsorted(DIGITS, np.abs(found), side="right") + (found < 0)
-    return found if int(written.sum()) == sum(map(len, texts)) else None
+    written = 1 + np.searchsorted(DIGITS, np.abs(numbers), side="right") + (numbers < 0)
+    return numbers if int(written.sum()) == sum(map(len, texts)) else None
 
 
 def check(sides: Sequence[Side], say: Callable[[str], None], *, on: bool = True) -> list[str]:
@@ -250,7 +250,7 @@ def check(sides: Sequence[Side], say: Callable[[str], None], *, on: bool = True)
     Raises: RowsInAnotherOrder.
     """
     paired = [side for side in sides if side.rows > 1 and side.columns]
-    found: list[str] = []
+    warnings: list[str] = []
     seen: dict[tuple[int, str], Look | None] = {}
     for first, second in combinations(paired, 2):
         if first.rows != second.rows or first.text == second.text:
@@ -266,8 +266,8 @@ def check(sides: Sequence[Side], say: Callable[[str], None], *, on: bool = True)
                 f"both, since {first.rows:,} rows are more than {MOST:,}"
             )
             continue
-        found += _compared(first, second, columns, seen, on=on)
-    return found
+        warnings += _compared(first, second, columns, seen, on=on)
+    return warnings
 
 
 def _could_be(side: Side, column: str) -> bool:
@@ -296,8 +296,8 @@ def _compared(
         pair = [_seen(side, name, seen) for side in (first, second)]
         if pair[0] and pair[1] and pair[0].count == pair[1].count == first.rows:
             looks[name] = (pair[0], pair[1])
-    same = [name for name, (one, other) in looks.items() if one.ordered == other.ordered]
-    moved = [name for name, (one, other) in looks.items() if name not in same and one.together == other.together]
+    same = [name for name, (look, other) in looks.items() if look.ordered == other.ordered]
+    moved = [name for name, (look, other) in looks.items() if name not in same and look.together == other.together]
     moved = [name for name in moved if first.is_id(name) or _unique(first, name)]
     if moved and not any(_vouches(first, name, looks[name][0], moved) for name in same):
         raise _error(first, second, moved, on=on)
@@ -316,7 +316,7 @@ def _vouches(side: Side, name: str, look: Look, moved: Sequence[str]) -> bool:
     """
     if not look.counts:
         return _unique(side, name)
-    return side.is_id(name) and name not in {"", "index", "idx"} and all(_is_rank(side, one) for one in moved)
+    return side.is_id(name) and name not in {"", "index", "idx"} and all(_is_rank(side, column) for column in moved)
 
 
 def _is_rank(side: Side, column: str) -> bool:
@@ -335,15 +335,15 @@ def _check_zeros(first: Side, second: Side, name: str) -> None:
     if sum(any(text != "0" and text[0] == "0" for text in texts) for texts in begin) != 1:
         return
     try:
-        one, other = (np.fromiter(map(int, _texts(side.pieces(name))), np.int64, side.rows) for side in (first, second))
+        ours, theirs = (np.fromiter(map(int, _texts(side.pieces(name))), np.int64, side.rows) for side in (first, second))
     except (ValueError, OverflowError):
         return
-    if (one == other).all() or len(np.unique(one)) < len(one) or (np.sort(one) != np.sort(other)).any():
+    if (ours == theirs).all() or len(np.unique(ours)) < len(ours) or (np.sort(ours) != np.sort(theirs)).any():
         return
-    row = int(np.flatnonzero(one != other)[0])
+    row = int(np.flatnonzero(ours != theirs)[0])
     message = (
         f"{first.text} and {second.text} hold the same ids in another order, but for leading zeros: in the column "
-        f"'{first.columns[name]}' row {row + 1} is number {one[row]} in the first and number {other[row]} in the second."
+        f"'{first.columns[name]}' row {row + 1} is number {ours[row]} in the first and number {theirs[row]} in the second."
     )
     hint = f"Write the ids alike in both files, and join them by --on. {KEEP}"
     raise RowsInAnotherOrder(message, hint=hint)
@@ -369,16 +369,16 @@ def _unique(side: Side, name: str) -> bool:
 
 def _differing(first: Side, second: Side, name: str) -> str:
     """What is said of ids of which many, but not all, are in both; empty where they are too few."""
-    one, other = _held(first, name), _held(second, name)
-    if len(np.unique(one)) != len(one) or len(np.unique(other)) != len(other):
+    ours, theirs = _held(first, name), _held(second, name)
+    if len(np.unique(ours)) != len(ours) or len(np.unique(theirs)) != len(theirs):
         return ""
-    shared, rows = int(np.isin(one, other).sum()), int((one != other).sum())
-    if shared < SHARED * len(one):
+    shared, rows = int(np.isin(ours, theirs).sum()), int((ours != theirs).sum())
+    if shared < SHARED * len(ours):
         return ""
-    where = int(np.flatnonzero(one != other)[0])
+    where = int(np.flatnonzero(ours != theirs)[0])
     texts = [next(islice(_texts(side.pieces(name)), where, None)) for side in (first, second)]
     return (
-        f"the column '{first.columns[name]}' of {first.text} and {second.text} differs in {rows} of {len(one)} rows, although "
+        f"the column '{first.columns[name]}' of {first.text} and {second.text} differs in {rows} of {len(ours)} rows, although "
         f"{shared} ids are in both: row {where + 1} has {texts[0]!r} and {texts[1]!r}. Rows are paired by their order; leave "
         f"out what only one file has, and join with --on {shlex.quote(first.on(name))}"
     )
@@ -390,14 +390,14 @@ def _texts(pieces: Iterable[Sequence[str] | NumPyArray]) -> Iterator[str]:
 
 def _error(first: Side, second: Side, moved: Sequence[str], *, on: bool) -> RowsInAnotherOrder:
     """The error about ids in another order, with the first row that shows it and what would be right."""
-    name = next((one for one in moved if _unique(first, one)), moved[0])
+    name = next((column for column in moved if _unique(first, column)), moved[0])
     alone = _unique(first, name)
     pairs = enumerate(zip(_texts(first.pieces(name)), _texts(second.pieces(name)), strict=False), 1)
-    row, (one, other) = next((row, pair) for row, pair in pairs if pair[0] != pair[1])
+    row, (ours, theirs) = next((row, pair) for row, pair in pairs if pair[0] != pair[1])
     column = f"the column '{first.columns[name]}'" if name else "the index, which has no name,"
     message = (
-        f"{first.text} and {second.text} hold the same ids in another order: in {column} row {row} has {one!r} in the first "
-        f"and {other!r} in the second, and rows would be paired by their order."
+        f"{first.text} and {second.text} hold the same ids in another order: in {column} row {row} has {ours!r} in the first "
+        f"and {theirs!r} in the second, and rows would be paired by their order."
     )
     if on and alone and name and first.on(name) != second.on(name):
         both = f"'{first.columns[name]}' and '{second.columns[name]}'"

@@ -92,8 +92,8 @@ def _paths(path: str, folder: str) -> tuple[str, ...]:
         return ()
     from glob import glob
 
-    found = sorted(glob(path, root_dir=folder or None, recursive=True))  # noqa: PTH207 - pathlib takes no absolute pattern
-    return tuple(one for one in found if "**" not in path or not Path(folder, one).is_dir())
+    matches = sorted(glob(path, root_dir=folder or None, recursive=True))  # noqa: PTH207 - pathlib takes no absolute pattern
+    return tuple(match for match in matches if "**" not in path or not Path(folder, match).is_dir())
 
 
 def exists(path: Path) -> bool:
@@ -120,8 +120,8 @@ def _literal(text: str) -> Any:
     return value if isinstance(value, int | float | list) and not isinstance(value, bool) else None
 
 
-def _in_json(found: re.Match[str]) -> str:
-    return f"{found['sign'].strip('+')}Infinity" if found["inf"] else "NaN"
+def _in_json(word: re.Match[str]) -> str:
+    return f"{word['sign'].strip('+')}Infinity" if word["inf"] else "NaN"
 
 
 def _missing(text: str, folder: str) -> MissingFile:
@@ -162,8 +162,8 @@ def expanded(source: Source, folder: str, in_format: str) -> Source:
 
     Raises: MissingFile or InputError for a folder without data files, or with several formats.
     """
-    found = tuple(path for one in source.paths for path in _files(one, folder, in_format))
-    return source if found == source.paths else replace(source, paths=found)
+    paths = tuple(path for given in source.paths for path in _files(given, folder, in_format))
+    return source if paths == source.paths else replace(source, paths=paths)
 
 
 def _files(path: str, folder: str, in_format: str) -> Iterable[str]:
@@ -172,8 +172,8 @@ def _files(path: str, folder: str, in_format: str) -> Iterable[str]:
     if is_address(path):
         from lossctl.sources.remote import listing
 
-        found = listing(path)
-        return found if isinstance(found, tuple) else data_files(path, found, in_format)
+        inner = listing(path)
+        return inner if isinstance(inner, tuple) else data_files(path, inner, in_format)
     if not Path(folder, path).is_dir():
         return (path,)
     return data_files(path, _walk(path, folder), in_format)
@@ -193,12 +193,12 @@ def _walk(path: str, folder: str) -> Iterator[str]:
         yield from (str(inner / name) for name in names)
 
 
-def data_files(path: str, found: Iterable[str], in_format: str) -> tuple[str, ...]:
-    """Return the paths of the data files among those `found` below the folder `path`, in order.
+def data_files(path: str, files: Iterable[str], in_format: str) -> tuple[str, ...]:
+    """Return the paths of the data files among the `files` below the folder `path`, in order.
 
     Raises: MissingFile if there are none, InputError if they are of several formats or too many.
     """
-    kept = sorted(inner for inner in islice(found, MOST) if _counts(inner))
+    kept = sorted(inner for inner in islice(files, MOST) if _counts(inner))
     if len(kept) == MOST:
         message = f"The folder {shown(path)} holds {MOST} files or more."
         raise InputError(message, hint="Name fewer of them by a pattern.")

@@ -127,16 +127,16 @@ class ConvertedFile(Container):
         """
         with self._converting:
             self.want(group)
-            waiting = [one for one, part in self._wanted.items() if part is None]
+            waiting = [wanted for wanted, part in self._wanted.items() if part is None]
             if group in waiting:
                 try:
                     self._wanted.update(zip(waiting, self.convert(waiting), strict=True))
                 except LossctlError:
                     # Another column may be at fault.
                     self._wanted.update(zip([group], self.convert([group]), strict=True))
-        found = self._wanted[group]
-        assert found is not None  # noqa: S101 - filled above
-        return found
+        numbers = self._wanted[group]
+        assert numbers is not None  # noqa: S101 - filled above
+        return numbers
 
 
 Opened = TypeVar("Opened", bound=ConvertedFile)
@@ -201,10 +201,10 @@ class Spool:
             self._spill()
 
     def _alike(self, arrays: Sequence[NumPyArray]) -> list[NumPyArray]:
-        found = common(arrays)
-        if found is None:
+        alike = common(arrays)
+        if alike is None:
             raise self._refusal(arrays)
-        return found
+        return alike
 
     def _refusal(self, arrays: Sequence[NumPyArray]) -> OutOfDomain:
         where = f"A number in {self._name}"

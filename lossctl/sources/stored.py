@@ -316,15 +316,15 @@ def seen(files: Sequence[Stored]) -> Seen:
     """Look at files, as they lie there, in their order."""
     import hashlib
 
-    origins = [(one.temporary and one.temporary.origin) or one for one in files]
-    size = sum(one.size for one in origins)
-    remote = any(one.remote for one in origins)
+    origins = [(file.temporary and file.temporary.origin) or file for file in files]
+    size = sum(file.size for file in origins)
+    remote = any(file.remote for file in origins)
     whole = size <= WHOLE and not remote
     digest = hashlib.sha256()
-    for one in origins:
-        spans = [(0, one.size)] if whole else _spread(one.size, (REMOTE if remote else STRETCHES) // len(origins))
+    for file in origins:
+        spans = [(0, file.size)] if whole else _spread(file.size, (REMOTE if remote else STRETCHES) // len(origins))
         for start, stop in spans:
-            stream = one.part(start, stop - start).stream()
+            stream = file.part(start, stop - start).stream()
             while piece := stream.read(BUFFER):
                 digest.update(piece)
     return Seen(size, digest.hexdigest(), whole, None if whole else _modified(origins))
@@ -340,9 +340,9 @@ def _spread(size: int, count: int) -> list[tuple[int, int]]:
 
 def _modified(files: Sequence[Stored]) -> int | None:
     times = []
-    for one in files:
-        if one.temporary:
+    for file in files:
+        if file.temporary:
             return None
-        with explained(one.name):
-            times.append(os.stat(one.path).st_mtime_ns)  # noqa: PTH116 - the path is text here
+        with explained(file.name):
+            times.append(os.stat(file.path).st_mtime_ns)  # noqa: PTH116 - the path is text here
     return max(times, default=None)

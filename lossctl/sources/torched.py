@@ -109,12 +109,12 @@ def records(stored: Stored) -> dict[int, Record]:
 
     Raises: UnreadableFile if it is damaged, compressed, or of the other byte order, which torch does not survive.
     """
-    found = {member.filename: _record(member, stored) for member in members(stored, WRITE_AGAIN)}
-    for name, (_, record) in found.items():
+    places = {member.filename: _record(member, stored) for member in members(stored, WRITE_AGAIN)}
+    for name, (_, record) in places.items():
         if name.lower().endswith("byteorder") and record.content.head(len(LITTLE) + 1) != LITTLE:
             message = f"{stored.name} was written by a computer of another byte order."
             raise UnreadableFile(message, hint="Write it there as .safetensors or .npy, which lossctl reads everywhere.")
-    return dict(found.values())
+    return dict(places.values())
 
 
 def _record(member: zipfile.ZipInfo, stored: Stored) -> tuple[int, Record]:
@@ -125,8 +125,8 @@ def _record(member: zipfile.ZipInfo, stored: Stored) -> tuple[int, Record]:
     return content.start - stored.start, Record(content, member.CRC)
 
 
-def placed(stored: Stored, tensor: Any, kind: np.dtype[Any], found: Mapping[int, Record]) -> Part:
-    """Return a tensor on the device "meta" as ranges of the file; `found` is what `records` gives.
+def placed(stored: Stored, tensor: Any, kind: np.dtype[Any], records: Mapping[int, Record]) -> Part:
+    """Return a tensor on the device "meta" as ranges of the file; `records` are those of the archive.
 
     Raises: UnreadableFile if the archive holds no such bytes.
     """
@@ -135,14 +135,14 @@ def placed(stored: Stored, tensor: Any, kind: np.dtype[Any], found: Mapping[int,
     first = tensor.storage_offset() * kind.itemsize
     total = math.prod(shape) * kind.itemsize
     last = first + sum((size - 1) * step for size, step in zip(shape, strides, strict=True)) + kind.itemsize if total else 0
-    if start is None or start not in found or last > found[start].content.size or (0 in strides and total > REPEATED):
+    if start is None or start not in records or last > records[start].content.size or (0 in strides and total > REPEATED):
         message = f"{stored.name} claims a tensor of {total} bytes that it does not hold."
         raise UnreadableFile(message, hint=WRITE_AGAIN)
     data = stored.part(start + first, total)
     for order, fortran in ((1, False), (-1, True)):
         if not total or _packed(shape[::order], strides[::order], kind.itemsize):
-            return Vouched(NpyPart(data, Header(shape, fortran, kind, 0)), found[start])
-    return Vouched(Strided(replace(data, size=last - first), shape, strides, kind), found[start])
+            return Vouched(NpyPart(data, Header(shape, fortran, kind, 0)), records[start])
+    return Vouched(Strided(replace(data, size=last - first), shape, strides, kind), records[start])
 
 
 def _packed(shape: Shape, strides: tuple[int, ...], item: int) -> bool:
@@ -259,7 +259,7 @@ def _inner(item: Any) -> list[tuple[Any, Any]] | None:
     """What a dict or list holds; None for what is an array on its own."""
     if isinstance(item, dict):
         return list(item.items())
-    flat = isinstance(item, list | tuple) and all(isinstance(one, int | float | str) for one in item)
+    flat = isinstance(item, list | tuple) and all(isinstance(element, int | float | str) for element in item)
     return list(enumerate(item)) if isinstance(item, list | tuple) and not flat else None
 
 

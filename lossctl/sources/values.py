@@ -136,9 +136,9 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
     Raises: ValueError if it names a key twice.
     """
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    record = dict(pairs)
+    if len(record) < len(pairs):
         double = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
         message = f"the key '{double}' occurs twice in one object"
         raise ValueError(message)
-    return found
+    return record

@@ -71,9 +71,9 @@ def vouch(content: Stored, crc: int, where: str, hint: str) -> None:
     if content.remote:
         return
     with _ONE_AT_A_TIME:
-        found = _crc32(content)
-    if found != crc:
-        checksums = f"its bytes have the checksum (CRC-32) {found:08x}, and the archive says that they had {crc:08x}"
+        actual = _crc32(content)
+    if actual != crc:
+        checksums = f"its bytes have the checksum (CRC-32) {actual:08x}, and the archive says that they had {crc:08x}"
         message = f"{where} is damaged: {checksums}."
         raise UnreadableFile(message, hint=hint)
 
@@ -81,7 +81,7 @@ def vouch(content: Stored, crc: int, where: str, hint: str) -> None:
 @lru_cache(KEPT)
 def _crc32(content: Stored) -> int:
     watch().begin(f"checking {content.name}", content.size, of_bytes=True)
-    stream, found = content.stream(BUFFER), 0
+    stream, crc = content.stream(BUFFER), 0
     while piece := stream.read(BUFFER):
-        found = zlib.crc32(piece, found)
-    return found
+        crc = zlib.crc32(piece, crc)
+    return crc
