@@ -8,6 +8,7 @@ from golden import ROOT
 sys.path.append(str(ROOT / "scripts"))
 
 import pages
+import reference
 
 from lossctl.losses import catalogue
 
@@ -38,3 +39,16 @@ def test_the_gradient_is_described_as_it_is(loss, said):
 
 def test_a_loss_of_labels_has_no_curve():
     assert pages.curves(catalogue()["cross_entropy"]) == []
+
+
+def test_the_page_of_the_command_line_is_current():
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == reference.page(), "run scripts/refresh docs/cli.md"
+
+
+def test_the_page_of_the_command_line_says_everything_of_an_option():
+    page = reference.page()
+    assert (
+        "| `--nan` `HOW` | `error` | `error` `skip` `propagate` | `nan` | NaN and infinity: error, skip or propagate. |" in page
+    )
+    assert "| `--seed` `N` | `0` or `$LOSSCTL_SEED` | at least 0 |  | Of flips and resamples. |" in page
+    assert "| 5 | A gate that the data cannot decide. |" in page

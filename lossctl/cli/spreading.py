@@ -30,7 +30,7 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def run(ctx: typer.Context, **given: Any) -> Any:
-        kind, every = _options_of(command)
+        kind, every = options_of(command)
         typed = {name for name in given if getattr(ctx.get_parameter_source(name), "name", "") != "DEFAULT"}
         given = {name: _unprotected(value) for name, value in given.items()}
         chosen = {name: given.pop(name) for name in every}
@@ -68,7 +68,7 @@ def signed(run: Any) -> None:
     parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
     parameters += [plain[name].replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY) for name in own]
     # Arguments come first in the help, then the panels in their order.
-    by_panel = sorted(_options_of(command)[1].values(), key=lambda row: PANELS.index(row.panel))
+    by_panel = sorted(options_of(command)[1].values(), key=lambda row: PANELS.index(row.panel))
     parameters += [
         inspect.Parameter(row.name, inspect.Parameter.KEYWORD_ONLY, annotation=_annotation(row), default=row.typed_default)
         for row in by_panel
@@ -94,7 +94,7 @@ def _annotation(row: Option) -> Any:
 
 
 @cache
-def _options_of(command: Callable[..., Any]) -> tuple[Any, dict[str, Option]]:
+def options_of(command: Callable[..., Any]) -> tuple[Any, dict[str, Option]]:
     """The dataclass of a command's options, and the rows that the command takes."""
     kind = inspect.get_annotations(command, eval_str=True)["options"]
     return kind, rows(kind, command.__name__.rstrip("_"))

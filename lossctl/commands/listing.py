@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +19,7 @@ from lossctl.cli.program import app
 from lossctl.cli.spreading import spread
 from lossctl.errors import UnknownName, near
 from lossctl.report.report import Report
+from lossctl.request.option_table import RESULT, option
 from lossctl.request.options import Talk
 
 if TYPE_CHECKING:
@@ -30,20 +31,22 @@ if TYPE_CHECKING:
 LossName = Annotated[str, typer.Argument(metavar="LOSS", help="A loss, under any of its names.")]
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Listing(Talk):
+    """What `list` takes."""
+
+    task: str = option("", "--task TEXT", RESULT, "Only losses for this task.")
+    framework: str = option("", "--from TEXT", RESULT, "What this framework calls its losses, and what we do.")
+    json: bool = option(False, "--json", RESULT, "The same as --format json.")
+
+
 @app.command("list")
 @spread
-def list_(
-    task: Annotated[str, typer.Option("--task", help="Only losses for this task.")] = "",
-    framework: Annotated[str, typer.Option("--from", help="What this framework calls its losses, and what we do.")] = "",
-    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,  # noqa: FBT002
-    *,
-    options: Talk,
-    typed: set[str],  # noqa: ARG001
-) -> Printed:
+def list_(*, options: Listing, typed: set[str]) -> Printed:  # noqa: ARG001
     """List the losses that lossctl knows."""
     check_outputs(options)
-    report = list_framework(framework) if framework else list_losses(task)
-    return printed(report, replace(options, format="json") if json else options)
+    report = list_framework(options.framework) if options.framework else list_losses(options.task)
+    return printed(report, replace(options, format="json") if options.json else options)
 
 
 @app.command()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lossctl.cli.program import COMMANDS, _run, program
-from lossctl.cli.spreading import _options_of
+from lossctl.cli.spreading import options_of
 from lossctl.progress import Nobody, watched_by
 
 SPEC = "loss: mse\ninputs: {pred: p.csv, target: t.csv}\ngates: [{key: mse, max: 99}]\n"
@@ -222,7 +222,7 @@ def test_every_option_that_names_a_file_is_guarded():
         wrapped = getattr(command.callback, "__wrapped__", None)
         if wrapped is None:
             continue
-        _, every = _options_of(wrapped)
+        _, every = options_of(wrapped)
         named = {name for name, row in every.items() if row.metavar in {"FILE", "DIR"}}
         flagged = {name for name, row in every.items() if row.writes}
         assert named - inputs == flagged
