@@ -17,10 +17,10 @@ import numpy as np
 from lossctl.errors import LossctlError, TooLarge, UnreadableFile
 from lossctl.sources.container import Arrays
 from lossctl.sources.npy import Header, NpyPart
+from lossctl.sources.npz import SIGN, in_place, members, vouch
 from lossctl.sources.readers import Memory, place
-from lossctl.sources.smallfloats import Widened, bits_of
+from lossctl.sources.safetensors import Widened, bits_of
 from lossctl.sources.values import DEEPEST, MOST_NAMES, numbers, reason
-from lossctl.sources.zipped import SIGN, in_place, members, vouch
 
 if TYPE_CHECKING:
     import zipfile

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lossctl.sources import compressed
+from lossctl.sources import opening
 from lossctl.sources.readers import whole
 
 ROWS = b"pred,target\n1,2\n3,4\n"
@@ -93,7 +93,7 @@ def test_every_cut_is_refused(folder, suffix):
         folder.again()
         folder.write(f"t.csv.{suffix}", content[:length])
         fault = folder.fault(f"t.csv.{suffix}:pred")
-        name = compressed.PACKINGS[suffix].name
+        name = opening.PACKINGS[suffix].name
         assert fault.startswith(f"UnreadableFile: t.csv.{suffix}, compressed by {name}, is cut short"), fault
 
 
