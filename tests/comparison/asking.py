@@ -7,12 +7,14 @@ import numpy as np
 from lossctl.commands.compare import Comparing, run, wanted_of
 from lossctl.report.report import strict
 from lossctl.request.arguments import compute_spec
+from lossctl.sources.address import Given
 
 
 def compared(losses, sources, **options):
     """The report, the error it ends with, and what was said."""
     said = []
-    chosen = Comparing(**options)
+    given = {name: Given(text=options[name]) for name in ("weights", "mask") if name in options}
+    chosen = Comparing(**options | given)
     wanted = wanted_of(chosen, sources)
     report, error = run(compute_spec([losses], chosen, set(options)), wanted, said.append, document=True)
     return report, error, said
