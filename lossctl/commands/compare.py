@@ -21,7 +21,7 @@ from lossctl.request.options import Gated
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lossctl.comparison.testing import Rules
+    from lossctl.comparison.comparing import ComparisonWanted
     from lossctl.errors import LossctlError
     from lossctl.report.report import Report
     from lossctl.request.spec import Spec
@@ -69,25 +69,12 @@ ROWS = {"cluster_by": "", "order": "", "horizon": 1}
 FOOTER = "this covers the sampling of these rows, not of training seeds"
 
 
-@dataclass(frozen=True)
-class ComparisonWanted:
-    """Which predictions, against which target and baseline, and how to test."""
-
-    systems: tuple[str, ...]
-    target: str
-    rules: Rules
-    cluster_by: str = ""
-    order: str = ""
-    grad: bool = False
-    explain: tuple[str, ...] = ()
-    suggest_tol: bool = False
-
-
 def wanted_of(options: Comparing, sources: Sequence[str]) -> ComparisonWanted:
     """What the command line asks for. The baseline comes first among the systems.
 
     Raises: UsageError where there is no prediction or no target; BadParameter for a test, correction or alpha.
     """
+    from lossctl.comparison.comparing import ComparisonWanted
     from lossctl.comparison.testing import Rules, check_rules
     from lossctl.statistics.arrays import Draws
 
@@ -157,6 +144,7 @@ def _asked(wanted: ComparisonWanted) -> dict[str, Any]:
 
 def wanted_again(asked: Mapping[str, Any], reduction: str) -> ComparisonWanted:
     """The reverse of what a result holds."""
+    from lossctl.comparison.comparing import ComparisonWanted
     from lossctl.comparison.testing import Rules
     from lossctl.statistics.arrays import Draws
 
@@ -184,7 +172,7 @@ def _run(
     spec: Spec, wanted: ComparisonWanted, say: Callable[[str], None], *, document: bool
 ) -> tuple[Report, LossctlError | None]:
     from lossctl.checking.judging import judged
-    from lossctl.commands.compare_pairs import compared_of, reruns
+    from lossctl.comparison.comparing import compared_of, reruns
     from lossctl.comparison.noise import with_tolerances
     from lossctl.comparison.reported import report
     from lossctl.engine.opening import inputs_of, prepare_all
@@ -196,9 +184,7 @@ def _run(
     if spec.options.reduction == "none":
         raise NoSuchReduction("compare compares numbers, and --reduction none has none.", hint="Use mean or sum.")
     if len(wanted.systems) == 1:
-        from lossctl.commands.compare_losses import run_losses
-
-        return run_losses(spec, wanted, say, document=document)
+        return _run_losses(spec, wanted, say, document=document)
     systems = [replace(spec, positional=(Given(text=pred), Given(text=wanted.target))) for pred in wanted.systems]
     columns = [("--cluster-by", wanted.cluster_by), ("--order", wanted.order), *(("--explain", one) for one in wanted.explain)]
     prepared = prepare_all(systems, say, columns)
@@ -218,3 +204,36 @@ def _run(
     else:
         say(FOOTER)
     return judged(found, spec, compared.values(), compared.coverage(), warned)
+
+
+def _run_losses(
+    spec: Spec, wanted: ComparisonWanted, say: Callable[[str], None], *, document: bool
+) -> tuple[Report, LossctlError | None]:
+    """Put the losses of `spec` side by side on one prediction."""
+    from lossctl.checking.judging import judged
+    from lossctl.comparison.side_by_side import losses_of, report
+    from lossctl.engine.opening import inputs_of, prepare
+    from lossctl.report.answer import Answer, document_of, warnings
+    from lossctl.sources.address import Given
+
+    several = {"--cluster-by": wanted.cluster_by, "--order": wanted.order, "--explain": wanted.explain}
+    asked = next((name for name, given in several.items() if given), "")
+    if asked:
+        message = f"{asked} compares predictions, and there is only {wanted.systems[0]}."
+        raise UsageError(message, hint="Give two predictions or more, and the target with -t.")
+    spec = replace(spec, positional=(Given(text=wanted.systems[0]), Given(text=wanted.target)))
+    seed = wanted.rules.draws.seed
+    prepared, losses = losses_of(prepare(spec, say), spec.options, seed, say, grad=wanted.grad)
+    outcomes = [loss.outcome for loss in losses]
+    groups = prepared.groups.names if prepared.groups else ()
+    answer = Answer(spec, prepared.asked, prepared.bounds, outcomes, groups, prepared.opened.ids)
+    # Skipping always says how many.
+    for skipped, n in dict.fromkeys((outcome.skipped, outcome.n) for outcome in outcomes):
+        if spec.options.nan == "skip":
+            say(f"skipped {skipped} of {n + skipped} samples that hold NaN or infinity")
+    warned = warnings(answer, say, prepared.opened.unlike)
+    inputs = inputs_of(prepared.opened) if document or spec.against else []
+    made = document_of("compare", answer, (), inputs, warned)
+    made["signature"] += f"|seed:{seed}"
+    table = report([each.label for each in answer.asked], losses, made, groups, grad=wanted.grad)
+    return judged(table, spec, answer.values(), min(outcome.coverage for outcome in outcomes), warned)

@@ -15,15 +15,19 @@ import numpy as np
 from lossctl.comparison.character import Character, character
 from lossctl.comparison.constant import Constant, constants
 from lossctl.engine.reduce import evaluate_keeping, reduced
+from lossctl.engine.sets import without
 from lossctl.engine.threads import in_lanes
+from lossctl.errors import UsageError
+from lossctl.losses.backends import BACKENDS
 from lossctl.report.report import Report
 from lossctl.statistics.power import FEW, rank_correlation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lossctl.engine.binding import Bound
     from lossctl.engine.block import Selection
+    from lossctl.engine.opening import Prepared
     from lossctl.engine.reduce import Outcome
     from lossctl.engine.totals import LossTotals
     from lossctl.errors import LossctlError
@@ -36,8 +40,6 @@ if TYPE_CHECKING:
 BYTES_A_SAMPLE = 40
 # Of more samples so many are ranked: the correlation is then known to about 0.005.
 RANKED = 50_000
-
-
 FIGURES = ("top_1_percent", "skill", "rank_correlation")
 TRAITS = ("best_constant", "robust", "convex", "estimates")
 # More classes than these are in JSON only.
@@ -49,7 +51,8 @@ class Beside:
     """One loss beside the others; None where it has no such figure.
 
     `top_share` is the part of the sum over samples that the 1 % of samples (rounded up) with the largest share have, and
-    `correlation` Spearman's of losses by sample with those of the first loss that has them.
+    `correlation` Spearman's of losses by sample with those of the first loss that has them. `norm` is that of the gradient by
+    the prediction, where it was asked for.
     """
 
     outcome: Outcome
@@ -58,6 +61,7 @@ class Beside:
     top_share: float | None = None
     correlation: float | None = None
     better_high: bool = False
+    norm: float | None = None
 
     @property
     def unfit(self) -> LossctlError | None:
@@ -76,6 +80,43 @@ class Beside:
 def bytes_by_sample(bounds: Sequence[Bound]) -> int:
     """How many bytes the values by sample of all losses take."""
     return BYTES_A_SAMPLE * sum(bound.n for bound in bounds)
+
+
+def losses_of(
+    prepared: Prepared, options: Options, seed: int, say: Callable[[str], None], *, grad: bool
+) -> tuple[Prepared, list[Beside]]:
+    """What is asked for, put side by side; with the request for what the values fit, and with `grad` norms of gradients.
+
+    Raises: UsageError for groups of a loss that couples samples, and what a pass over the data raises.
+    """
+    _say_limits(prepared, options, say)
+    losses = side_by_side(prepared.bounds, BACKENDS.get(options.backend)(), options, _selection(prepared), seed)
+    (prepared,), (losses,) = without([prepared], [losses], say)
+    if grad:
+        pairs = zip(prepared.bounds, losses, strict=True)
+        losses = [replace(loss, norm=_norm(bound, loss.outcome, options, prepared.selection)) for bound, loss in pairs]
+    return prepared, losses
+
+
+def _selection(prepared: Prepared) -> Selection:
+    """The selection with its groups.
+
+    Raises: UsageError for a loss that couples samples.
+    """
+    if prepared.groups is None:
+        return prepared.selection
+    name = next((bound.loss.name for bound in prepared.bounds if bound.loss.whole), "")
+    if name:
+        message = f"{name} couples all samples, so that its groups cannot be told apart in one pass."
+        raise UsageError(message, hint="Leave out --by, or give it one group's samples.")
+    return replace(prepared.selection, groups=prepared.groups.codes)
+
+
+def _say_limits(prepared: Prepared, options: Options, say: Callable[[str], None]) -> None:
+    need = bytes_by_sample(prepared.bounds)
+    if need > options.max_memory:
+        text = "left out top_1_percent and rank_correlation, which need every sample's losses"
+        say(f"{text}: about {need / 2**20:,.0f} MiB; --max-memory {need / 2**20 * 1.1:.0f} allows them")
 
 
 def side_by_side(
@@ -196,22 +237,26 @@ def report(
     losses: Sequence[Beside],
     document: Mapping[str, Any],
     groups: Sequence[str],
-    norms: Sequence[float | None] | None,
+    *,
+    grad: bool,
 ) -> Report:
     """One row a loss, after those of its groups; the results of `document` over all samples get the same figures.
 
-    `groups` names the groups of `--by`, and `norms` has those of the gradients, where they were asked for.
+    `groups` names the groups of `--by`, and `grad` says that norms of gradients were asked for.
     """
-    own: list[dict[str, Any]] = [{} if norms is None else {"norm": norm} for norm in norms or [None] * len(losses)]
+
+    def norm(loss: Beside) -> dict[str, Any]:
+        return {"norm": loss.norm} if grad else {}
+
     rows: list[dict[str, Any]] = []
-    for label, loss, norm in zip(labels, losses, own, strict=True):
+    for label, loss in zip(labels, losses, strict=True):
         for code, (value, n) in loss.outcome.groups.items():
             rows.append({"loss": label, "group": groups[code], "value": value, "n": n})
         whole = {"loss": label, "group": "(all)", "value": loss.outcome.value, "n": loss.outcome.n}
-        rows.append(whole | norm | _figures(loss) | _shown(loss))
-    added = iter([norm | _figures(loss) | _traits(loss) for loss, norm in zip(losses, own, strict=True)])
+        rows.append(whole | norm(loss) | _figures(loss) | _shown(loss))
+    added = iter([norm(loss) | _figures(loss) | _traits(loss) for loss in losses])
     results = [entry if "group" in entry else {**entry, **next(added)} for entry in document["results"]]
-    columns = ("loss", *(("group",) if groups else ()), "value", "n", *(() if norms is None else ("norm",)), *FIGURES, *TRAITS)
+    columns = ("loss", *(("group",) if groups else ()), "value", "n", *(("norm",) if grad else ()), *FIGURES, *TRAITS)
     return Wide(columns, rows, {**document, "results": results}, apart=TRAITS)
 
 
@@ -238,3 +283,23 @@ def _shown(loss: Beside) -> dict[str, Any]:
         constant = ", ".join(f"{number:.4g}" for number in constant) if len(constant) <= SHOWN else f"{len(constant)} numbers"
     words = (constant, loss.character.says, loss.character.says_convex, loss.character.estimates or None)
     return dict(zip(TRAITS, words, strict=True))
+
+
+def _norm(bound: Bound, outcome: Outcome, options: Options, selection: Selection) -> float | None:
+    """The Euclidean norm of the gradient of the reduced loss by its first input; None where there is no gradient."""
+    from lossctl.errors import NoGradient
+    from lossctl.gradient.gathering import Gradient
+    from lossctl.gradient.passes import Differentiated, chosen, slopes, source_of, stream
+
+    torch = BACKENDS.get("torch")()
+    try:
+        inputs, _ = chosen(bound, ())
+        derivatives = slopes(bound, outcome.sums, outcome.n, options.reduction, (), torch)
+        reader = source_of(next(slot.reader for slot in bound.slots if slot.input.name == inputs[0]))
+        gradient = Gradient(inputs[0], reader.shape, np.dtype(np.float64), 0.0)
+        own = Differentiated(bound, inputs, (), derivatives)
+        stream(own, torch, options, selection, work=lambda part: gradient.work(part, inputs[0]), take=gradient.take)
+    except NoGradient:
+        return None
+    gradient.finish()
+    return gradient.profile.norm

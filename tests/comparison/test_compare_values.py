@@ -8,8 +8,8 @@ import pytest
 from asking import document, entries, save
 from scipy import stats
 
-from lossctl.commands.compare import ComparisonWanted as Wanted
 from lossctl.commands.compare import run
+from lossctl.comparison.comparing import ComparisonWanted as Wanted
 from lossctl.comparison.testing import Rules
 from lossctl.errors import UsageError
 from lossctl.request.spec import LossSpec, Options, Spec

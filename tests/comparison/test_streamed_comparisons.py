@@ -8,10 +8,10 @@ import pytest
 from asking import compared, document, entries, save
 from scipy import stats
 
-from lossctl.commands import compare_pairs
-from lossctl.comparison import judging, measured, streaming, testing
+from lossctl.comparison import comparing, judging, measured, streaming, testing
 from lossctl.errors import GateFailed, TooLarge, UsageError
 from lossctl.statistics import paired
+from lossctl.statistics.sums import Higher
 
 # What needs the order of samples by size.
 ORDERED = {"top_1_percent", "trimming_flips", "rank_correlation"}
@@ -36,7 +36,7 @@ def both(monkeypatch, *asked, **options):
     """The comparisons as they are streamed, and as they are with every sample in memory."""
     streamed = entries(*asked, **options)
     with monkeypatch.context() as patch:
-        patch.setattr(compare_pairs, "streams", lambda *_, **__: False)
+        patch.setattr(comparing, "streams", lambda *_, **__: False)
         return streamed, entries(*asked, **options)
 
 
@@ -169,6 +169,6 @@ def test_a_test_that_does_not_fit_is_refused():
 def test_what_a_block_leaves_can_be_sent():
     part = streaming.SampleSums(3, lightest=1.0, heaviest=2.0)
     part.sums.add("value", 0.1)
-    deviations = streaming.Deviations(streaming.Higher.of(np.arange(4.0)), same=False, less=1)
+    deviations = streaming.Deviations(Higher.of(np.arange(4.0)), same=False, less=1)
     found = streaming.BySlice({streaming.ALL: part, 2: deviations})
     assert pickle.loads(pickle.dumps(found)) == found  # noqa: S301 - our own

@@ -9,20 +9,20 @@ import pytest
 from asking import compared, document, entries, save
 
 from lossctl.checking.saved import fault
-from lossctl.comparison import statistics
 from lossctl.comparison.statistics import STATISTICS, of_moments, of_samples
 
 PREDS = ["a.npy", "b.npy"]
 
 
 @pytest.fixture
-def toys(systems, monkeypatch):
+def toys(systems):
     """Two more statistics: the largest gain of a sample, and the mean difference."""
-    monkeypatch.setattr(statistics, "STATISTICS", dict(STATISTICS))
-    monkeypatch.setattr("lossctl.comparison.statistics.STATISTICS", statistics.STATISTICS)
+    ours = dict(STATISTICS)
     of_samples("largest_gain", column="largest gain", called="gains")(lambda base, other: float((base - other).max()))
     of_moments("mean_difference")(lambda apart: apart.moments.mean)
-    return {name: (systems[name] - systems["t"]) ** 2 for name in "abc"}
+    yield {name: (systems[name] - systems["t"]) ** 2 for name in "abc"}
+    STATISTICS.clear()
+    STATISTICS.update(ours)
 
 
 def many(monkeypatch):

@@ -1,8 +1,11 @@
-"""The middle of `compare`: what is held or streamed, and what is said of each pair of systems."""
+"""Several predictions compared: every sample in memory or two passes over the data, and what is said of each pair of systems.
+
+All that is asked for is in a `ComparisonWanted`, and all that comes of it in a `Comparison`, whichever way is taken.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,12 +25,25 @@ from lossctl.losses.backends import BACKENDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lossctl.commands.compare import ComparisonWanted
     from lossctl.comparison.measured import Measured
     from lossctl.comparison.testing import Rules
     from lossctl.engine.opening import Prepared
     from lossctl.report.report import Report
     from lossctl.request.spec import Spec
+
+
+@dataclass(frozen=True)
+class ComparisonWanted:
+    """Which predictions, the baseline first, against which target, and how to test."""
+
+    systems: tuple[str, ...]
+    target: str
+    rules: Rules
+    cluster_by: str = ""
+    order: str = ""
+    grad: bool = False
+    explain: tuple[str, ...] = ()
+    suggest_tol: bool = False
 
 
 def reruns(
