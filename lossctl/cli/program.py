@@ -22,9 +22,10 @@ import typer
 from lossctl import __version__
 from lossctl.cli.printing import Printed, drop, put, tell, tell_error, terminal
 from lossctl.errors import InputError, LossctlError, MissingExtra, TooLarge, UsageError
+from lossctl.plugins import Plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 app = typer.Typer(
@@ -76,6 +77,8 @@ COMMANDS = {
     "trial": ("trial", "Train the same small model under each of several losses, and compare on held-out rows."),
 }
 
+INSTALLED: Plugins[Callable[..., Any]] = Plugins("command", "lossctl.commands", dict)
+
 
 def program(only: str = "") -> typer.Typer:
     """Return the program with every command, or at least with the one named `only`: options of all of them take a while."""
@@ -85,7 +88,8 @@ def program(only: str = "") -> typer.Typer:
     from lossctl.cli.spreading import signed
 
     order = list(COMMANDS)
-    app.registered_commands.sort(key=lambda one: order.index(name_of(one)))
+    # A command of a package, which is not in the list, may have been registered in this process before.
+    app.registered_commands.sort(key=lambda one: order.index(name_of(one)) if name_of(one) in COMMANDS else len(order))
     for one in app.registered_commands:
         if name_of(one) in wanted:
             signed(one.callback)
@@ -96,6 +100,7 @@ def commands(only: str) -> tuple[typer.Typer, list[typer.models.CommandInfo]]:
     """Return the program and the commands that it needs for a line whose command is `only`.
 
     Where that is no command, nothing but their list is shown, for which none has to be imported.
+    Raises: UnknownName for a command of an installed package that cannot be imported.
     """
     if only in COMMANDS:
         whole = program(only)
@@ -103,7 +108,17 @@ def commands(only: str) -> tuple[typer.Typer, list[typer.models.CommandInfo]]:
     from typer.core import TyperCommand
     from typer.models import CommandInfo
 
-    return app, [CommandInfo(name, cls=TyperCommand, help=text, callback=_nothing) for name, (_, text) in COMMANDS.items()]
+    installed = {} if only == "--version" else {entry.name: entry.value for entry in INSTALLED.entries()}
+    if only in installed:
+        from lossctl.cli.spreading import signed
+
+        command = INSTALLED.get(only)
+        signed(command)
+        return app, [CommandInfo(only, cls=TyperCommand, callback=command)]
+    texts = {name: f"Of an installed package: {path}." for name, path in installed.items()}
+    texts |= {name: text for name, (_, text) in COMMANDS.items()}
+    listed = [*COMMANDS, *(name for name in installed if name not in COMMANDS)]
+    return app, [CommandInfo(name, cls=TyperCommand, help=texts[name], callback=_nothing) for name in listed]
 
 
 def _nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lossctl.progress import progress
+from lossctl.report import FORMATS, RENDERERS
 from lossctl.request.option_table import PANELS, check, converted, rows
 from lossctl.sources.descriptors import kept_open
 from lossctl.sources.touched import Output, touching
@@ -81,7 +83,7 @@ def _annotation(row: Option) -> Any:
     """A row in Typer's words."""
     said = typer.Option(
         *row.flags,
-        help=row.help,
+        help=help_of(row),
         rich_help_panel=row.panel,
         metavar=row.metavar,
         envvar=row.envvar,
@@ -91,6 +93,14 @@ def _annotation(row: Option) -> Any:
         show_default=row.show_default,
     )
     return Annotated[row.typed_type, said]
+
+
+def help_of(row: Option) -> str:
+    """The sentence of an option's help. Packages are asked for their output formats only where help is shown: it costs."""
+    if row.name == "format":
+        names = RENDERERS.names() if {"-h", "--help"} & {*sys.argv} else FORMATS
+        row = replace(row, choices=("auto", *names))
+    return row.help
 
 
 @cache

@@ -19,7 +19,7 @@ class Talk:
         "auto",
         "-f --format FORMAT",
         RESULT,
-        "auto, table, value, tsv, csv, json, jsonl, markdown, junit or github.",
+        "{}.",
         envvar="LOSSCTL_FORMAT",
     )
     bare: bool = option(False, "-b --bare", RESULT, "The bare number: --format value.")

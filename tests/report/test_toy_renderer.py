@@ -1,4 +1,4 @@
-"""An output format that follows CONTRIBUTING to the letter, as a row of ours and as a package's: `-f`, `-o` and errors."""
+"""An output format that follows CONTRIBUTING to the letter, as a row of ours and as a package's: -f, -o, help, errors."""
 
 import hashlib
 import json
@@ -59,6 +59,11 @@ def test_it_is_asked_for_by_name(lossctl):
 def test_a_suffix_names_it(lossctl, tmp_path, path, text):
     assert lossctl(f"compute mse a.json [1,1] -q -o {path}") == (0, "loss\tvalue\tn\nmse\t2.0\t2\n", "")
     assert (tmp_path / path).read_text() == text
+
+
+def test_it_is_in_the_help(lossctl):
+    words = " ".join(lossctl("compute --help")[1].split())
+    assert "github, org, said, hashes, rows or broken." in words
 
 
 def test_messages_know_it(lossctl):
