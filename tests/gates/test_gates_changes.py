@@ -190,3 +190,152 @@ def test_gates_that_are_none(kind, item):
     with pytest.raises(BadParameter, match=f"--{kind.replace('_', '-')} takes") as caught:
         parse_gate(kind, item)
     assert f"--{kind.replace('_', '-')} " in caught.value.hint
+
+
+def required(*words, gate=None):
+    """How the change of mse is judged under some `--require`, each a word or a key and a word."""
+    asked = [parse_gate("require", word) for word in words]
+    margin = gate or Gate("mse", "max_abs", 0.2)
+    return decide([margin, *asked], spread(-0.1, 0.1)).more["require"]
+
+
+@pytest.mark.parametrize(
+    ("words", "how"),
+    [
+        ((), "point"),
+        (("sig",), "sig"),
+        (("sig", "noninf"), "noninf"),
+        (("noninf", "sig"), "sig"),
+        (("mse=sig", "mse=equiv"), "equiv"),
+        (("mse=equiv", "mse=sig"), "sig"),
+        (("mse=equiv", "sig"), "equiv"),
+        (("sig", "mse=equiv"), "equiv"),
+    ],
+)
+def test_the_last_word_for_a_key_counts_and_a_key_comes_before_all(words, how):
+    assert required(*words) == how
+
+
+def test_a_gate_s_own_word_comes_first():
+    assert required("sig", "mse=equiv", gate=Gate("mse", "max_abs", 0.2, require="noninf")) == "noninf"
+
+
+def test_a_word_for_another_key_says_nothing_of_this_one():
+    both = [change(), Change("l1", 1.1, 1.0, p=0.5)]
+    gates = [Gate("mse", "max_abs", 0.2), Gate("l1", "max_abs", 0.2), Gate("l1", "require", 0.0, require="sig")]
+    assert keys(gates, both) == [("mse", "max_abs", "point", None), ("l1", "max_abs", "sig", None)]
+
+
+def test_a_word_may_name_an_alias():
+    named = Change("mse", 2.0, 1.0, p=0.2, aliases=("mse[b]",))
+    assert keys([Gate("mse[b]", "require", 0.0, require="sig")], [named]) == [("mse[b]", "require", "sig", None)]
+
+
+@pytest.mark.parametrize(
+    ("require", "value", "reach"),
+    [
+        ("noninf", 1.05, 0.2 - 0.05),
+        ("noninf", 0.95, 0.2 + 0.05),
+        ("equiv", 1.05, 0.2 - 0.05),
+        ("equiv", 0.95, 0.2 - 0.05),
+    ],
+)
+def test_what_is_missing_is_counted_to_the_margin_that_is_asked_about(require, value, reach):
+    open_one = Change("mse", value, 1.0, low90=-0.3, high90=0.3, low=-0.4, high=0.4, p=0.5, error=0.15, units=100)
+    check = decide([Gate("mse", "max_abs", 0.2, require=require)], open_one)
+    assert check.passed is None
+    assert check.more["needed"] == needed(reach, 0.15, 100, alpha=0.1)
+
+
+@pytest.mark.parametrize(("alpha", "said"), [(0.35, True), (math.nextafter(0.35, 1), False)])
+def test_beyond_a_large_alpha_no_number_of_samples_is_said(alpha, said):
+    check = decide([Gate("mse", "max_abs", 0.2, require="noninf")], spread(0.0, 0.3, alpha=alpha))
+    assert check.passed is None
+    assert ("needed" in check.more) is said
+    assert ("samples would decide" in check.message) is said
+
+
+@pytest.mark.parametrize("known", [{"error": None}, {"units": None}])
+def test_without_an_error_no_number_of_samples_is_said(known):
+    open_one = change(**{"low90": 0.0, "high90": 0.3, "error": 0.05, "units": 100, **known})
+    check = decide([Gate("mse", "max_abs", 0.2, require="noninf")], open_one)
+    assert check.passed is None
+    assert "needed" not in check.more
+    assert check.message.endswith(": the interval holds the margin")
+
+
+def test_a_change_as_large_as_the_margin_is_never_decided():
+    there = Change("mse", 1.5, 1.0, low90=0.4, high90=0.6, error=0.05, units=9)
+    check = decide([Gate("mse", "max_abs", 0.5, require="noninf")], there)
+    assert check.passed is None
+    assert "needed" not in check.more
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (1.0, "baseline 1.0, unchanged"),
+        (1.5, "worse by 0.5"),
+        (0.5, "better by 0.5"),
+        (math.nan, "not to be compared"),
+    ],
+)
+def test_how_a_change_is_said(value, words):
+    assert words in decide([Gate("mse", "max_abs", 9.0)], change(value)).message
+
+
+def test_a_relative_change_is_said_in_both_ways():
+    assert "worse by 0.5 (0.25 of the baseline)" in decide([Gate("mse", "max_rel", 9.0)], change(2.5, 2.0)).message
+    assert "better by 0.5 (0.25 of the baseline)" in decide([Gate("mse", "max_rel", 9.0)], change(1.5, 2.0)).message
+
+
+@pytest.mark.parametrize(("gate", "wanted"), [
+    (Gate("mse", "max_abs", 0.0), "wanted no worse"),
+    (Gate("mse", "max_abs", 0.25), "wanted worse by at most 0.25"),
+    (Gate("mse", "max_rel", 0.25), "wanted worse by at most 0.25 of the baseline"),
+    (Gate("mse", "max_abs", 0.25, require="sig"), "wanted worse by at most 0.25, or p > 0.05"),
+    (Gate("mse", "max_abs", 0.25, require="noninf"), "wanted surely worse by less than 0.25 at alpha 0.05"),
+    (Gate("mse", "max_rel", 0.125, require="equiv"), "wanted surely different by less than 0.25 at alpha 0.05"),
+])  # fmt: skip
+def test_what_was_wanted_is_said(gate, wanted):
+    one = Change("mse", 2.1, 2.0, low90=-0.1, high90=0.1, low=-0.2, high=0.2, p=0.5, error=0.05, units=100)
+    check = decide([gate], one)
+    assert check.message.endswith(wanted)
+    assert "90 % interval [-0.1, 0.1]" in check.message
+    assert ("alpha" in check.more) is (gate.require not in {"", "point"})
+    assert {"p", "low", "high", "low90", "high90", "units"} <= check.more.keys() or not gate.require
+
+
+def test_the_interval_of_a_score_is_turned_around():
+    score = spread(-0.2, -0.1, higher_is_better=True)
+    assert score.bounds == (0.1, 0.2)
+    assert spread(-0.2, -0.1).bounds == (-0.2, -0.1)
+    assert change(low90=0.1).bounds is change(high90=0.1).bounds is None
+    assert (change(1.5).worse, change(1.5, higher_is_better=True).worse) == (0.5, -0.5)
+    assert change(3.0, 2.0).difference == change(3.0, 2.0, higher_is_better=True).difference == 1.0
+
+
+@pytest.mark.parametrize(
+    ("value", "base", "relative"),
+    [(3.0, 2.0, 0.5), (-1.0, -2.0, 0.5), (1.0, 0.0, math.inf), (-1.0, 0.0, -math.inf), (0.0, 0.0, 0.0)],
+)
+def test_parts_of_the_baseline(value, base, relative):
+    assert change(value, base).relative == relative
+
+
+def test_no_number_is_undecided_and_gives_no_reason():
+    unknown = change(math.nan, low90=0.0, high90=0.3, error=0.05, units=9)
+    check = decide([Gate("mse", "max_abs", 0.2, require="noninf")], unknown)
+    assert check.passed is None
+    assert check.message.endswith("wanted worse by at most 0.2")
+
+
+@pytest.mark.parametrize("require", ["noninf", "equiv"])
+@pytest.mark.parametrize(("bound", "refused"), [(0.0, True), (-0.1, True), (5e-324, False)])
+def test_the_margin_of_an_interval_is_above_zero(require, bound, refused):
+    gate = Gate("mse", "max_abs", bound, require=require)
+    if refused:
+        with pytest.raises(UsageError, match="needs a margin above 0"):
+            decide([gate], spread(-0.1, 0.1))
+    else:
+        assert decide([gate], spread(-0.1, 0.1)).passed is None
