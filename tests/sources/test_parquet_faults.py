@@ -127,8 +127,8 @@ def test_extension_types_are_read_as_what_they_are_stored_as(folder):
 
 ALL = """
 import sys
-from lossctl.files import Files
-from lossctl.request.spec import Given
+from lossctl.sources.files import Files
+from lossctl.sources.address import Given
 files = Files()
 for path in sys.argv[1:]:
     container = files._container(path)

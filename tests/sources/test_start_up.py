@@ -10,8 +10,8 @@ import pytest
 
 PROGRAM = """
 import sys
-from lossctl.files import Files
-from lossctl.request.spec import Given
+from lossctl.sources.files import Files
+from lossctl.sources.address import Given
 files = Files()
 for role in ("pred", "target"):
     reader = files.open(Given(f"{sys.argv[1]}:{role}"), role)

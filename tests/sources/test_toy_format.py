@@ -30,7 +30,7 @@ IDS = [f"s{i}" for i in range(6)]
 def site(tmp_path_factory):
     """A folder of packages with the format, whose entry point is its row."""
     site = tmp_path_factory.mktemp("site")
-    (site / "toy_format.py").write_text((golden.ROOT / "tests/files/toy_format.py").read_text())
+    (site / "toy_format.py").write_text((golden.ROOT / "tests/sources/toy_format.py").read_text())
     info = site / "toy_format-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-format\nVersion: 1.0\n")

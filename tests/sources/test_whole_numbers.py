@@ -78,7 +78,7 @@ def anywhere(request, tmp_path, monkeypatch):
             "spool.PIECE": 24,
             "spool.KEPT": 8,
         }.items():
-            monkeypatch.setattr(f"lossctl.files.{name}", value)
+            monkeypatch.setattr(f"lossctl.sources.{name}", value)
     return Folder(tmp_path)
 
 
