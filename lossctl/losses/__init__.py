@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from lossctl.losses import catalogue as families
-from lossctl.losses.absent import KEPT, letters
+from lossctl.losses.absent import KEPT, NO_LETTER, letters
 from lossctl.losses.loss import Loss
 from lossctl.plugins import Plugins
 
@@ -38,7 +38,7 @@ def kept() -> frozenset[str]:
 
 def spelling(name: str) -> str:
     """Reduce a name to what is compared: `CrossEntropyLoss`, `cross-entropy` and `cross_entropy` are one."""
-    short = letters(name)
+    short = NO_LETTER.sub("", name.lower())
     return short if not short.endswith("loss") or short in kept() else short.removesuffix("loss") or short
 
 

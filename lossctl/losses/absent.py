@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ONE_MINUS, MINUS = "1 - {}", "-{}"
 # The side on which a gate on a score stands, and on which the same gate on such a loss does.
 TURNED = {"min": "max", "max": "min", "expect": "expect"}
+# What counts for nothing in a name.
+NO_LETTER = re.compile(r"[^a-z0-9]")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -230,7 +232,7 @@ BARE_LOSSES = {"dice": "f1", "sorensen": "f1", "sorensendice": "f1", "jaccard": 
 
 def letters(name: str) -> str:
     """A name without case, hyphens and the like: what is compared."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    return NO_LETTER.sub("", name.lower())
 
 
 NAMES = {letters(name): one for one in TABLE for name in (one.name, *one.also)}
