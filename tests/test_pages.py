@@ -12,16 +12,23 @@ import reference
 
 from lossctl.losses import catalogue
 
-MADE = pages.pages()
+FOLDER = ROOT / "docs" / "losses"
 
 
 def test_every_page_is_there_and_no_other():
-    assert {path.name for path in (ROOT / "docs" / "losses").iterdir()} == set(MADE)
+    names = {path.name for path in FOLDER.iterdir()}
+    assert {name for name in names if name.endswith(".md")} == {"README.md", *(f"{name}.md" for name in catalogue())}
+    assert {name.removesuffix(".svg") for name in names if not name.endswith(".md")} < set(catalogue())
+    assert (FOLDER / "README.md").read_text(encoding="utf-8") == pages.index()
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", sorted(catalogue()))
 def test_a_page_is_current(name):
-    assert (ROOT / "docs" / "losses" / name).read_text(encoding="utf-8") == MADE[name], "run scripts/refresh docs/losses"
+    loss = catalogue()[name]
+    curves = pages.curves(loss)
+    plot = FOLDER / f"{name}.svg"
+    assert (FOLDER / f"{name}.md").read_text(encoding="utf-8") == pages.page(loss, curves), "run scripts/refresh docs/losses"
+    assert (plot.read_text(encoding="utf-8") if plot.exists() else "") == (pages.plot(loss, curves) if curves else "")
 
 
 @pytest.mark.parametrize(
