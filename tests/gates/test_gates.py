@@ -48,6 +48,22 @@ def test_a_bound_that_is_no_number(kind):
         check_gates([Gate("mse", kind, math.nan)], {"mse": 0.0})
 
 
+@pytest.mark.parametrize("tolerance", [{"rtol": math.inf}, {"atol": math.inf}, {"rtol": math.inf, "atol": math.inf}])
+def test_a_tolerance_that_bounds_nothing(tolerance):
+    with pytest.raises(BadParameter, match="which bounds nothing"):
+        check_gates([Gate("mse", "expect", 1.0, **tolerance)], {"mse": 1.0})
+
+
+def test_a_gate_bounds_one_number():
+    with pytest.raises(BadParameter, match="has one for each element"):
+        check_gates([Gate("mse", "max", 1.0)], {})
+
+
+@pytest.mark.parametrize(("coverage", "digits"), [(0.899, "89.9%"), (0.8999999, "89.999990000000%")])
+def test_a_coverage_that_is_nearly_enough_has_twelve_digits(coverage, digits):
+    assert f"only {digits} of the samples" in check_coverage(coverage, 0.9)[0].message
+
+
 def test_coverage():
     assert check_coverage(0.9, 0.9) == []
     assert "75.0%" in check_coverage(0.75, 0.9)[0].message

@@ -118,3 +118,34 @@ def test_moderate_totals_do_not_pile_up():
         sums.merge(part)
     assert len(sums.totals["value"]) <= KEPT
     assert sums.finish()["value"] == math.fsum(0.1 * number for number in range(10_000))
+
+
+@pytest.mark.parametrize(("count", "kept"), [(64, 64), (65, 1)])
+def test_sixty_four_totals_are_kept_as_they_are(count, kept):
+    sums = Sums()
+    for number in range(count):
+        sums.merge(Sums({"value": [float(number)]}))
+    assert len(sums.totals["value"]) == kept
+    assert sums.finish() == {"value": count * (count - 1) / 2}
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_totals_of_two_to_the_960_and_more_are_left_as_they_are(sign):
+    large, below = sign * 2.0**960, sign * math.nextafter(2.0**960, 0)
+    assert shortened([1.0, large, 2.0, 3.0]) == [1.0, large, 2.0, 3.0]
+    assert shortened([1.0, below, 2.0, 3.0]) == [6.0, below]
+
+
+@pytest.mark.parametrize(("totals", "short"), [([1.0, math.inf], [math.inf]), ([-math.inf, 2.0**970, 1.0], [-math.inf])])
+def test_an_infinite_total_is_all_that_is_left(totals, short):
+    assert shortened(totals) == short
+
+
+def test_parts_are_added_without_rounding_however_many():
+    assert shortened([2.0**53, 1.0, -(2.0**53), 2.0**-1000]) == [2.0**-1000, 1.0]
+    assert shortened([1e16, 1.0, 1.0]) == [1e16 + 2]
+
+
+def test_moments_of_two_parts_by_hand():
+    assert Moments(1, 1.0).merge(Moments(3, 5.0, 2.0)) == Moments(4, 4.0, 14.0)
+    assert Moments(2, 0.0, 8.0).std == math.sqrt(8)
