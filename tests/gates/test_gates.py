@@ -3,7 +3,7 @@ import math
 import pytest
 
 from lossctl.errors import BadParameter, GateFailed, Undecided
-from lossctl.gates import check_coverage, check_gates, verdict
+from lossctl.gates import Check, check_bounds, check_coverage, check_gates, verdict
 from lossctl.request.spec import Gate
 
 
@@ -84,3 +84,58 @@ def test_a_failure_comes_before_what_is_undecided():
     assert isinstance(failed, GateFailed)
     assert "a = 2.0" in failed.message
     assert "b" not in failed.message
+
+
+@pytest.mark.parametrize("tolerance", [{"rtol": math.inf}, {"atol": math.inf}, {"rtol": math.nan}, {"atol": math.nan}])
+def test_a_tolerance_that_is_no_number_bounds_nothing(tolerance):
+    with pytest.raises(BadParameter, match="which bounds nothing") as caught:
+        check_gates([Gate("mse", "expect", 1.0, **tolerance)], {"mse": 1.0})
+    assert caught.value.hint == "Give --rtol and --atol finite numbers."
+
+
+def test_tolerances_add_up():
+    gate = Gate("mse", "expect", 100.0, rtol=0.01, atol=0.5)
+    assert [check_gates([gate], {"mse": value})[0].passed for value in (101.5, 98.5, 101.6, 98.4)] == [True, True, False, False]
+
+
+def test_a_gate_bounds_no_array_of_numbers():
+    with pytest.raises(BadParameter, match="with --reduction none 'mse' has one for each element") as caught:
+        check_gates([Gate("mse", "max", 1.0)], {})
+    assert caught.value.hint == "Leave out the gate, or use another reduction."
+
+
+@pytest.mark.parametrize(("bound", "value", "relation"), [(1.0, 2.0, "<= 1.0"), (math.inf, 2.0, "<= inf")])
+def test_whose_value_it_is_and_what_was_wanted(bound, value, relation):
+    (check,) = check_bounds([Gate("mse", "max", bound)], {"mse": value}, "b")
+    assert check.message.endswith(f"mse of b = 2.0, wanted {relation}")
+    assert check.as_dict()["system"] == "b"
+    assert "system" not in check_gates([Gate("mse", "max", bound)], {"mse": value})[0].as_dict()
+
+
+@pytest.mark.parametrize(
+    ("coverage", "least", "said"),
+    [
+        (0.75, 0.9, "75.0% "),
+        (0.8996, 0.9, "89.960000000000%"),
+        (0.0, 0.5, "0.0% "),
+        (math.nextafter(0.5, 0), 0.5, "50.000000000000%"),
+    ],
+)
+def test_coverage_below_the_least_is_undecided(coverage, least, said):
+    (check,) = check_coverage(coverage, least)
+    assert (check.passed, check.bound, check.value) == (None, least, coverage)
+    assert said in check.message
+    assert isinstance(verdict([check]), Undecided)
+
+
+def test_the_error_says_every_gate_of_its_kind_and_the_first_hint():
+    checks = [
+        Check("a", "max", 1.0, 2.0, None, "a is open"),
+        Check("b", "max", 1.0, 2.0, None, "b is open", hint="do this"),
+        Check("c", "max", 1.0, 2.0, None, "c is open", hint="do that"),
+    ]
+    error = verdict(checks)
+    assert (type(error), error.message, error.hint) == (Undecided, "a is open; b is open; c is open.", "do this")
+    failed = verdict([*checks, Check("d", "max", 1.0, 2.0, passed=False, message="d failed")])
+    assert (type(failed), failed.message, failed.hint) == (GateFailed, "d failed.", "")
+    assert [check.as_dict().get("hint") for check in checks] == [None, "do this", "do that"]
