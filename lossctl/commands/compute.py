@@ -118,7 +118,9 @@ def _check_numbers(bounds: Sequence[Bound], options: Options) -> None:
     if numbers * NUMBER > options.max_memory:
         need = numbers * NUMBER / 2**20
         message = f"--reduction none would give up to {numbers:,} numbers and need about {need:,.0f} MiB."
-        raise TooLarge(message, hint=f"Use --worst 100 or --stats, or allow it with --max-memory {need * 1.1:.0f}.")
+        raise TooLarge(
+            message, hint=f"Use --worst 100 or --stats in its place, or allow it with --max-memory {need * 1.1:.0f}."
+        )
 
 
 def _say_skipped(answer: Answer, say: Callable[[str], None]) -> None:
