@@ -75,7 +75,8 @@ def wanted_of(options: Comparing, sources: Sequence[str]) -> ComparisonWanted:
     Raises: UsageError where there is no prediction or no target; BadParameter for a test, correction or alpha.
     """
     from lossctl.comparison.comparing import ComparisonWanted
-    from lossctl.comparison.testing import Rules, check_rules
+    from lossctl.comparison.result import ComparisonRules
+    from lossctl.comparison.testing import check_rules
     from lossctl.statistics.arrays import Draws
 
     _check_words(options)
@@ -93,7 +94,7 @@ def wanted_of(options: Comparing, sources: Sequence[str]) -> ComparisonWanted:
         raise UsageError(message, hint="Name each prediction once.")
     draws = Draws(options.resamples, options.seed)
     test = "dm" if options.test == "auto" and (options.order or options.horizon > 1) else options.test
-    rules = Rules(draws, options.alpha, test, options.correction, options.reduction, options.horizon)
+    rules = ComparisonRules(draws, options.alpha, test, options.correction, options.reduction, options.horizon)
     check_rules(rules, clustered=bool(options.cluster_by), ordered=bool(options.order))
     _check_reruns(options, preds)
     if options.grad and len(preds) > 1:
@@ -145,14 +146,14 @@ def _asked(wanted: ComparisonWanted) -> dict[str, Any]:
 def wanted_again(asked: Mapping[str, Any], reduction: str) -> ComparisonWanted:
     """The reverse of what a result holds."""
     from lossctl.comparison.comparing import ComparisonWanted
-    from lossctl.comparison.testing import Rules
+    from lossctl.comparison.result import ComparisonRules
     from lossctl.statistics.arrays import Draws
 
     rules = {name: asked[name] for name in ("alpha", "test", "correction", "horizon")}
     words = {name: asked[name] for name in ("target", "cluster_by", "order", "grad", "suggest_tol")}
     draws = Draws(asked["resamples"], asked["seed"])
     lists: dict[str, Any] = {name: tuple(asked[name]) for name in ("systems", "explain")}
-    return ComparisonWanted(**lists, **words, rules=Rules(draws=draws, reduction=reduction, **rules))
+    return ComparisonWanted(**lists, **words, rules=ComparisonRules(draws=draws, reduction=reduction, **rules))
 
 
 def run(

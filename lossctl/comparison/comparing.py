@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lossctl.comparison.measured import Measured
-    from lossctl.comparison.testing import Rules
+    from lossctl.comparison.result import ComparisonRules
     from lossctl.engine.opening import Prepared
     from lossctl.report.report import Report
     from lossctl.request.spec import Spec
@@ -38,7 +38,7 @@ class ComparisonWanted:
 
     systems: tuple[str, ...]
     target: str
-    rules: Rules
+    rules: ComparisonRules
     cluster_by: str = ""
     order: str = ""
     grad: bool = False
@@ -102,7 +102,7 @@ def _in_memory(wanted: ComparisonWanted, prepared: Sequence[Prepared], measured:
 
 
 def _explained(
-    names: Sequence[str], prepared: Prepared, pairs: Sequence[Pair], rules: Rules, rows: Any
+    names: Sequence[str], prepared: Prepared, pairs: Sequence[Pair], rules: ComparisonRules, rows: Any
 ) -> tuple[list[dict[str, Any]], list[Report]]:
     """Explain every difference by columns.
 

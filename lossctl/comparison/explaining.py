@@ -21,7 +21,7 @@ from lossctl.statistics.flips import adjust
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lossctl.comparison.testing import Rules
+    from lossctl.comparison.result import ComparisonRules
     from lossctl.statistics.arrays import Floats
 
 # Numbers with more distinct values are cut into so many bins of about as many samples.
@@ -111,7 +111,7 @@ def _binned(values: Floats) -> tuple[list[str], Any]:
 
 
 def explain(
-    pairs: Sequence[Pair], columns: Sequence[SliceColumn], rules: Rules, rows: Any, ids: Sequence[str] | None
+    pairs: Sequence[Pair], columns: Sequence[SliceColumn], rules: ComparisonRules, rows: Any, ids: Sequence[str] | None
 ) -> tuple[list[dict[str, Any]], list[Report]]:
     """Explain every pair that can be told apart by sample: what the document says, and the tables below.
 
@@ -122,7 +122,7 @@ def explain(
     return [_entry(explained, samples) for explained in told], [*_tables(told, columns, samples)]
 
 
-def _explained(pair: Pair, columns: Sequence[SliceColumn], rules: Rules) -> Explained:
+def _explained(pair: Pair, columns: Sequence[SliceColumn], rules: ComparisonRules) -> Explained:
     slices = [one for column in columns for one in _slices(pair, column, rules)]
     base, value = pair.base.single(), pair.other.single()
     with np.errstate(invalid="ignore"):
@@ -137,7 +137,7 @@ def _explained(pair: Pair, columns: Sequence[SliceColumn], rules: Rules) -> Expl
     return Explained(pair, slices, *changed)
 
 
-def _slices(pair: Pair, column: SliceColumn, rules: Rules) -> list[Slice]:
+def _slices(pair: Pair, column: SliceColumn, rules: ComparisonRules) -> list[Slice]:
     """The slices of one column that carry most of the difference, whatever its sign in them."""
     parts = [_part(pair, column.codes == code, rules) for code in range(len(column.slices))]
     weights = [_weight(pair, part, column.codes == code) for code, part in enumerate(parts)]
@@ -148,7 +148,7 @@ def _slices(pair: Pair, column: SliceColumn, rules: Rules) -> list[Slice]:
     return [_slice(pair, column, code, parts[code], weights[code], p, adjusted, rules.alpha) for code in order]
 
 
-def _part(pair: Pair, chosen: Any, rules: Rules) -> Pair:
+def _part(pair: Pair, chosen: Any, rules: ComparisonRules) -> Pair:
     base, other = (measured.subset(chosen, rules.reduction) for measured in (pair.base, pair.other))
     estimate = replace(pair.estimate, value=other.value, base=base.value, n=base.n, why=base.why or other.why)
     return Pair(estimate, base, other)

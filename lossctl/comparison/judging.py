@@ -25,8 +25,8 @@ from lossctl.statistics.power import detectable, needed, verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lossctl.comparison.result import Estimate
-    from lossctl.comparison.testing import Pair, Rules, Tested
+    from lossctl.comparison.result import ComparisonRules, Estimate
+    from lossctl.comparison.testing import Pair, PValues
     from lossctl.statistics.arrays import Draws, Floats
     from lossctl.statistics.intervals import Bootstrap
 
@@ -50,7 +50,7 @@ class DifferenceInterval:
     skewed: bool
 
 
-def intervals_of(pairs: Sequence[Pair], rules: Rules) -> list[DifferenceInterval]:
+def intervals_of(pairs: Sequence[Pair], rules: ComparisonRules) -> list[DifferenceInterval]:
     """The interval of the difference of every pair, none of which couples samples."""
     if rules.test == "dm":
         return [_in_time(pair, rules) for pair in pairs]
@@ -71,7 +71,7 @@ def _kind(pair: Pair, place: int) -> tuple[str, bytes]:
     return ("mean", b"") if pair.evenly else ("ratio", weights.tobytes())
 
 
-def _bootstrap(pairs: Sequence[Pair], rules: Rules) -> Bootstrap:
+def _bootstrap(pairs: Sequence[Pair], rules: ComparisonRules) -> Bootstrap:
     """Resample differences of one kind, one column a pair."""
     draws: Draws = replace(rules.draws, resamples=min(rules.draws.resamples, RESAMPLED))
     first, weights = pairs[0], pairs[0].base.weights
@@ -93,7 +93,7 @@ def _ratio(sums: Floats) -> Floats:
     return sums[:, :-1] / sums[:, -1:]
 
 
-def _interval(drawn: Bootstrap, column: int, rules: Rules) -> DifferenceInterval:
+def _interval(drawn: Bootstrap, column: int, rules: ComparisonRules) -> DifferenceInterval:
     """Intervals at alpha and, for one-sided questions, at twice alpha.
 
     Few samples have the interval of the t-test, which covers better there: docs/statistics.md has the figures.
@@ -126,7 +126,7 @@ def by_t(difference: float, error: float, skewness: float, units: int, alpha: fl
     return DifferenceInterval("t", low, high, low_wide, high_wide, error, units, least, units < FEW, skewed)
 
 
-def _in_time(pair: Pair, rules: Rules) -> DifferenceInterval:
+def _in_time(pair: Pair, rules: ComparisonRules) -> DifferenceInterval:
     """The interval of Diebold and Mariano's test, which knows that neighbours in time are alike."""
     test = diebold_mariano(pair.differences, rules.horizon)  # type: ignore[arg-type]
     units = len(pair.differences)  # type: ignore[arg-type]
@@ -143,7 +143,7 @@ def _least(units: int, alpha: float) -> float:
     return detectable(1.0, units, alpha)
 
 
-def judge(pairs: Sequence[Pair], rules: Rules) -> list[Estimate]:
+def judge(pairs: Sequence[Pair], rules: ComparisonRules) -> list[Estimate]:
     """Test every pair, and correct for their number.
 
     Raises: UsageError for a test that does not fit; what a test raises.
@@ -158,7 +158,7 @@ def judge(pairs: Sequence[Pair], rules: Rules) -> list[Estimate]:
     ]
 
 
-def _judged(pair: Pair, interval: DifferenceInterval, tested: Tested, rules: Rules) -> Estimate:
+def _judged(pair: Pair, interval: DifferenceInterval, tested: PValues, rules: ComparisonRules) -> Estimate:
     same = bool(np.array_equal(pair.base.terms, pair.other.terms))  # type: ignore[arg-type]
     differences, samples = None, None
     if pair.differences is not None and pair.base.values is not None and pair.other.values is not None:
@@ -170,8 +170,8 @@ def _judged(pair: Pair, interval: DifferenceInterval, tested: Tested, rules: Rul
 def with_verdict(  # noqa: PLR0913 - all that is said of a difference
     estimate: Estimate,
     interval: DifferenceInterval,
-    tested: Tested,
-    rules: Rules,
+    tested: PValues,
+    rules: ComparisonRules,
     *,
     same: bool,
     statistics: Mapping[str, Any],

@@ -1,4 +1,4 @@
-"""What came of a comparison: one type, whether every sample was in memory or only sums and moments of them.
+"""How a comparison is made and what came of it: one type, whether every sample was in memory or only sums and moments of them.
 
 Rows, documents, explanations and gates are made of it, and none of them asks on which way it was computed.
 """
@@ -6,17 +6,35 @@ Rows, documents, explanations and gates are made of it, and none of them asks on
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from lossctl.statistics.arrays import Draws
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lossctl.comparison.testing import Rules
     from lossctl.engine.binding import Bound
     from lossctl.engine.reduce import Outcome
     from lossctl.report.report import Report
+
+
+@dataclass(frozen=True)
+class ComparisonRules:
+    """How to test: options of the command line, with their defaults. `clusters` are codes of the samples that count."""
+
+    draws: Draws = field(default_factory=Draws)
+    alpha: float = 0.05
+    test: str = "auto"
+    correction: str = "maxt"
+    reduction: str = "mean"
+    horizon: int = 1
+    clusters: Any = None
+
+    def subset(self, chosen: Any) -> ComparisonRules:
+        """The rules for some of the samples, or for another order of them."""
+        return self if self.clusters is None else replace(self, clusters=self.clusters[chosen])
 
 
 @dataclass(frozen=True)
@@ -135,7 +153,7 @@ class Comparison:
     systems: Sequence[str]
     losses: Sequence[str]
     outcomes: Sequence[Sequence[Outcome]]
-    rules: Rules
+    rules: ComparisonRules
     estimates: Sequence[Estimate] = ()
     explained: tuple[Sequence[Mapping[str, Any]], Sequence[Report]] = ((), ())
 

@@ -21,7 +21,7 @@ from lossctl.comparison.judging import by_t, with_verdict
 from lossctl.comparison.measured import ROUNDING
 from lossctl.comparison.result import Comparison, Names
 from lossctl.comparison.statistics import Differences, statistics_of
-from lossctl.comparison.testing import Tested, not_two_valued
+from lossctl.comparison.testing import PValues, not_two_valued
 from lossctl.engine.fold import fold
 from lossctl.engine.reduce import evaluate_keeping, reduced
 from lossctl.errors import UsageError
@@ -34,8 +34,7 @@ from lossctl.statistics.sums import Higher, Moments, Sums
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lossctl.comparison.result import Estimate
-    from lossctl.comparison.testing import Rules
+    from lossctl.comparison.result import ComparisonRules, Estimate
     from lossctl.engine.binding import Bound
     from lossctl.engine.block import Selection
     from lossctl.engine.opening import Groups
@@ -301,7 +300,7 @@ class Deviating:
 TERMS = frozenset({"terms"})
 
 
-def streams(bounds: Sequence[Bound], rules: Rules, *, ordered: bool, explained: bool) -> bool:
+def streams(bounds: Sequence[Bound], rules: ComparisonRules, *, ordered: bool, explained: bool) -> bool:
     """Whether a comparison does without holding samples: there are very many, and nothing that was asked for needs them."""
     plain = rules.test in {"auto", "t", "mcnemar"} and not (ordered or explained)
     return plain and len({bound.n for bound in bounds}) == 1 and bounds[0].n > paired.LARGE
@@ -328,7 +327,7 @@ def stream(  # noqa: PLR0913, PLR0917 - everything that a comparison depends on
     backend: Backend,
     options: Options,
     selection: Selection,
-    rules: Rules,
+    rules: ComparisonRules,
     groups: Groups | None = None,
 ) -> Comparison:
     """Compare each system with the first in two passes, over all samples and over each of the groups, where there are any.
@@ -418,7 +417,7 @@ def _estimates(
     estimates: Mapping[tuple[int, int], Estimate],
     pairs: Mapping[tuple[int, int], PairTotals],
     deviations: Mapping[tuple[int, int], Deviations],
-    rules: Rules,
+    rules: ComparisonRules,
 ) -> list[Estimate]:
     """Test all pairs of one slice, loss by loss, and correct for their number."""
     width = 1 + max(loss for loss, _ in estimates)
@@ -428,7 +427,7 @@ def _estimates(
     correction = "holm" if rules.correction == "maxt" else rules.correction
     adjusted = adjust(np.asarray([p for p, _ in tests]), correction).tolist() if able else []
     judged = {
-        place: _judged(estimates[place], pairs[key], deviations[key], Tested(p, corrected, corrected, method), rules)
+        place: _judged(estimates[place], pairs[key], deviations[key], PValues(p, corrected, corrected, method), rules)
         for (place, key), (p, method), corrected in zip(able.items(), tests, adjusted, strict=True)
     }
     return [judged.get(place, estimate) for place, estimate in estimates.items()]
@@ -448,7 +447,7 @@ def _difference(pair: PairTotals, deviations: Deviations) -> float:
     return deviations.moments.low.mean if plain else pair.other.value - pair.base.value
 
 
-def _tested(pair: PairTotals, deviations: Deviations, rules: Rules) -> tuple[float, str]:
+def _tested(pair: PairTotals, deviations: Deviations, rules: ComparisonRules) -> tuple[float, str]:
     """The p-value of one pair and what it was tested by.
 
     Raises: UsageError for a loss that a test which was asked for by name does not test.
@@ -476,7 +475,7 @@ def _student(difference: float, error: float, units: int) -> float:
     return t_two_sided(t, units - 1)
 
 
-def _judged(estimate: Estimate, pair: PairTotals, deviations: Deviations, tested: Tested, rules: Rules) -> Estimate:
+def _judged(estimate: Estimate, pair: PairTotals, deviations: Deviations, tested: PValues, rules: ComparisonRules) -> Estimate:
     """Put one pair together."""
     units = deviations.moments.low.n
     interval = by_t(_difference(pair, deviations), _error(pair, deviations), deviations.moments.skew, units, rules.alpha)

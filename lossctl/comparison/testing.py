@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lossctl.comparison.measured import Measured, alike
 from lossctl.errors import UsageError
-from lossctl.statistics.arrays import Draws
 from lossctl.statistics.flips import adjust, flip_test, swap_test, together
 from lossctl.statistics.paired import LARGE, diebold_mariano, mcnemar, paired_t, wilcoxon
 from lossctl.statistics.sums import Moments
@@ -18,28 +17,11 @@ from lossctl.statistics.sums import Moments
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lossctl.comparison.result import Estimate
+    from lossctl.comparison.result import ComparisonRules, Estimate
     from lossctl.statistics.arrays import Floats
     from lossctl.statistics.flips import FlipTest
 
 TESTS = ("auto", "flip", "t", "mcnemar", "wilcoxon", "dm")
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How to test: options of the command line, with their defaults. `clusters` are codes of the samples that count."""
-
-    draws: Draws = field(default_factory=Draws)
-    alpha: float = 0.05
-    test: str = "auto"
-    correction: str = "maxt"
-    reduction: str = "mean"
-    horizon: int = 1
-    clusters: Any = None
-
-    def subset(self, chosen: Any) -> Rules:
-        """The rules for some of the samples, or for another order of them."""
-        return self if self.clusters is None else replace(self, clusters=self.clusters[chosen])
 
 
 @dataclass(frozen=True)
@@ -70,7 +52,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Tested:
+class PValues:
     """A raw and a corrected p-value, the corrected one under another seed, and what it was tested by."""
 
     p: float
@@ -79,7 +61,7 @@ class Tested:
     method: str
 
 
-def check_rules(rules: Rules, *, clustered: bool, ordered: bool) -> None:
+def check_rules(rules: ComparisonRules, *, clustered: bool, ordered: bool) -> None:
     """Refuse options that the test would not listen to.
 
     Raises: UsageError.
@@ -92,7 +74,7 @@ def check_rules(rules: Rules, *, clustered: bool, ordered: bool) -> None:
         raise UsageError(message, hint="Leave out --test, or use --test dm.")
 
 
-def p_values(pairs: Sequence[Pair], rules: Rules) -> list[Tested]:
+def p_values(pairs: Sequence[Pair], rules: ComparisonRules) -> list[PValues]:
     """Test every pair.
 
     Raises: UsageError for a test that does not fit a loss; what a test raises.
@@ -106,15 +88,15 @@ def p_values(pairs: Sequence[Pair], rules: Rules) -> list[Tested]:
     correction = "holm" if rules.correction == "maxt" else rules.correction
     adjusted, other = adjust(p, correction).tolist(), adjust(reseeded, correction).tolist()
     found = zip(tests, adjusted, other, strict=True)
-    return [Tested(test[0], corrected, again, test[2]) for test, corrected, again in found]
+    return [PValues(test[0], corrected, again, test[2]) for test, corrected, again in found]
 
 
-def _is_large(pair: Pair, rules: Rules) -> bool:
+def _is_large(pair: Pair, rules: ComparisonRules) -> bool:
     """Whether there are so many samples that Student's t says the same as flips."""
     return rules.test == "auto" and rules.clusters is None and len(pair.base.rows) > LARGE and pair.differences is not None
 
 
-def _alone(pair: Pair, rules: Rules) -> tuple[float, float, str]:
+def _alone(pair: Pair, rules: ComparisonRules) -> tuple[float, float, str]:
     """The p-values of one pair without regard to the others, under two seeds, and the test."""
     if rules.test == "auto" and not _is_large(pair, rules):
         tests = [_flipped([pair], each)[0] for each in (rules, _reseeded(rules))]
@@ -124,12 +106,12 @@ def _alone(pair: Pair, rules: Rules) -> tuple[float, float, str]:
     return p, p, method
 
 
-def raw_p(pair: Pair, rules: Rules) -> float:
+def raw_p(pair: Pair, rules: ComparisonRules) -> float:
     """The p-value of one pair by flips alone; 1 where there is nothing to test."""
     return 1.0 if pair.why else float(_flipped([pair], rules)[0].p[0])
 
 
-def _by_flips(pairs: Sequence[Pair], rules: Rules) -> list[Tested]:
+def _by_flips(pairs: Sequence[Pair], rules: ComparisonRules) -> list[PValues]:
     """By flips of differences, or of whole samples where the loss is no mean; 0/1 losses have an exact test."""
     counts = [_counts(pair) if rules.test == "auto" and rules.clusters is None else None for pair in pairs]
     exact = {place: mcnemar(*count).p for place, count in enumerate(counts) if count is not None}
@@ -138,14 +120,14 @@ def _by_flips(pairs: Sequence[Pair], rules: Rules) -> list[Tested]:
     again = corrected if tests[0].exact else _corrected(_flipped(pairs, _reseeded(rules)), exact, rules.correction)[1]
     methods = ["McNemar" if place in exact else _method(pair) for place, pair in enumerate(pairs)]
     found = zip(p.tolist(), corrected.tolist(), again.tolist(), methods, strict=True)
-    return [Tested(*each) for each in found]
+    return [PValues(*each) for each in found]
 
 
 def _method(pair: Pair) -> str:
     return "sign flips" if pair.differences is not None else "swaps"
 
 
-def _reseeded(rules: Rules) -> Rules:
+def _reseeded(rules: ComparisonRules) -> ComparisonRules:
     return replace(rules, draws=replace(rules.draws, seed=rules.draws.seed + 1))
 
 
@@ -156,7 +138,7 @@ def _corrected(tests: Sequence[FlipTest], exact: Mapping[int, float], correction
     return p, np.maximum(np.concatenate(together(tests)), p) if correction == "maxt" else adjust(p, correction)
 
 
-def _flipped(pairs: Sequence[Pair], rules: Rules) -> list[FlipTest]:
+def _flipped(pairs: Sequence[Pair], rules: ComparisonRules) -> list[FlipTest]:
     """One test for each pair, all with the same flips; neighbours that are means share one."""
     tests: list[FlipTest] = []
     waiting: list[Floats] = []
@@ -171,7 +153,7 @@ def _flipped(pairs: Sequence[Pair], rules: Rules) -> list[FlipTest]:
     return tests + _means(waiting, rules)
 
 
-def _means(columns: Sequence[Floats], rules: Rules) -> list[FlipTest]:
+def _means(columns: Sequence[Floats], rules: ComparisonRules) -> list[FlipTest]:
     return [flip_test(np.stack(columns, axis=1), rules.draws, clusters=rules.clusters)] if columns else []
 
 
@@ -198,7 +180,7 @@ def not_two_valued(name: str, instead: str) -> UsageError:
     return UsageError(message, hint=f"Use --test {instead}.")
 
 
-def _classical(pair: Pair, test: str, rules: Rules) -> tuple[float, str]:
+def _classical(pair: Pair, test: str, rules: ComparisonRules) -> tuple[float, str]:
     """One of the tests that are asked for by name.
 
     Raises: UsageError for a loss that it does not test.

@@ -10,7 +10,7 @@ from scipy import stats
 
 from lossctl.commands.compare import run
 from lossctl.comparison.comparing import ComparisonWanted as Wanted
-from lossctl.comparison.testing import Rules
+from lossctl.comparison.result import ComparisonRules
 from lossctl.errors import UsageError
 from lossctl.request.spec import LossSpec, Options, Spec
 from lossctl.statistics.flips import adjust
@@ -227,6 +227,6 @@ def test_weights_make_other_levels(folder):
 
 def test_a_spec_by_hand(systems):
     spec = Spec(losses=(LossSpec("mse"),), options=Options())
-    report, error = run(spec, Wanted(("a.npy", "b.npy"), "t.npy", Rules()), lambda _: None, document=False)
+    report, error = run(spec, Wanted(("a.npy", "b.npy"), "t.npy", ComparisonRules()), lambda _: None, document=False)
     assert error is None
     assert report.rows[1]["difference"] == pytest.approx(np.mean(squares(systems, "b")) - np.mean(squares(systems, "a")))

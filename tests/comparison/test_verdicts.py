@@ -8,11 +8,10 @@ import pytest
 from asking import compared, entries, save
 from scipy import stats
 
-from lossctl.comparison import testing
 from lossctl.comparison.judging import DifferenceInterval, _interval, by_t, with_verdict
-from lossctl.comparison.result import Estimate
+from lossctl.comparison.result import ComparisonRules, Estimate
 from lossctl.comparison.streaming import streams
-from lossctl.comparison.testing import Rules, _is_large
+from lossctl.comparison.testing import PValues, _is_large
 from lossctl.errors import TooLarge
 from lossctl.statistics.intervals import Bootstrap
 from lossctl.statistics.paired import LARGE
@@ -23,8 +22,8 @@ INTERVAL = DifferenceInterval("t", -1.0, 1.0, -0.5, 0.5, error=0.25, units=100, 
 
 def verdict_of(difference, p, again=None, *, same=False, alpha=0.05):
     estimate = Estimate("mse", "b", "a", None, 1.0 + difference, 1.0, 100)
-    tested = testing.Tested(p, p, p if again is None else again, "t")
-    return with_verdict(estimate, INTERVAL, tested, Rules(alpha=alpha), same=same, statistics={})
+    tested = PValues(p, p, p if again is None else again, "t")
+    return with_verdict(estimate, INTERVAL, tested, ComparisonRules(alpha=alpha), same=same, statistics={})
 
 
 @pytest.mark.parametrize(
@@ -139,15 +138,15 @@ def test_a_bootstrap_of_fewer_than_fifty_units_is_small(units, small):
 @pytest.mark.parametrize(("units", "method"), [(LARGE, "bca"), (LARGE + 1, "t")])
 def test_the_interval_of_very_many_samples_is_student_s(units, method):
     values = np.random.default_rng(1).normal(size=(99, 1))
-    assert _interval(Bootstrap(np.zeros(1), values, np.ones(1), np.zeros(1), units), 0, Rules()).interval == method
+    assert _interval(Bootstrap(np.zeros(1), values, np.ones(1), np.zeros(1), units), 0, ComparisonRules()).interval == method
 
 
 def test_an_unknown_error_of_few_samples_has_the_bootstrap_s_interval():
     values = np.random.default_rng(1).normal(size=(99, 1))
     unknown = Bootstrap(np.zeros(1), values, np.array([np.nan]), np.zeros(1), 20)
-    assert _interval(unknown, 0, Rules()).interval == "bca"
+    assert _interval(unknown, 0, ComparisonRules()).interval == "bca"
     alone = Bootstrap(np.zeros(1), values, np.array([np.nan]), np.zeros(1), 1)
-    assert _interval(alone, 0, Rules()).interval == "t"
+    assert _interval(alone, 0, ComparisonRules()).interval == "t"
 
 
 def test_more_than_a_million_samples_are_many():
@@ -157,24 +156,24 @@ def test_more_than_a_million_samples_are_many():
         return [SimpleNamespace(n=count) for count in counts]
 
     many = bounds(LARGE + 1, LARGE + 1)
-    assert not streams(bounds(LARGE, LARGE), Rules(), ordered=False, explained=False)
-    assert streams(many, Rules(), ordered=False, explained=False)
+    assert not streams(bounds(LARGE, LARGE), ComparisonRules(), ordered=False, explained=False)
+    assert streams(many, ComparisonRules(), ordered=False, explained=False)
     for test, streamed in (("t", True), ("mcnemar", True), ("flip", False), ("wilcoxon", False), ("dm", False)):
-        assert streams(many, Rules(test=test), ordered=False, explained=False) is streamed
-    assert not streams(many, Rules(), ordered=True, explained=False)
-    assert not streams(many, Rules(), ordered=False, explained=True)
-    assert not streams(bounds(LARGE + 1, LARGE + 2), Rules(), ordered=False, explained=False)
+        assert streams(many, ComparisonRules(test=test), ordered=False, explained=False) is streamed
+    assert not streams(many, ComparisonRules(), ordered=True, explained=False)
+    assert not streams(many, ComparisonRules(), ordered=False, explained=True)
+    assert not streams(bounds(LARGE + 1, LARGE + 2), ComparisonRules(), ordered=False, explained=False)
 
 
 def test_student_s_t_takes_over_from_flips_beyond_a_million_samples():
     def pair(count, differences=()):
         return SimpleNamespace(base=SimpleNamespace(rows=range(count)), differences=differences)
 
-    assert not _is_large(pair(LARGE), Rules())
-    assert _is_large(pair(LARGE + 1), Rules())
-    assert not _is_large(pair(LARGE + 1, None), Rules())
-    assert not _is_large(pair(LARGE + 1), Rules(test="flip"))
-    assert not _is_large(pair(LARGE + 1), Rules(clusters=[0]))
+    assert not _is_large(pair(LARGE), ComparisonRules())
+    assert _is_large(pair(LARGE + 1), ComparisonRules())
+    assert not _is_large(pair(LARGE + 1, None), ComparisonRules())
+    assert not _is_large(pair(LARGE + 1), ComparisonRules(test="flip"))
+    assert not _is_large(pair(LARGE + 1), ComparisonRules(clusters=[0]))
 
 
 def test_memory_is_counted_to_the_byte(folder):
@@ -243,7 +242,7 @@ def test_a_group_whose_name_is_empty_is_no_estimate_of_the_whole():
     from lossctl.comparison.result import Comparison
 
     whole, group = (Estimate("mse", "b", "a", name, 1.0, 2.0, 3) for name in (None, ""))
-    assert Comparison(["a", "b"], ["mse"], [], Rules(), [whole, group]).whole == [whole]
+    assert Comparison(["a", "b"], ["mse"], [], ComparisonRules(), [whole, group]).whole == [whole]
 
 
 @pytest.mark.parametrize(
