@@ -23,7 +23,9 @@ BOOT = "import sys\nsys.argv[0] = 'lossctl'\n{prelude}\nfrom lossctl.__main__ im
 COUNTS = {
     r"There are \d+ losses": "There are <n> losses",
     r"tried \d+ candidates with \d+ different values; by chance about [\d.e-]+": "tried <n> candidates; by chance about <n>",
-    r'"(tried|distinct|by_chance)": [\d.e-]+': r'"\1": "<n>"',
+    # What inspect counts as distinct are values of an array.
+    r'"distinct": [\d.e-]+(?=,\s*"by_chance")': '"distinct": "<n>"',
+    r'"(tried|by_chance)": [\d.e-]+': r'"\1": "<n>"',
 }
 # Long enough for torch to be imported on a slow machine: it is here to end a hang, not to measure.
 PATIENCE = 300
