@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lossctl.cli.printing import Printed, check_outputs, printed, say, wants_document
 from lossctl.cli.program import Losses, Sources, app
 from lossctl.cli.spreading import loading, spread
-from lossctl.errors import BadParameter, NoSuchReduction, UsageError, near
+from lossctl.errors import BadParameter, NoSuchReduction, UsageError
 from lossctl.report.report import with_request
 from lossctl.request.option_table import HOW, INPUT, RESULT, option
 from lossctl.request.options import Gated
@@ -36,8 +36,8 @@ class Comparing(Gated):
     cluster_by: str = option("", "--cluster-by COLUMN|SOURCE", HOW, "Rows that belong together, such as a user's.")
     order: str = option("", "--order COLUMN|SOURCE", HOW, "The order in time; tests by Diebold-Mariano.")
     horizon: int = option(1, "--horizon H", HOW, "Steps that forecasts look ahead.", min=1)
-    test: str = option("auto", "--test TEST", HOW, "auto, flip, t, mcnemar, wilcoxon or dm.")
-    correction: str = option("maxt", "--correction HOW", HOW, "For several tests: maxt, holm, bh or none.")
+    test: str = option("auto", "--test TEST", HOW, "{}.", choices="auto flip t mcnemar wilcoxon dm")
+    correction: str = option("maxt", "--correction HOW", HOW, "For several tests: {}.", choices="maxt holm bh none")
     alpha: float = option(0.05, "--alpha X", HOW, "The level of tests and intervals.")
     resamples: int = option(9999, "--resamples N", HOW, "Random flips of a test.", min=99)
     seed: int = option(0, "--seed N", HOW, "Of flips and resamples.", min=0, envvar="LOSSCTL_SEED")
@@ -72,14 +72,16 @@ FOOTER = "this covers the sampling of these rows, not of training seeds"
 def wanted_of(options: Comparing, sources: Sequence[str]) -> ComparisonWanted:
     """What the command line asks for. The baseline comes first among the systems.
 
-    Raises: UsageError where there is no prediction or no target; BadParameter for a test, correction or alpha.
+    Raises: UsageError where there is no prediction or no target; BadParameter for an alpha.
     """
     from lossctl.comparison.comparing import ComparisonWanted
     from lossctl.comparison.result import ComparisonRules
     from lossctl.comparison.testing import check_rules
     from lossctl.statistics.arrays import Draws
 
-    _check_words(options)
+    if not 0 < options.alpha < 0.5:  # noqa: PLR2004 - at one half, twice alpha is certain
+        message = f"--alpha is {options.alpha}, and must lie between 0 and 0.5."
+        raise BadParameter(message, hint="The usual level is 0.05.")
     preds = [*sources] if options.target else [*sources[:-1]]
     target = options.target or (sources[-1] if sources else "")
     if not preds or not target:
@@ -106,19 +108,6 @@ def wanted_of(options: Comparing, sources: Sequence[str]) -> ComparisonWanted:
 def _place(source: str) -> str:
     """A source however it was typed: `./a.npy` is `a.npy`."""
     return source if source.startswith("[") or "://" in source else str(Path(source))
-
-
-def _check_words(options: Comparing) -> None:
-    from lossctl.comparison.testing import TESTS
-    from lossctl.statistics.flips import CORRECTIONS
-
-    for name, given, known in (("test", options.test, TESTS), ("correction", options.correction, CORRECTIONS)):
-        if given not in known:
-            message = f"--{name} knows no '{given}'."
-            raise BadParameter(message, hint=near(given, known, "words"))
-    if not 0 < options.alpha < 0.5:  # noqa: PLR2004 - at one half, twice alpha is certain
-        message = f"--alpha is {options.alpha}, and must lie between 0 and 0.5."
-        raise BadParameter(message, hint="The usual level is 0.05.")
 
 
 def _check_reruns(options: Comparing, preds: Sequence[str]) -> None:

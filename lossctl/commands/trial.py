@@ -16,7 +16,7 @@ import typer
 from lossctl.cli.printing import Printed, check_outputs, printed, say
 from lossctl.cli.program import app
 from lossctl.cli.spreading import spread
-from lossctl.errors import BadParameter, LossctlError, TooLarge, UsageError, near
+from lossctl.errors import BadParameter, LossctlError, TooLarge, UsageError
 from lossctl.plugins import torch_of
 from lossctl.progress import long_pass
 from lossctl.request.option_table import HOW, INPUT, RESULT, option
@@ -41,7 +41,7 @@ class Training(Options, Talk):
 
     losses: str = option("", "--losses LOSSES", HOW, "LOSS[:param=value][,LOSS…] or @task; else usual ones.")
     task: str = option("", "--task TASK", HOW, "regression, classification, binary or multilabel.")
-    model: str = option("mlp", "--model MODEL", HOW, "linear or mlp.")
+    model: str = option("mlp", "--model MODEL", HOW, "{}.", choices="linear mlp")
     hidden: int = option(64, "--hidden N", HOW, "The width of the MLP's hidden layer.", min=1)
     seeds: int = option(5, "--seeds N", HOW, "Runs of each loss: seeds 0 to N-1.", min=1)
     steps: int = option(1000, "--steps N", HOW, "Steps of each run.", min=1)
@@ -116,11 +116,8 @@ def _check(options: Training, *, typed_steps: bool) -> None:
 
     Raises: BadParameter, UsageError.
     """
-    from lossctl.guides.trial.running import MODELS, Budget
+    from lossctl.guides.trial.running import Budget
 
-    if options.model not in MODELS:
-        message = f"--model knows no '{options.model}'."
-        raise BadParameter(message, hint=near(options.model, MODELS, "models"))
     if not (math.isfinite(options.lr) and options.lr > 0):
         message = f"--lr is {options.lr:g}, and must be a number above 0."
         raise BadParameter(message, hint="Its default is 0.01.")

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from lossctl.statistics.arrays import Floats
     from lossctl.statistics.flips import FlipTest
 
-TESTS = ("auto", "flip", "t", "mcnemar", "wilcoxon", "dm")
-
 
 @dataclass(frozen=True)
 class Pair:

@@ -253,7 +253,6 @@ def scores_of(task: Task, first: str = "") -> tuple[Score, ...]:
     return chosen, *known.values()
 
 
-MODELS = ("linear", "mlp")
 # How often a run is looked at, besides before its first step.
 LOOKS = 20
 # Within this share of its whole improvement a run has converged.
