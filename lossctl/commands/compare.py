@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from lossctl.cli.printing import Printed, check_outputs, printed, say, wants_document
 from lossctl.cli.program import Losses, Sources, app
 from lossctl.cli.spreading import loading, spread
 from lossctl.errors import BadParameter, NoSuchReduction, UsageError
 from lossctl.report.report import with_request
-from lossctl.request.option_table import HOW, INPUT, RESULT, option
+from lossctl.request.option_table import HOW, INPUT, RESULT, option, own_rows
 from lossctl.request.options import Gated
 
 if TYPE_CHECKING:
@@ -31,19 +31,35 @@ if TYPE_CHECKING:
 class Comparing(Gated):
     """What `compare` takes."""
 
-    target: str = option("", "-t --target SOURCE", INPUT, "The target; without it the last input is.")
+    target: str = option(
+        "", "-t --target SOURCE", INPUT, "The target; without it the last input is.", replayed=True, unsigned=True
+    )
     baseline: str = option("", "--baseline SOURCE", INPUT, "What the others are compared with; else the first.")
-    cluster_by: str = option("", "--cluster-by COLUMN|SOURCE", HOW, "Rows that belong together, such as a user's.")
-    order: str = option("", "--order COLUMN|SOURCE", HOW, "The order in time; tests by Diebold-Mariano.")
-    horizon: int = option(1, "--horizon H", HOW, "Steps that forecasts look ahead.", min=1)
-    test: str = option("auto", "--test TEST", HOW, "{}.", choices="auto flip t mcnemar wilcoxon dm")
-    correction: str = option("maxt", "--correction HOW", HOW, "For several tests: {}.", choices="maxt holm bh none")
-    alpha: float = option(0.05, "--alpha X", HOW, "The level of tests and intervals.")
-    resamples: int = option(9999, "--resamples N", HOW, "Random flips of a test.", min=99)
-    seed: int = option(0, "--seed N", HOW, "Of flips and resamples.", min=0, envvar="LOSSCTL_SEED")
-    grad: bool = option(False, "--grad", RESULT, "The norm of each gradient too, of one prediction.")
-    explain: list[str] = option([], "--explain COLUMN|SOURCE", RESULT, "Which slices carry the difference. Repeatable.")
-    suggest_tol: bool = option(False, "--suggest-tol", RESULT, "Predictions are reruns: which difference is mere noise?")
+    cluster_by: str = option(
+        "", "--cluster-by COLUMN|SOURCE", HOW, "Rows that belong together, such as a user's.", replayed=True
+    )
+    order: str = option("", "--order COLUMN|SOURCE", HOW, "The order in time; tests by Diebold-Mariano.", replayed=True)
+    horizon: int = option(1, "--horizon H", HOW, "Steps that forecasts look ahead.", min=1, replayed=True)
+    test: str = option(
+        "auto", "--test TEST", HOW, "{}.", choices="auto flip t mcnemar wilcoxon dm", replayed=True, unsigned=True
+    )
+    correction: str = option(
+        "maxt", "--correction HOW", HOW, "For several tests: {}.", choices="maxt holm bh none", replayed=True, unsigned=True
+    )
+    alpha: float = option(0.05, "--alpha X", HOW, "The level of tests and intervals.", replayed=True, unsigned=True)
+    resamples: int = option(9999, "--resamples N", HOW, "Random flips of a test.", min=99, replayed=True, unsigned=True)
+    seed: int = option(
+        0, "--seed N", HOW, "Of flips and resamples.", min=0, envvar="LOSSCTL_SEED", replayed=True, unsigned=True
+    )
+    grad: bool = option(
+        False, "--grad", RESULT, "The norm of each gradient too, of one prediction.", replayed=True, unsigned=True
+    )
+    explain: list[str] = option(
+        [], "--explain COLUMN|SOURCE", RESULT, "Which slices carry the difference. Repeatable.", replayed=True, unsigned=True
+    )
+    suggest_tol: bool = option(
+        False, "--suggest-tol", RESULT, "Predictions are reruns: which difference is mere noise?", replayed=True, unsigned=True
+    )
 
 
 @app.command()
@@ -64,8 +80,6 @@ def compare(losses: Losses, sources: Sources = [], *, options: Comparing, typed:
     return printed(report, options, error)
 
 
-# What the test knows of rows, and what it knows unless it is told.
-ROWS = {"cluster_by": "", "order": "", "horizon": 1}
 FOOTER = "this covers the sampling of these rows, not of training seeds"
 
 
@@ -132,17 +146,25 @@ def _asked(wanted: ComparisonWanted) -> dict[str, Any]:
     return {**lists, **words, **numbers, "resamples": draws.resamples, "seed": draws.seed}
 
 
-def wanted_again(asked: Mapping[str, Any], reduction: str) -> ComparisonWanted:
-    """The reverse of what a result holds."""
+def wanted_again(request: Mapping[str, Any], name: str, reduction: str) -> ComparisonWanted:
+    """What the request in the file `name` asks for.
+
+    Raises: UnreadableFile.
+    """
+    from pydantic import Field
+
     from lossctl.comparison.comparing import ComparisonWanted
     from lossctl.comparison.result import ComparisonRules
+    from lossctl.request.saved_request import Finite, Text, own_options
     from lossctl.statistics.arrays import Draws
 
-    rules = {name: asked[name] for name in ("alpha", "test", "correction", "horizon")}
-    words = {name: asked[name] for name in ("target", "cluster_by", "order", "grad", "suggest_tol")}
-    draws = Draws(asked["resamples"], asked["seed"])
-    lists: dict[str, Any] = {name: tuple(asked[name]) for name in ("systems", "explain")}
-    return ComparisonWanted(**lists, **words, rules=ComparisonRules(draws=draws, reduction=reduction, **rules))
+    level, flips = Annotated[Finite, Field(gt=0, lt=0.5)], Annotated[int, Field(ge=99, le=10_000_000)]
+    others = {"systems": Annotated[list[Text], Field(min_length=1)], "target": Text, "alpha": level, "resamples": flips}
+    asked = own_options(request, name, "compare", Comparing, **others)
+    draws = Draws(asked.pop("resamples"), asked.pop("seed"))
+    rules = {one: asked.pop(one) for one in ("alpha", "test", "correction", "horizon")}
+    lists: dict[str, Any] = {one: tuple(asked.pop(one)) for one in ("systems", "explain")}
+    return ComparisonWanted(**lists, **asked, rules=ComparisonRules(draws=draws, reduction=reduction, **rules))
 
 
 def run(
@@ -153,9 +175,11 @@ def run(
     Returns the report, and the error to exit with if a gate failed or could not be decided.
     """
     found, error = _run(spec, wanted, say, document=document)
-    told = [f"|{name}:{item}" for name, item in _asked(wanted).items() if name in ROWS and item != ROWS[name]]
+    asked, rows = _asked(wanted), own_rows(Comparing)
+    signed = [name for name, row in rows.items() if row.replayed and not row.unsigned]
+    told = [f"|{name}:{asked[name]}" for name in signed if asked[name] != rows[name].default]
     told_all = {**found.document, "signature": found.document["signature"] + "".join(told)}
-    return with_request(replace(found, document=told_all), "compare", _asked(wanted)), error
+    return with_request(replace(found, document=told_all), "compare", asked), error
 
 
 def _run(

@@ -22,7 +22,7 @@ from lossctl.cli.program import Sources, app
 from lossctl.cli.spreading import spread
 from lossctl.errors import MissingExtra, UnknownName, UsageError, near
 from lossctl.report.report import Report, with_request
-from lossctl.request.option_table import GATES, INPUT, RESULT, option
+from lossctl.request.option_table import GATES, INPUT, RESULT, Typed, option, replayed
 from lossctl.request.options import Gated
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lossctl.engine.reduce import Outcome
     from lossctl.errors import LossctlError
     from lossctl.gates import Check
-    from lossctl.gradient.gathering import Gradient, GradWanted
+    from lossctl.gradient.gathering import Gradient
     from lossctl.gradient.job import Job
     from lossctl.gradient.verdicts import GradientVerdict
     from lossctl.report.answer import Answer
@@ -45,16 +45,32 @@ if TYPE_CHECKING:
 Loss = Annotated[str, typer.Argument(metavar="LOSS|SPEC.yaml", help="LOSS[:param=value…], or a spec.")]
 
 
+def _names(words: Sequence[str]) -> list[str]:
+    """Names that are given one by one or with commas."""
+    return [name for word in words for name in word.split(",")]
+
+
+NAMES = Typed("list[str]", [], _names)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Grading(Gated):
     """What `grad` takes."""
 
-    wrt: list[str] = option([], "--wrt NAME", INPUT, "By which input, or param:NAME; all for every input. Repeatable.")
-    eps: float = option(1e-06, "--eps X", RESULT, "Slopes of single losses below X count as saturated.", min=0)
-    check: bool = option(False, "--check", GATES, "Compare with central differences; exit 1 if wrong.")
-    precision: list[str] = option([], "--precision TYPE", RESULT, "What fp16, bf16 or fp32 would lose. Repeatable.")
-    clip_norm: float | None = option(None, "--clip-norm X", RESULT, "What clipping to this norm would do.", min=0)
-    clip_value: float | None = option(None, "--clip-value X", RESULT, "What clipping each element would do.", min=0)
+    wrt: list[str] = option(
+        [], "--wrt NAME", INPUT, "By which input, or param:NAME; all for every input. Repeatable.", typed=NAMES, replayed=True
+    )
+    precision: list[str] = option(
+        [], "--precision TYPE", RESULT, "What fp16, bf16 or fp32 would lose. Repeatable.", typed=NAMES, replayed=True
+    )
+    check: bool = option(False, "--check", GATES, "Compare with central differences; exit 1 if wrong.", replayed=True)
+    eps: float = option(1e-06, "--eps X", RESULT, "Slopes of single losses below X count as saturated.", min=0, replayed=True)
+    clip_norm: float | None = option(
+        None, "--clip-norm X", RESULT, "What clipping to this norm would do.", min=0, replayed=True
+    )
+    clip_value: float | None = option(
+        None, "--clip-value X", RESULT, "What clipping each element would do.", min=0, replayed=True
+    )
     tensorboard: str = option("", "--tensorboard DIR", RESULT, "Write histogram and scalars for TensorBoard.", writes=True)
     step: int = option(0, "--step N", RESULT, "The step that TensorBoard shows.", min=0)
 
@@ -70,11 +86,10 @@ def grad(losses: Loss, sources: Sources = [], *, options: Grading, typed: set[st
     from lossctl.gradient.writing import SUFFIXES, is_array
     from lossctl.request.arguments import compute_spec
 
-    arrays = [path for path in options.output if is_array(path)]
-    reports = replace(options, output=[path for path in options.output if path not in arrays])
+    reports = replace(options, output=[path for path in options.output if not is_array(path)])
     check_outputs(reports, SUFFIXES)
     spec = compute_spec([losses, *sources], options, typed)
-    report, error = run(spec, wanted_of(options, arrays), say(options), document=wants_document(reports))
+    report, error = run(spec, options, say(options), document=wants_document(reports))
     return printed(report, reports, error)
 
 
@@ -82,32 +97,7 @@ def grad(losses: Loss, sources: Sources = [], *, options: Grading, typed: set[st
 SMALL = 10_000
 
 
-def wanted_of(options: Grading, outputs: Sequence[str]) -> GradWanted:
-    """What the options of the command line ask for; names may be given one by one or with commas."""
-    from lossctl.gradient.gathering import Clipped, GradWanted
-
-    return GradWanted(
-        wrt=tuple(name for item in options.wrt for name in item.split(",")),
-        eps=options.eps,
-        precision=tuple(name for item in options.precision for name in item.split(",")),
-        clip=Clipped(options.clip_norm, options.clip_value),
-        outputs=tuple(outputs),
-        check=options.check,
-        board=options.tensorboard,
-        step=options.step,
-    )
-
-
-def wanted_again(asked: Mapping[str, Any]) -> GradWanted:
-    """The reverse of what a result holds."""
-    from lossctl.gradient.gathering import Clipped, GradWanted
-
-    lists: dict[str, Any] = {name: tuple(asked.get(name, ())) for name in ("wrt", "precision")}
-    clip = Clipped(asked.get("clip_norm"), asked.get("clip_value"))
-    return GradWanted(**lists, eps=asked.get("eps", GradWanted.eps), clip=clip, check=asked.get("check", False))
-
-
-def run(spec: Spec, wanted: GradWanted, say: Callable[[str], None], *, document: bool) -> tuple[Report, LossctlError | None]:
+def run(spec: Spec, options: Grading, say: Callable[[str], None], *, document: bool) -> tuple[Report, LossctlError | None]:
     """Differentiate what `spec` asks for. `document` adds what only machine-readable results hold: the hashes of the inputs.
 
     Returns the report, and the error to exit with if a gate failed or could not be decided.
@@ -121,32 +111,26 @@ def run(spec: Spec, wanted: GradWanted, say: Callable[[str], None], *, document:
     from lossctl.losses.backends import BACKENDS
     from lossctl.report.answer import Answer, warnings
 
-    _check(spec, wanted)
-    if wanted.board:
-        check_board(wanted.board)
+    _check(spec, options)
+    if options.tensorboard:
+        check_board(options.tensorboard)
     spec = _summed(spec, say)
     prepared = prepare(spec, say)
-    picks = [chosen(bound, wanted.wrt) for bound in prepared.bounds]
+    picks = [chosen(bound, options.wrt) for bound in prepared.bounds]
     torch = _torch()
     outcomes = evaluate(prepared.bounds, BACKENDS.get(spec.options.backend)(), spec.options, prepared.selection)
     answer = Answer(spec, prepared.asked, prepared.bounds, outcomes, (), prepared.opened.ids)
-    found = _found(_job(spec, wanted, prepared, picks, outcomes, torch), wanted, prepared)
+    found = _found(_job(spec, options, prepared, picks, outcomes, torch), options, prepared)
     settle(found.job, outcomes, [one.weight for one in prepared.asked], say)
-    found = _compared(found, outcomes, say) if wanted.check else found
+    found = _compared(found, outcomes, say) if options.check else found
     warned = warnings(answer, say, prepared.opened.unlike)
     inputs = inputs_of(prepared.opened) if document or spec.against else []
-    if wanted.board:
-        show(wanted.board, wanted.step, answer, found)
+    if options.tensorboard:
+        show(options.tensorboard, options.step, answer, found)
     values = answer.values() | found.values(prepared.asked)
     coverage = min(outcome.coverage for outcome in outcomes)
-    made = with_request(report(answer, found, (), inputs, warned), "grad", _asked(wanted))
+    made = with_request(report(answer, found, (), inputs, warned), "grad", replayed(options))
     return judged(made, spec, values, coverage, warned, [one.check() for one in found.verdicts.values()])
-
-
-def _asked(wanted: GradWanted) -> dict[str, Any]:
-    """What a result needs besides its spec to be made again."""
-    lists = {"wrt": [*wanted.wrt], "precision": [*wanted.precision]}
-    return {**lists, "check": wanted.check, "eps": wanted.eps, "clip_norm": wanted.clip.norm, "clip_value": wanted.clip.value}
 
 
 def _compared(found: FoundGradients, outcomes: Sequence[Outcome], say: Callable[[str], None]) -> FoundGradients:
@@ -159,14 +143,14 @@ def _compared(found: FoundGradients, outcomes: Sequence[Outcome], say: Callable[
     return replace(found, verdicts=verdicts)
 
 
-def _check(spec: Spec, wanted: GradWanted) -> None:
+def _check(spec: Spec, options: Grading) -> None:
     """Refuse what has no single gradient, and number formats that are not known."""
     from lossctl.gradient.profile import FORMATS
 
     if not spec.terms and (len(spec.losses) != 1 or spec.losses[0].name.startswith("@")):
         message = "grad differentiates one loss, or the weighted sum of a spec with terms."
         raise UsageError(message, hint="Name one loss.")
-    for name in wanted.precision:
+    for name in options.precision:
         if name not in FORMATS:
             message = f"--precision knows no '{name}'."
             raise UnknownName(message, hint=near(name, FORMATS, "formats"))
@@ -196,12 +180,13 @@ def _summed(spec: Spec, say: Callable[[str], None]) -> Spec:
 
 def _job(  # noqa: PLR0913, PLR0917 - everything that a derivative depends on
     spec: Spec,
-    wanted: GradWanted,
+    options: Grading,
     prepared: Prepared,
     picks: Sequence[tuple[tuple[str, ...], tuple[str, ...]]],
     outcomes: Sequence[Outcome],
     torch: Any,
 ) -> Job:
+    from lossctl.gradient.gathering import Clipped
     from lossctl.gradient.job import Job
     from lossctl.gradient.passes import Differentiated, slopes
 
@@ -212,32 +197,42 @@ def _job(  # noqa: PLR0913, PLR0917 - everything that a derivative depends on
         terms.append(Differentiated(bound, inputs, params, found.times(one.weight), peers))
     names = [one.term or one.label for one in prepared.asked]
     groups = None if prepared.groups is None else (prepared.groups.names, prepared.groups.codes)
-    return Job(terms, names, spec.options, prepared.selection, torch, wanted.eps, wanted.clip, groups)
+    return Job(
+        terms,
+        names,
+        spec.options,
+        prepared.selection,
+        torch,
+        options.eps,
+        Clipped(options.clip_norm, options.clip_value),
+        groups,
+    )
 
 
-def _found(job: Job, wanted: GradWanted, prepared: Prepared) -> FoundGradients:
+def _found(job: Job, options: Grading, prepared: Prepared) -> FoundGradients:
     """Run the second pass, and write what `-o` asks for: files appear when all of it has gone well."""
     import numpy as np
 
     from lossctl.gradient.sinks import Field, MemorySink
     from lossctl.gradient.tensorboard import Span
-    from lossctl.gradient.writing import opened
+    from lossctl.gradient.writing import is_array, opened
 
     sources = job.sources()
     gradients = {source.name: job.gradient(source) for source in sources}
-    if wanted.outputs and not sources:
+    outputs = [path for path in options.output if is_array(path)]
+    if outputs and not sources:
         raise UsageError("-o writes gradients by inputs, and there is none.", hint="Add --wrt with an input.")
     fields = [Field(one.name, one.shape, one.dtype) for one in gradients.values()]
     memory = {one.name: MemorySink(replace(one, dtype=np.dtype(np.float64))) for one in fields if math.prod(one.shape) <= SMALL}
     ids, id_name = prepared.opened.ids, job.options.on or "id"
     with ExitStack() as stack:
-        files = [stack.enter_context(opened(path, fields, ids, id_name)) for path in wanted.outputs]
+        files = [stack.enter_context(opened(path, fields, ids, id_name)) for path in outputs]
         for name, gradient in gradients.items():
             gradient.sinks = [*(file[name] for file in files), *([memory[name]] if name in memory else [])]
-            gradient.sinks += [Span()] if wanted.board else []
+            gradient.sinks += [Span()] if options.tensorboard else []
         job.run(sources, gradients)
     arrays = {name: sink.array for name, sink in memory.items()}
-    return FoundGradients(gradients, arrays, job, wanted.precision, wanted.outputs)
+    return FoundGradients(gradients, arrays, job, options.precision, outputs)
 
 
 COLUMNS = ("norm", "mean", "max", "at", "zeros", "saturated", "top_1_percent", "not_finite")

@@ -53,9 +53,9 @@ def identify(sources: Sources = [], *, options: Identifying, typed: set[str]) ->
     from lossctl.request.arguments import compute_spec
 
     check_outputs(options)
-    wanted = IdentifyWanted.of(options, sources, typed)
+    reported = reported_of(options, sources, typed)
     spec = compute_spec(["mse", *sources], options, typed)
-    report, error = run(spec, wanted, say(options), document=wants_document(options))
+    report, error = run(spec, reported, say(options), top=options.top, document=wants_document(options))
     return printed(report, options, error)
 
 
@@ -64,36 +64,28 @@ EXAMPLE = "lossctl identify --value 0.3655 PRED TARGET"
 NOT_HERE = ("by", "strict", "ignore", "min_coverage", "backend", "device")
 
 
-@dataclass(frozen=True)
-class IdentifyWanted:
-    """The number that was reported, and how many candidates to show."""
+def reported_of(options: Identifying, sources: Sequence[str], typed: set[str]) -> Reported:
+    """Read the number that was reported.
 
-    reported: Reported
-    top: int
+    Raises: UsageError where it or the inputs are missing, or for an option that would change nothing; BadParameter.
+    """
+    from lossctl.guides.identify.ranking import read_reported
 
-    @staticmethod
-    def of(options: Any, sources: Sequence[str], typed: set[str]) -> IdentifyWanted:
-        """Read the number.
-
-        Raises: UsageError where it or the inputs are missing, or for an option that would change nothing; BadParameter.
-        """
-        from lossctl.guides.identify.ranking import read_reported
-
-        if not options.value:
-            raise UsageError("identify needs the number that was reported.", hint=f"Write: {EXAMPLE}")
-        if not (sources or options.input):
-            raise UsageError("identify needs the inputs that the number was computed from.", hint=f"Write: {EXAMPLE}")
-        for name in NOT_HERE:
-            if name in typed:
-                message = f"--{name.replace('_', '-')} has no meaning for identify."
-                raise UsageError(message, hint="Leave it out.")
-        return IdentifyWanted(read_reported(options.value, options.rtol), options.top)
+    if not options.value:
+        raise UsageError("identify needs the number that was reported.", hint=f"Write: {EXAMPLE}")
+    if not (sources or options.input):
+        raise UsageError("identify needs the inputs that the number was computed from.", hint=f"Write: {EXAMPLE}")
+    for name in NOT_HERE:
+        if name in typed:
+            message = f"--{name.replace('_', '-')} has no meaning for identify."
+            raise UsageError(message, hint="Leave it out.")
+    return read_reported(options.value, options.rtol)
 
 
 def run(
-    spec: Spec, wanted: IdentifyWanted, say: Callable[[str], None], *, document: bool
+    spec: Spec, reported: Reported, say: Callable[[str], None], *, top: int, document: bool
 ) -> tuple[Report, LossctlError | None]:
-    """Try everything, and report what agrees; where nothing does, the nearest, and the error to exit with."""
+    """Try everything, and report the `top` that agree; where nothing does, the nearest, and the error to exit with."""
     from lossctl.engine.block import Selection
     from lossctl.engine.opening import Opened, inputs_of
     from lossctl.guides.identify.job import identify
@@ -101,7 +93,6 @@ def run(
     from lossctl.sources.files import Files
     from lossctl.warnings import IDS
 
-    reported = wanted.reported
     files = Files(folder="", in_format=spec.options.in_format, say=say, header=spec.options.header)
     opened = Opened(files, spec.options, {})
     asked, subjects = _subjects(spec, opened)
@@ -114,7 +105,7 @@ def run(
     found = rank(identify(subjects, lenient, Selection(weights, mask)), reported)
     opened.say_how(say)
     say(odds(found, reported))
-    answer = Identified(spec, reported, found, {one.loss.name: one for one in asked}, wanted.top)
+    answer = Identified(spec, reported, found, {one.loss.name: one for one in asked}, top)
     return report(answer, inputs_of(opened) if document else []), None if found.matches else nothing(answer)
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from lossctl.errors import LossctlError
     from lossctl.losses.loss import Loss
-    from lossctl.request.spec import LossSpec
+    from lossctl.request.spec import LossSpec, Spec
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -180,7 +180,7 @@ def recompute(
         say(f"{path} was computed by lossctl {saved['version']}, and this is {__version__}")
     facts = [_same_input(one, spec.folder) for one in saved["inputs"]]
     if not any(fact.wrong for fact in facts):
-        report = _RUNS[command](spec, request.get(command, {}))
+        report = _RUNS[command](spec, request, path)
         facts += _compared(saved, json.loads(json.dumps(strict(report.document))), rtol)
     rows = [{"file": path, **fact.row()} for fact in facts]
     document = {"schema": "lossctl/verify/1", "file": path, "checks": rows}
@@ -229,24 +229,25 @@ def _hash(path: Path) -> str:
     return found.hexdigest()
 
 
-def _compute(spec: Any, _: Mapping[str, Any]) -> Report:
+def _compute(spec: Spec, _: Mapping[str, Any], __: str) -> Report:
     from lossctl.commands.compute import run as compute
 
     return compute(spec, _silent, document=True)[0]
 
 
-def _grad(spec: Any, asked: Mapping[str, Any]) -> Report:
+def _grad(spec: Spec, request: Mapping[str, Any], name: str) -> Report:
+    from lossctl.commands.grad import Grading
     from lossctl.commands.grad import run as grad
-    from lossctl.commands.grad import wanted_again
+    from lossctl.request.saved_request import own_options
 
-    return grad(spec, wanted_again(asked), _silent, document=True)[0]
+    return grad(spec, Grading(**own_options(request, name, "grad", Grading)), _silent, document=True)[0]
 
 
-def _compare(spec: Any, asked: Mapping[str, Any]) -> Report:
+def _compare(spec: Spec, request: Mapping[str, Any], name: str) -> Report:
     from lossctl.commands.compare import run as compare
     from lossctl.commands.compare import wanted_again
 
-    return compare(spec, wanted_again(asked, spec.options.reduction), _silent, document=True)[0]
+    return compare(spec, wanted_again(request, name, spec.options.reduction), _silent, document=True)[0]
 
 
 _RUNS = {"compute": _compute, "grad": _grad, "compare": _compare}

@@ -255,17 +255,3 @@ class Gradient:
         if self.added is not None:
             self.take(self._seen(self.added.reshape(self.shape), (0,) * len(self.shape), 0, []))
             self.added = None
-
-
-@dataclass(frozen=True)
-class GradWanted:
-    """What to differentiate by, what to find out, and where to write it."""
-
-    wrt: tuple[str, ...] = ()
-    eps: float = 1e-6
-    precision: tuple[str, ...] = ()
-    clip: Clipped = field(default_factory=Clipped)
-    outputs: tuple[str, ...] = ()
-    check: bool = False
-    board: str = ""
-    step: int = 0

@@ -136,8 +136,12 @@ class GateItem(Strict):
 
 
 def option_keys(table: Mapping[str, Option], given: Any, **others: Any) -> type[Strict]:
-    """Return a model of the options in `table`, in which inputs are as `given`; `others` are types of keys of other types."""
+    """Return a model of the options in `table`, in which inputs are as `given`.
+
+    `others` are the types of keys that have another than their row says, and of keys that are no options and must be there.
+    """
     keys: dict[str, Any] = {name: (others.get(name) or _key_type(row, given), row.default) for name, row in table.items()}
+    keys |= {name: (kind, ...) for name, kind in others.items() if name not in table}
     made: type[Strict] = create_model("OptionKeys", __base__=Strict, **keys)
     return made
 
@@ -148,8 +152,8 @@ def _key_type(row: Option, given: Any) -> Any:
         kind = Literal[row.choices]
         if "yes" in row.choices:
             kind = Annotated[kind, BeforeValidator(lambda value: ("no", "yes")[value] if isinstance(value, bool) else value)]
-    elif kind is float:
-        kind = Finite
+    elif kind in {float, float | None}:
+        kind = Finite if kind is float else Finite | None
     return Annotated[kind, Field(ge=row.min, le=row.max, description=row.help)]
 
 

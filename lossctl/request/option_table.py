@@ -159,6 +159,11 @@ def own_rows(kind: type) -> dict[str, Option]:
     return {name: every[name] for name in vars(kind)["__annotations__"] if name in every}
 
 
+def replayed(options: Any) -> dict[str, Any]:
+    """Return what a saved result holds of a command's own options: those that it may ask for again."""
+    return {name: getattr(options, name) for name, row in own_rows(type(options)).items() if row.replayed}
+
+
 def check(every: Mapping[str, Option], values: Mapping[str, Any], typed: Collection[str]) -> None:
     """Refuse words that are no choices, and text that is empty: a variable that the shell found unset is no option left out.
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from lossctl.errors import UnreadableFile
 from lossctl.request.models import option_keys
-from lossctl.request.option_table import rows
+from lossctl.request.option_table import own_rows, rows
 from lossctl.request.spec import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # NumPy's arrays have no more axes.
 DEEPEST = 64
@@ -90,35 +93,6 @@ ReplayedOptions = option_keys(
 )
 
 
-class GradItems(_StrictRequest):
-    """What `grad` was asked for besides its spec."""
-
-    wrt: list[Text] = []
-    precision: list[Text] = []
-    check: StrictBool = False
-    eps: Annotated[Finite, Field(ge=0)] = 1e-6
-    clip_norm: Annotated[Finite, Field(ge=0)] | None = None
-    clip_value: Annotated[Finite, Field(ge=0)] | None = None
-
-
-class CompareItems(_StrictRequest):
-    """What `compare` was asked for besides its spec."""
-
-    systems: Annotated[list[Text], Field(min_length=1)]
-    target: Text
-    test: Literal["auto", "flip", "t", "mcnemar", "wilcoxon", "dm"]
-    correction: Literal["maxt", "holm", "bh", "none"]
-    alpha: Annotated[Finite, Field(gt=0, lt=0.5)]
-    horizon: Annotated[int, Field(ge=1)]
-    resamples: Annotated[int, Field(ge=99, le=10_000_000)]
-    seed: Annotated[int, Field(ge=0)]
-    cluster_by: str
-    order: str
-    grad: StrictBool
-    suggest_tol: StrictBool
-    explain: list[Text]
-
-
 class RequestItems(_StrictRequest):
     """A whole request."""
 
@@ -128,8 +102,8 @@ class RequestItems(_StrictRequest):
     terms: list[TermInResult] = []
     options: ReplayedOptions = {}  # type: ignore[valid-type] # made of the table
     folder: str = ""
-    grad: GradItems | None = None
-    compare: CompareItems | None = None
+    grad: dict[str, Any] | None = None
+    compare: dict[str, Any] | None = None
 
     def model_post_init(self, _: Any) -> None:
         """Refuse a request for nothing, and one for both."""
@@ -151,7 +125,23 @@ def checked(request: Any, name: str) -> dict[str, Any]:
     try:
         return RequestItems.model_validate(request).model_dump(exclude_unset=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, ("request", *first["loc"])))
-        message = f"{name}: {place}: {first['msg'].removeprefix('Value error, ')}."
-        raise UnreadableFile(message, hint="Compute it anew with this version of lossctl: -o FILE.json.") from error
+        raise _refused(error, name, "request") from error
+
+
+def own_options(request: Mapping[str, Any], name: str, command: str, kind: type, **others: Any) -> dict[str, Any]:
+    """Return what a request asks for of a command's own options, and of `others`, which must be there, by their types.
+
+    Raises: UnreadableFile with the path of the first key that is none.
+    """
+    model = option_keys({one: row for one, row in own_rows(kind).items() if row.replayed}, GivenItem, **others)
+    try:
+        return model.model_validate(request[command]).model_dump()
+    except ValidationError as error:
+        raise _refused(error, name, f"request.{command}") from error
+
+
+def _refused(error: ValidationError, name: str, place: str) -> UnreadableFile:
+    first = error.errors()[0]
+    where = ".".join(map(str, (place, *first["loc"])))
+    message = f"{name}: {where}: {first['msg'].removeprefix('Value error, ')}."
+    return UnreadableFile(message, hint="Compute it anew with this version of lossctl: -o FILE.json.")

@@ -5,9 +5,8 @@ import textwrap
 import numpy as np
 import pytest
 
-from lossctl.commands.grad import run
+from lossctl.commands.grad import Grading, run
 from lossctl.errors import GateFailed, PluginFailed
-from lossctl.gradient.gathering import GradWanted as Wanted
 from lossctl.request.spec import LossSpec, Options, Spec, Term, parse_losses
 from lossctl.sources.address import Given
 
@@ -96,7 +95,7 @@ def grad(tmp_path):
         spec = Spec(
             losses=losses, positional=positional, terms=terms, options=Options(**named, **options), folder=str(tmp_path)
         )
-        report, error = run(spec, Wanted(wrt=tuple(wrt), check=check), said.append, document=True)
+        report, error = run(spec, Grading(wrt=list(wrt), check=check), said.append, document=True)
         return report.document, error, said
 
     return ask

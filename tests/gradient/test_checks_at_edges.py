@@ -6,9 +6,8 @@ import textwrap
 import numpy as np
 import pytest
 
-from lossctl.commands.grad import run
+from lossctl.commands.grad import Grading, run
 from lossctl.errors import GateFailed, Undecided
-from lossctl.gradient.gathering import GradWanted as Wanted
 from lossctl.request.spec import Options, Spec, parse_losses
 from lossctl.sources.address import Given
 
@@ -57,7 +56,7 @@ def check(tmp_path):
         losses = parse_losses(name.replace("mine.py", str(tmp_path / "mine.py")))
         positional = (Given(value=pred), Given(value=target))
         spec = Spec(losses=losses, positional=positional, options=Options(), folder=str(tmp_path))
-        report, error = run(spec, Wanted(wrt=wrt, check=True), lambda _: None, document=True)
+        report, error = run(spec, Grading(wrt=wrt, check=True), lambda _: None, document=True)
         return report.document["gradients"][0]["check"], error, np.asarray(report.document["gradient"])
 
     return ask

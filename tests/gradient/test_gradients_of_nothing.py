@@ -51,8 +51,8 @@ def test_every_loss_answers_or_refuses_in_words(loss, shape):
             for fill in (None, 0.0, np.inf):
                 spec = spec_of(loss, shape, reduction, nan, fill)
                 answered(compute.run, spec)
-                answered(grad.run, spec, grad.GradWanted(wrt=("all",)))
-        answered(grad.run, spec_of(loss, shape, reduction, "propagate"), grad.GradWanted(check=True))
+                answered(grad.run, spec, grad.Grading(wrt=["all"]))
+        answered(grad.run, spec_of(loss, shape, reduction, "propagate"), grad.Grading(check=True))
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "nll", "bce", "bce_with_logits", "hinge", "focal", "focal_multiclass"])
@@ -64,7 +64,7 @@ def test_the_gradient_of_no_rows_has_no_rows(name, tmp_path):
         np.save(tmp_path / f"{one.name}.npy", cut(one.word, drawn.arrays[one.name], "no rows"))
         inputs[one.name] = Given(str(tmp_path / f"{one.name}.npy"))
     spec = Spec(losses=(LossSpec(name, {}),), inputs=inputs, options=Options(reduction="sum"))
-    document = answered(grad.run, spec, grad.GradWanted())
+    document = answered(grad.run, spec, grad.Grading())
     assert (document["gradient"], document["results"][0]["value"]) == ([], 0.0)
 
 
@@ -72,8 +72,8 @@ def test_a_0d_gradient_that_is_not_finite_is_counted():
     inputs = {"pred": Given(value=0.0), "target": Given(value=2.0)}
     options = Options(reduction="sum", nan="propagate")
     spec = Spec(losses=(LossSpec("poisson_nll", {"log_input": False, "eps": 0}),), inputs=inputs, options=options)
-    document = answered(grad.run, spec, grad.GradWanted())
+    document = answered(grad.run, spec, grad.Grading())
     assert (document["gradient"], document["gradients"][0]["not_finite"]) == (-np.inf, 1)
     assert document["gradients"][0]["not_finite_at"] == [[]]
     with pytest.raises(NotFinite):
-        grad.run(Spec(losses=spec.losses, inputs=inputs), grad.GradWanted(), lambda _: None, document=True)
+        grad.run(Spec(losses=spec.losses, inputs=inputs), grad.Grading(), lambda _: None, document=True)

@@ -65,7 +65,7 @@ def gradients(case):
     options = Options(reduction=case["reduction"], nan="propagate", domain="ignore")
     spec = Spec(losses=(LossSpec(case["loss"], params),), inputs=inputs, options=options)
     wrt = {name: ALIASES.get(name, name) for name in case["grad_of_sum"]}
-    report, error = grad.run(spec, grad.GradWanted(wrt=tuple(wrt.values())), lambda _: None, document=False)
+    report, error = grad.run(spec, grad.Grading(wrt=[*wrt.values()]), lambda _: None, document=False)
     assert error is None
     found = report.document["gradient"]
     return {name: found if len(wrt) == 1 else found[own] for name, own in wrt.items()}

@@ -13,8 +13,7 @@ import torch
 from planted import DATA, PLANTED, data
 from typer.testing import CliRunner
 
-from lossctl.commands.identify import Identifying, run
-from lossctl.commands.identify import IdentifyWanted as Wanted
+from lossctl.commands.identify import Identifying, reported_of, run
 from lossctl.errors import BadParameter, Undecided, UsageError
 from lossctl.guides.identify.ranking import Candidate, Reduced, rank, read_reported
 from lossctl.request.arguments import compute_spec
@@ -29,8 +28,8 @@ def asked(folder, value: str, kind: str, **options):
     np.save(folder / "target.npy", target)
     sources = [str(folder / "pred.npy"), str(folder / "target.npy")]
     words = replace(Identifying(value=value), **options)
-    spec = compute_spec(["mse", *sources], words.gated(), set())
-    report, error = run(spec, Wanted.of(words, sources, set()), lambda _: None, document=True)
+    spec = compute_spec(["mse", *sources], words, set())
+    report, error = run(spec, reported_of(words, sources, set()), lambda _: None, top=words.top, document=True)
     return report.document, error
 
 
@@ -166,7 +165,11 @@ def test_nan_and_infinity_name_the_losses_that_give_them(tmp_path):
     words = Identifying(value="nan", top=1000)
     sources = [str(tmp_path / "nan.npy")] * 2
     report, error = run(
-        compute_spec(["mse", *sources], words.gated(), set()), Wanted.of(words, sources, set()), lambda _: None, document=False
+        compute_spec(["mse", *sources], words, set()),
+        reported_of(words, sources, set()),
+        lambda _: None,
+        top=words.top,
+        document=False,
     )
     assert error is None
     assert {"mse", "l1", "rmse", "huber"} <= {row["loss"] for row in report.rows}
@@ -183,8 +186,8 @@ def test_blocks_change_nothing(tmp_path):
         np.save(tmp_path / f"{name}.npy", array)
     words = Identifying(value=repr(float(np.mean(means))))
     sources = [str(tmp_path / "pred.npy"), str(tmp_path / "target.npy")]
-    spec = compute_spec(["mse", *sources], words.gated(), set())
-    report, _ = run(spec, Wanted.of(words, sources, set()), lambda _: None, document=True)
+    spec = compute_spec(["mse", *sources], words, set())
+    report, _ = run(spec, reported_of(words, sources, set()), lambda _: None, top=words.top, document=True)
     assert ("mse", ("mean of the means of batches of 64",)) in ways(report.document["candidates"][0])
 
 
@@ -194,9 +197,9 @@ def test_ten_thousand_samples_take_less_than_three_seconds(tmp_path):
     np.save(tmp_path / "target.npy", rng.integers(0, 10, 10_000))
     words = Identifying(value="2.8")
     sources = [str(tmp_path / "pred.npy"), str(tmp_path / "target.npy")]
-    spec = compute_spec(["mse", *sources], words.gated(), set())
+    spec = compute_spec(["mse", *sources], words, set())
     start = time.process_time()
-    run(spec, Wanted.of(words, sources, set()), lambda _: None, document=False)
+    run(spec, reported_of(words, sources, set()), lambda _: None, top=words.top, document=False)
     assert time.process_time() - start < 6, "two cores for three seconds"
 
 
@@ -231,4 +234,4 @@ def test_a_whole_zero_is_exactly_zero():
 )
 def test_what_is_missing_is_said(value, sources, error):
     with pytest.raises(error):
-        Wanted.of(Identifying(value=value), sources, set())
+        reported_of(Identifying(value=value), sources, set())
