@@ -1,14 +1,18 @@
 """Every warning is found where its mistake is made, and not where it is not; no warning changes a value."""
 
+import importlib
 import json
+import pkgutil
 import shlex
 
 import numpy as np
 import pytest
 
+from lossctl import warnings
 from lossctl.cli.program import program
 from lossctl.errors import GateFailed, UnknownName
 from lossctl.warnings import TRAPS
+from lossctl.warnings.sight import Trap
 
 RNG = np.random.default_rng(0)
 PROBS = RNG.uniform(0.05, 0.95, 20).round(3).tolist()
@@ -107,6 +111,12 @@ def test_a_warning_changes_no_value_and_can_be_silenced(code, wrong, _):
     loud, quiet = run(wrong)[0], run(wrong, "--ignore", code.lower())[0]
     assert code not in codes(quiet)
     assert loud["results"] == quiet["results"]
+
+
+def test_no_two_warnings_share_a_code():
+    room = [importlib.import_module(f"{warnings.__name__}.{module.name}") for module in pkgutil.iter_modules(warnings.__path__)]
+    traps = [value for module in (warnings, *room) for value in vars(module).values() if isinstance(value, Trap)]
+    assert sorted({id(trap): trap.code for trap in traps}.values()) == sorted(TRAPS)
 
 
 def test_strict_turns_warnings_into_a_failed_gate():
