@@ -3,9 +3,13 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict, dataclass
 
 import pytest
 from golden import environment
+
+from lossctl.errors import UsageError
+from lossctl.request.option_table import HOW, check, option, rows
 
 # A row for the engine, and the one line that uses it: every value is multiplied.
 TOY = """
@@ -77,3 +81,37 @@ def test_unless_its_row_says_so_a_file_may_not_ask_for_it(toy, tmp_path):
     (tmp_path / "r.json").write_text(json.dumps(document))
     code, _, said = toy("verify", "r.json", use="spec.VERDICT")
     assert (code, "request.options.scale_by" in said) == (3, True)
+
+
+@dataclass(frozen=True)
+class Toy:
+    how: str = option("mean", "--how HOW", HOW, "{}.", choices="mean sum")
+    join: str = option("", "-j --join-by COLUMN", HOW, "A column.")
+    names: str = option("", "--names yes|no", HOW, "{}.", choices="yes no")
+    library: str = option("numpy", "--library NAME", HOW, "{}.", choices="numpy torch", open=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"how": "max"}, "--how takes mean, sum, not 'max'."),
+        ({"how": ""}, "--how takes mean, sum, not ''."),
+        ({"names": "maybe"}, "--names takes yes, no, not 'maybe'."),
+        ({"names": ""}, "--names is empty."),
+        ({"join": ""}, "--join-by is empty."),
+        ({"how": "sum", "join": "id", "names": "no", "library": "anybody's"}, ""),
+        ({}, ""),
+    ],
+)
+def test_words_are_checked_in_one_place(given, said):
+    values = asdict(Toy()) | given
+    if not said:
+        check(rows(Toy), values, given)
+        return
+    with pytest.raises(UsageError) as error:
+        check(rows(Toy), values, given)
+    assert error.value.message == said
+
+
+def test_a_sentence_lists_the_choices():
+    assert [row.help for row in rows(Toy).values()] == ["mean or sum.", "A column.", "yes or no.", "numpy or torch."]
