@@ -263,3 +263,23 @@ def test_which_value_is_better(value, base, higher, better):
 @pytest.mark.parametrize(("value", "base", "relative"), [(3.0, 2.0, 0.5), (1.0, -2.0, 1.5), (1.0, 0.0, math.nan)])
 def test_a_difference_in_parts_of_the_baseline(value, base, relative):
     assert Estimate("x", "b", "a", None, value, base, 1).relative == pytest.approx(relative, nan_ok=True)
+
+
+@pytest.mark.usefixtures("systems")
+def test_intervals_need_no_more_than_1999_resamples():
+    low, most, fewer = (
+        entries("mse", PREDS, target="t.npy", resamples=count)["mse", "b"]["low"] for count in (9999, 1999, 1998)
+    )
+    assert low == most != fewer
+
+
+def test_an_interval_does_not_hang_on_the_losses_beside_it(folder):
+    rng = np.random.default_rng(6)
+    labels = np.arange(90) % 3
+    save(folder, t=labels, a=rng.normal(size=(90, 3)), b=rng.normal(size=(90, 3)), w=np.array([1.0, 2.0, 5.0]))
+    losses = ("cross_entropy", "cross_entropy:weight=@w.npy", "multi_margin")
+    together = compared(",".join(losses), PREDS, target="t.npy")[0].document["comparisons"]
+    alone = [compared(loss, PREDS, target="t.npy")[0].document["comparisons"][0] for loss in losses]
+    for name in ("low", "high", "error", "p"):
+        assert [entry[name] for entry in together] == [entry[name] for entry in alone]
+    assert len({entry["low"] for entry in alone}) == 3

@@ -339,3 +339,10 @@ def test_the_margin_of_an_interval_is_above_zero(require, bound, refused):
             decide([gate], spread(-0.1, 0.1))
     else:
         assert decide([gate], spread(-0.1, 0.1)).passed is None
+
+
+def test_only_what_is_undecided_for_want_of_samples_has_a_hint():
+    asked = Gate("mse", "max_abs", 0.05, require="noninf")
+    assert decide([asked], change(hint="save both")).hint == "save both"
+    assert decide([Gate("mse", "max_abs", 0.05)], change(hint="save both")).hint == ""
+    assert decide([asked], spread(-0.1, 0.1, hint="save both")).hint == ""
