@@ -177,7 +177,8 @@ def with_verdict(  # noqa: PLR0913 - all that is said of a difference
     statistics: Mapping[str, Any],
 ) -> Estimate:
     """Put a p-value into a verdict, and see whether another seed would change it; `same` says that no sample differs."""
-    word, other = (verdict(estimate.difference, p, rules.alpha, identical=same) for p in (tested.adjusted, tested.again))
+    worse = -estimate.difference if estimate.higher_is_better else estimate.difference
+    word, other = (verdict(worse, p, rules.alpha, identical=same) for p in (tested.adjusted, tested.again))
     missing = needed(estimate.difference, interval.error, interval.units, rules.alpha) if word == "undecided" else math.nan
     return replace(
         estimate,

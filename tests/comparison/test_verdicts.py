@@ -45,6 +45,13 @@ def test_the_word_follows_from_sign_and_p(difference, p, word):
     assert math.isnan(estimate.needed) == (word != "undecided" or math.isnan(difference))
 
 
+def test_of_a_score_higher_is_better():
+    score = Estimate("score", "b", "a", None, 1.5, 1.0, 100, higher_is_better=True)
+    judged = with_verdict(score, INTERVAL, PValues(0.01, 0.01, 0.01, "t"), ComparisonRules(), same=False, statistics={})
+    assert judged.verdict == "better"
+    assert verdict_of(0.5, 0.01).verdict == "worse"
+
+
 def test_identical_systems_are_neither_better_nor_undecided():
     estimate = verdict_of(0.0, 1.0, same=True)
     assert (estimate.verdict, estimate.identical) == ("identical", True)
