@@ -21,7 +21,7 @@ from lossctl.guides.diagnose.rising import diverging, jumping, not_falling, not_
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lossctl.guides.diagnose.history import Flags, Floats, History, Series
+    from lossctl.guides.diagnose.history import Floats, History, Series
 
 
 # So many validations, so many of them after the best one, a trend that steady, a rise of so many spreads of the noise.
@@ -37,7 +37,8 @@ def overfitting(history: History, curve: Curve) -> Iterator[Finding]:
     val = history.val.finite()
     if len(val) < VALIDATION_LEAST:
         return
-    at = _lowest(val.values)
+    # The position of the lowest running median: one lucky validation is not the best.
+    at = int(windows(val.values, SMOOTHED).argmin()) + SMOOTHED // 2
     after = val.values[at + 1 :]
     if len(after) < AFTER:
         return
@@ -49,11 +50,6 @@ def overfitting(history: History, curve: Curve) -> Iterator[Finding]:
         first, last = float(val.steps[at]), float(val.steps[-1])
         evidence = f"lowest at step {whole(first)} ({low:.4g}), {low + rise:.4g} in the end while the training loss falls"
         yield Finding("D006", first, last, rise / scale, evidence)
-
-
-def _lowest(values: Floats) -> int:
-    """The position of the lowest running median: one lucky validation is not the best."""
-    return int(windows(values, SMOOTHED).argmin()) + SMOOTHED // 2
 
 
 def _rise(val: Series, at: int, after: Floats) -> tuple[float, float]:
@@ -137,20 +133,17 @@ def dead(history: History, curve: Curve) -> Iterator[Finding]:
     value = end / start if start > 0 else 0.0
     limit = FAULTS["D009"].threshold
     if value < limit:
-        first = _since(norms.values < limit * start if start > 0 else norms.values <= 0)
+        # From which point on nearly all are wrong: the first of the last unbroken stretch that counts.
+        wrong = norms.values < limit * start if start > 0 else norms.values <= 0
+        right = np.flatnonzero(~wrong)
+        tail = len(wrong) - _tenth(len(wrong))
+        first = min(int(right[-1]) + 1 if len(right) else 0, tail)
         evidence = f"a gradient norm of {end:.3g} in the end and {start:.3g} at first, with the loss at {curve.end:.4g}"
         yield Finding("D009", float(norms.steps[first]), float(norms.steps[-1]), value, evidence)
 
 
 def _tenth(count: int) -> int:
     return max(3, count // 10)
-
-
-def _since(wrong: Flags) -> int:
-    """From which point on nearly all are wrong: the first of the last unbroken stretch that counts."""
-    right = np.flatnonzero(~wrong)
-    tail = len(wrong) - _tenth(len(wrong))
-    return min(int(right[-1]) + 1 if len(right) else 0, tail)
 
 
 def _unfinished(history: History, curve: Curve) -> bool:

@@ -204,23 +204,25 @@ def read(text: str, wanted: WantedColumns) -> History:
 
     Raises: MissingFile, UnreadableFile, UnknownKey, UsageError; MissingExtra for event files without tensorboard.
     """
-    path, key = _place(text)
-    names = {**wanted.names, "loss": key or wanted.names.get("loss", "")}
-    if path != STDIN and (Path(path).is_dir() or EVENTS in Path(path).name):
-        return _from_events(path, names, wanted.floor)
-    container = _headed(_container(_opened(path), wanted.in_format), wanted.header, names)
-    found = _from_table(container, names, wanted.floor)
-    said = _said(container, wordy=wanted.wordy)
-    return replace(found, notes=(*said, *found.notes)) if said else found
-
-
-def _place(text: str) -> tuple[str, str]:
     source = locate(text)
     if len(source.paths) != 1:
         what = f"{len(source.paths)} files" if source.paths else "no file"
         message = f"'{text}' is {what}, and a history is one."
         raise UsageError(message, hint="Name one file, or one folder of event files.")
-    return source.paths[0], source.key or ""
+    path, key = source.paths[0], source.key or ""
+    names = {**wanted.names, "loss": key or wanted.names.get("loss", "")}
+    if path != STDIN and (Path(path).is_dir() or EVENTS in Path(path).name):
+        from lossctl.guides.diagnose.history import scalars
+
+        tags = scalars(path)
+        chosen = _chosen(list(tags), {**names, "step": ""}, path)
+        chosen.pop("step", None)
+        columns = {role: list(tags)[at] for role, at in chosen.items()}
+        return settle({role: tags[name] for role, name in columns.items()}, columns, path, wanted.floor)
+    container = _headed(_container(_opened(path), wanted.in_format), wanted.header, names)
+    found = _from_table(container, names, wanted.floor)
+    said = _said(container, wordy=wanted.wordy)
+    return replace(found, notes=(*said, *found.notes)) if said else found
 
 
 def _opened(path: str) -> Stored:
@@ -253,16 +255,6 @@ def _said(container: Container, *, wordy: bool) -> tuple[str, ...]:
     name, heading = titled(container.stored.name), container.heading
     said = [sentence(name, container.first, heading)] if heading.why else []
     return (*said, f"{name}: {how_in_words(container.how())}") if wordy else tuple(said)
-
-
-def _from_events(path: str, names: Mapping[str, str], floor: float | None) -> History:
-    from lossctl.guides.diagnose.history import scalars
-
-    tags = scalars(path)
-    chosen = _chosen(list(tags), {**names, "step": ""}, path)
-    chosen.pop("step", None)
-    columns = {role: list(tags)[at] for role, at in chosen.items()}
-    return settle({role: tags[name] for role, name in columns.items()}, columns, path, floor)
 
 
 def _chosen(names: Sequence[str], wanted: Mapping[str, str], where: str) -> dict[str, int]:
@@ -301,7 +293,11 @@ def _aligned(
     """Put columns beside their steps, without their gaps; `others` are the gaps of the columns that have no role."""
     values = {role: found for role, (found, _) in cells.items()}
     gaps = {role: gap for role, (_, gap) in cells.items()}
-    _fill(values, gaps)
+    # Take `nan` for a gap where the row is about something else: a validation, or no loss at all.
+    if "val" in values:
+        gaps["loss"] |= np.isnan(values["loss"]) & np.isfinite(values["val"])
+    if "grad_norm" in values:
+        gaps["grad_norm"] |= np.isnan(values["grad_norm"]) & gaps["loss"]
     # A row with a validation loss is about that, whatever other rows hold.
     due = gaps["loss"] & gaps.get("val", True)
     blank = blank_losses(gaps["loss"], due, [gap for role, gap in gaps.items() if role not in {"loss", "step"}] + [*others])
@@ -361,11 +357,3 @@ def _check_lengths(cells: Mapping[str, tuple[Floats, Flags]], columns: Mapping[s
     if odd is not None:
         message = f"{titled(name)}: '{columns[odd]}' has {len(cells[odd][0])} values, but '{columns['loss']}' has {length}."
         raise ShapeMismatch(message, hint="Write null where nothing was logged, or one record a step.")
-
-
-def _fill(values: Mapping[str, Floats], gaps: dict[str, Flags]) -> None:
-    """Take `nan` for a gap where the row is about something else: a validation, or no loss at all."""
-    if "val" in values:
-        gaps["loss"] |= np.isnan(values["loss"]) & np.isfinite(values["val"])
-    if "grad_norm" in values:
-        gaps["grad_norm"] |= np.isnan(values["grad_norm"]) & gaps["loss"]

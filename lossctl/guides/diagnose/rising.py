@@ -252,19 +252,15 @@ def plateau(history: History, curve: Curve) -> Iterator[Finding]:
     if len(curve) < PLATEAU or height <= 0 or float(curve.values.min()) < floor or not _constant(history, begin):
         return
     value = (curve.end - floor) / height
-    improved, doubt = _improvement(curve)
-    if value >= FAULTS["D007"].threshold and improved < max(LITTLE * height, 2 * doubt):
-        evidence = f"from {curve.end + improved:.4g} to {curve.end:.4g}, with {floor:g} as the floor"
-        yield Finding("D007", begin, curve.step(1), value, evidence)
-
-
-def _improvement(curve: Curve) -> tuple[float, float]:
-    """How far the last two thirds fall, by the medians of their outer quarters, and the standard error of that."""
+    # How far the last two thirds fall, by the medians of their outer quarters, and the standard error of that.
     tail = curve.values[len(curve) // 3 :]
     part = len(tail) // 4
     first, last = tail[:part], tail[-part:]
     error = OF_MEDIAN * math.hypot(spread(first), spread(last)) / math.sqrt(part)
-    return float(np.median(first) - np.median(last)), error
+    improved = float(np.median(first) - np.median(last))
+    if value >= FAULTS["D007"].threshold and improved < max(LITTLE * height, 2 * error):
+        evidence = f"from {curve.end + improved:.4g} to {curve.end:.4g}, with {floor:g} as the floor"
+        yield Finding("D007", begin, curve.step(1), value, evidence)
 
 
 def _constant(history: History, begin: float) -> bool:

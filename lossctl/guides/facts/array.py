@@ -132,14 +132,12 @@ class ArrayPass:
         self.tally = self.tally.merge(ElementCounts.of(array, counting=self.tally.distinct is not None))
         self.taken.append(self.sample(array, start))
         if self.rows:
-            self._add_rows(array.astype(np.float64, copy=False), start)
-
-    def _add_rows(self, values: NumPyArray, start: int) -> None:
-        self.rows = [one.add(values) for one in self.rows]
-        if self.means is not None:
-            self.means.add(values)
-        if self.square is not None:
-            self.square.add(values, start)
+            values = array.astype(np.float64, copy=False)
+            self.rows = [one.add(values) for one in self.rows]
+            if self.means is not None:
+                self.means.add(values)
+            if self.square is not None:
+                self.square.add(values, start)
 
     def sample(self, array: NumPyArray, start: int) -> NumPyArray:
         """The elements of a block that are in the sample, as float64, shape (k,)."""

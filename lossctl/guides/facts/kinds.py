@@ -188,24 +188,20 @@ def _two_levels(facts: Found) -> Looks:
     if levels == {0, VOID}:
         yield "mask", f"only 0 and 255; {1 - facts['zero_share']:.3g} of them are foreground"
     if levels and levels <= {0, 1}:
-        yield from _zeros_and_ones(facts)
-
-
-def _zeros_and_ones(facts: Found) -> Iterator[tuple[str, str]]:
-    ones = f"{facts['one_share']:.3g} of them are 1"
-    count = classes(facts)
-    if count > 1:
-        if facts["row_sum_low"] == facts["row_sum_high"] == 1:
-            yield "one_hot", f"zeros and ones, a single 1 in each row of {count}"
-        elif rank(facts) <= 2:  # noqa: PLR2004 - samples and labels
-            sums = f"{facts['row_sum_low']:g} to {facts['row_sum_high']:g}" if facts["row_sum_low"] is not None else "some"
-            yield "multi_hot", f"zeros and ones, {sums} ones in each row of {count}"
-    if rank(facts) > 2:  # noqa: PLR2004 - samples, height and width
-        yield "mask", f"zeros and ones over {len(facts['shape'])} axes; {ones}"
-    yield "binary", f"only 0 and 1; {ones}"
-    if rank(facts) == 2:  # noqa: PLR2004 - one image
-        yield "mask", f"zeros and ones over 2 axes; {ones}"
-    yield "labels", "2 classes, 0 and 1"
+        ones = f"{facts['one_share']:.3g} of them are 1"
+        count = classes(facts)
+        if count > 1:
+            if facts["row_sum_low"] == facts["row_sum_high"] == 1:
+                yield "one_hot", f"zeros and ones, a single 1 in each row of {count}"
+            elif rank(facts) <= 2:  # noqa: PLR2004 - samples and labels
+                sums = f"{facts['row_sum_low']:g} to {facts['row_sum_high']:g}" if facts["row_sum_low"] is not None else "some"
+                yield "multi_hot", f"zeros and ones, {sums} ones in each row of {count}"
+        if rank(facts) > 2:  # noqa: PLR2004 - samples, height and width
+            yield "mask", f"zeros and ones over {len(facts['shape'])} axes; {ones}"
+        yield "binary", f"only 0 and 1; {ones}"
+        if rank(facts) == 2:  # noqa: PLR2004 - one image
+            yield "mask", f"zeros and ones over 2 axes; {ones}"
+        yield "labels", "2 classes, 0 and 1"
 
 
 def _times(facts: Found) -> Looks:

@@ -111,8 +111,12 @@ class PairPass:
         """Take in the same samples of both, from `start` on."""
         pred, target = self._near(pred, target)
         self._count(saturated=(pred <= SATURATED) | (pred >= 1 - SATURATED))
-        if self.fit.classes is not None:
-            self._add_classes(pred, target)
+        axis = self.fit.classes
+        if axis is not None:
+            label = target.reshape(pred.shape[:axis] + pred.shape[axis + 1 :])
+            inside = (label >= 0) & (label < pred.shape[axis])
+            self._count(valid=inside, outside=~inside, rows_right=(pred.argmax(axis=axis) == label) & inside)
+            self.counts["rows"] += int(np.count_nonzero(inside))
             return
         if pred.ndim > 1 and pred.shape == target.shape and pred.shape[1] > 1:
             self._count(rows_right=pred.argmax(axis=1) == target.argmax(axis=1))
@@ -147,16 +151,9 @@ class PairPass:
             self.residual = self.residual.merge(Higher.of(pred - target))
             self.size += float(np.abs(pred - target).sum())
 
-    def _add_classes(self, pred: NumPyArray, target: NumPyArray) -> None:
-        axis = self.fit.classes
-        assert axis is not None  # noqa: S101 - asked before
-        label = target.reshape(pred.shape[:axis] + pred.shape[axis + 1 :])
-        inside = (label >= 0) & (label < pred.shape[axis])
-        self._count(valid=inside, outside=~inside, rows_right=(pred.argmax(axis=axis) == label) & inside)
-        self.counts["rows"] += int(np.count_nonzero(inside))
-
     def finish(self, pred: Facts, target: Facts, *, same_shape: bool) -> Facts:
         """The facts of all that was taken in, given those of each."""
+        between = pred["low"] is not None and pred["low"] >= 0 and pred["high"] <= 1
         found: dict[str, Any] = {
             "fits": True,
             "same_shape": same_shape,
@@ -166,15 +163,11 @@ class PairPass:
             "class_axis": self.fit.classes,
             "labels_outside": self.counts["outside"] if self.fit.classes is not None else None,
             "sampled": pred["sampled"],
-            "saturated_share": self._saturated(pred),
+            "saturated_share": self.counts["saturated"] / pred["elements"] if between and pred["elements"] else None,
             "accuracy": self._accuracy(pred, target),
             "majority_share": _majority(target),
         }
         return Facts(found | (self._elementwise(pred, target) if self.fit.classes is None else dict.fromkeys(ELEMENTWISE)))
-
-    def _saturated(self, pred: Facts) -> float | None:
-        inside = pred["low"] is not None and pred["low"] >= 0 and pred["high"] <= 1
-        return self.counts["saturated"] / pred["elements"] if inside and pred["elements"] else None
 
     def _accuracy(self, pred: Facts, target: Facts) -> float | None:
         """The share of right decisions: the class with the highest score, or the side of one half, or of 0."""
@@ -197,6 +190,7 @@ class PairPass:
         best = self.joint.y.m2
         bias = residual.low.mean
         total = residual.low.m2 + n * bias * bias
+        two = target["levels"] is not None and len(target["levels"]) == 2 and {*target["levels"]} <= {-1, 0, 1}  # noqa: PLR2004
         return {
             "bias": _plain(bias) if n else None,
             "mse": _plain(total / n) if n else None,
@@ -209,18 +203,13 @@ class PairPass:
             "heteroscedasticity": None if pred["constant"] else rank_correlation(half.pred, np.abs(apart)),
             "top_1_percent_mse": share_of_top(apart * apart),
             "equal_share": self.counts["equal"] / n if n else None,
-            "auc": _auc(half, pred, target),
+            "auc": ranked_above(half.pred, half.target > 0) if two and not pred["constant"] else None,
         }
 
     def _sample(self) -> Half:
         pred, target = (np.concatenate([np.zeros(0), *one]) for one in zip(*self.taken, strict=True))
         kept = np.isfinite(pred) & np.isfinite(target)
         return Half(pred[kept], target[kept])
-
-
-def _auc(half: Half, pred: Facts, target: Facts) -> float | None:
-    two = target["levels"] is not None and len(target["levels"]) == 2 and {*target["levels"]} <= {-1, 0, 1}  # noqa: PLR2004
-    return ranked_above(half.pred, half.target > 0) if two and not pred["constant"] else None
 
 
 def _majority(target: Facts) -> float | None:

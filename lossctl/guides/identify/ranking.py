@@ -102,7 +102,11 @@ def reductions(trial: Trial, found: TrialSums, spare: int) -> Iterable[Reduced]:
         others = list(_others(trial, sums, found))
         yield from others
         yield from _after(bound.loss, Reduced(mean))
-        yield from _corrected(bound.loss, mean, found.elements)
+        # Squared errors divided by n - 1.
+        if bound.loss.name in {"mse", "rmse"} and found.elements > 1:
+            factor = found.elements / (found.elements - 1)
+            value = mean * (factor if bound.loss.name == "mse" else math.sqrt(factor))
+            yield Reduced(value, ("divided by n - 1",), None)
         if spare > 1:
             yield from (after for one in others for after in _after(bound.loss, one))
             yield from (after for one in _after(bound.loss, Reduced(mean)) for after in _after(bound.loss, one) if _new(after))
@@ -141,14 +145,6 @@ def _after(loss: Loss, one: Reduced) -> Iterable[Reduced]:
     for after in AFTER:
         if after.suits(loss) and math.isfinite(one.value):
             yield Reduced(after.run(one.value), (*one.says, after.says), None, after.code.format(one.code))
-
-
-def _corrected(loss: Loss, mean: float, elements: int) -> Iterable[Reduced]:
-    """Squared errors divided by n - 1."""
-    if loss.name in {"mse", "rmse"} and elements > 1:
-        factor = elements / (elements - 1)
-        value = mean * (factor if loss.name == "mse" else math.sqrt(factor))
-        yield Reduced(value, ("divided by n - 1",), None)
 
 
 def _of_batches(size: int, batches: Batches, n: int, spare: int) -> Iterable[Reduced]:

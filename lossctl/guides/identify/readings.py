@@ -230,23 +230,19 @@ def _target_through(pred: Reader, target: Reader, options: Options, labels: Labe
         view = {"target": (target, signed)}
         yield _through(options, ("labels 0 and 1 as -1 and 1",), view, {"target": "2 * target - 1"}, _takes_signs)
     if len(pred.shape) >= CLASSES and target.shape == (pred.shape[0], *pred.shape[2:]) and labels.are_classes:
-        yield from _one_hot(pred, target, options)
+        # Labels as rows of indicators, against scores or what a softmax or sigmoid makes of them.
+        hot = {"target": Mapped(target, one_hot(pred.shape[1]), pred.shape)}
+        code = {"target": "one_hot(target)"}
+        says = "labels as one-hot rows"
+        yield InputReading(options, (says,), hot, told=False, code=code, suits=_takes_hot)
+        for before, function, spoken in (
+            ("softmax before it", softmax, "pred.softmax(1)"),
+            ("sigmoid before it", sigmoid, "pred.sigmoid()"),
+        ):
+            both = {**hot, "pred": Mapped(pred, function, pred.shape)}
+            yield InputReading(options, (before, says), both, told=False, code={**code, "pred": spoken}, suits=_takes_hot)
     if pred.shape == target.shape:
         yield from _both_through(pred, target, options)
-
-
-def _one_hot(pred: Reader, target: Reader, options: Options) -> Iterable[InputReading]:
-    """Labels as rows of indicators, against scores or what a softmax or sigmoid makes of them."""
-    hot = {"target": Mapped(target, one_hot(pred.shape[1]), pred.shape)}
-    code = {"target": "one_hot(target)"}
-    says = "labels as one-hot rows"
-    yield InputReading(options, (says,), hot, told=False, code=code, suits=_takes_hot)
-    for before, function, spoken in (
-        ("softmax before it", softmax, "pred.softmax(1)"),
-        ("sigmoid before it", sigmoid, "pred.sigmoid()"),
-    ):
-        both = {**hot, "pred": Mapped(pred, function, pred.shape)}
-        yield InputReading(options, (before, says), both, told=False, code={**code, "pred": spoken}, suits=_takes_hot)
 
 
 def _both_through(pred: Reader, target: Reader, options: Options) -> Iterable[InputReading]:

@@ -231,7 +231,17 @@ def _chosen(question: Question, words: Sequence[str]) -> int:
         return _by_number(question, words, start)
     try:
         with _keys() as descriptor:
-            return _by_arrows(question, words, start, descriptor)
+            at = start
+            lines = len(words) + 1
+            _draw(question, words, at)
+            try:
+                while (key := _key(descriptor)) != ENTER:
+                    at = (at + {UP: -1, DOWN: 1}.get(key, 0)) % len(words)
+                    _write(LINES_UP.format(lines))
+                    _draw(question, words, at)
+            finally:
+                _write(LINES_UP.format(lines) + CLEAR)
+            return at
     except ImportError:
         return _by_number(question, words, start)
 
@@ -253,19 +263,6 @@ def _keys() -> Iterator[int]:
         yield descriptor
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
-
-
-def _by_arrows(question: Question, words: Sequence[str], at: int, descriptor: int) -> int:
-    lines = len(words) + 1
-    _draw(question, words, at)
-    try:
-        while (key := _key(descriptor)) != ENTER:
-            at = (at + {UP: -1, DOWN: 1}.get(key, 0)) % len(words)
-            _write(LINES_UP.format(lines))
-            _draw(question, words, at)
-    finally:
-        _write(LINES_UP.format(lines) + CLEAR)
-    return at
 
 
 def _key(descriptor: int) -> str:

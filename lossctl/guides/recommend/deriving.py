@@ -275,7 +275,9 @@ def command(loss: Loss, derived: Sequence[Derived], sources: Sequence[str]) -> s
 def torch_line(loss: Loss, derived: Sequence[Derived]) -> str:
     """The line in PyTorch, or in a library built on it; empty where none of these has the loss."""
     if loss.name in expressions():
-        return _expression(loss, derived)
+        # A loss that has no class, as an expression with its parameters filled in.
+        numbers = {parameter.name: parameter.default for parameter in loss.signature.parameters}
+        return expressions()[loss.name].format_map(numbers | {one.param: written(one.value) for one in derived})
     if loss.name in OF_PROBABILITIES:
         words = [*_keywords(derived), "mode='binary'", "from_logits=False"]
         return TORCH_MODULES["smp"].format(OF_PROBABILITIES[loss.name], ", ".join(words))
@@ -288,12 +290,6 @@ def torch_line(loss: Loss, derived: Sequence[Derived]) -> str:
             words += ["reduction='batchmean'"] * (loss.name in BATCHMEAN)
             return form.format(name, ", ".join(words))
     return ""
-
-
-def _expression(loss: Loss, derived: Sequence[Derived]) -> str:
-    """A loss that has no class, as an expression with its parameters filled in."""
-    numbers = {parameter.name: parameter.default for parameter in loss.signature.parameters}
-    return expressions()[loss.name].format_map(numbers | {one.param: written(one.value) for one in derived})
 
 
 def keras_line(loss: Loss, derived: Sequence[Derived]) -> str:

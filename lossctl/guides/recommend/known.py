@@ -57,7 +57,9 @@ def known_of(target: Reader, pred: Reader | None = None) -> dict[str, Any]:
     """
     facts = dict(facts_of(target).values)
     _refuse(facts, target.name)
-    facts["kind"] = _kind(facts)
+    # The likeliest kind that is one of targets. Numbers of which none occurs twice may be ids, but a target is none.
+    kind = next((look["kind"] for look in facts["looks"] if look["kind"] != "ids"), "real")
+    facts["kind"] = "class_mask" if kind in {"labels", "counts"} and len(facts["shape"]) >= IMAGE else kind
     facts |= {
         "span": _span(facts),
         "variation": _variation(facts["mean"], facts["std"]),
@@ -87,12 +89,6 @@ def _refuse(facts: Mapping[str, Any], name: str) -> None:
     if facts["kind"] == "times" or (facts["kind"] == "ids" and facts["even_step"]):
         message = f"{name} is no target: {facts['looks'][0]['reason']}."
         raise OutOfDomain(message, hint=f"Name the column that is predicted ({name}:COLUMN), or answer with --task.")
-
-
-def _kind(facts: Mapping[str, Any]) -> str:
-    """The likeliest kind that is one of targets. Numbers of which none occurs twice may be ids, but a target is none."""
-    kind = next((look["kind"] for look in facts["looks"] if look["kind"] != "ids"), "real")
-    return "class_mask" if kind in {"labels", "counts"} and len(facts["shape"]) >= IMAGE else kind
 
 
 def _also_counts(facts: Mapping[str, Any]) -> bool:

@@ -100,15 +100,7 @@ def candidate(label: str, loss: Loss, params: Mapping[str, Any], tensors: Mappin
 
     Raises: NoGradient for a loss without slopes; UsageError, or what the engine raises, for one that the task does not fit.
     """
-    _check(loss, tensors)
-    scale = Scale.of(data.task, data.train.target)
-    found = TrainedLoss(label, loss, params, wire(loss, dict(params), data.task, scale), tensors)
-    _try(found, data.train, data.task)
-    return found
-
-
-def _check(loss: Loss, tensors: Mapping[str, Reader]) -> None:
-    """Refuse what cannot train any model, with the reason."""
+    # Refuse what cannot train any model, with the reason.
     if loss.flat:
         message = f"{loss.name} changes in steps, or not at all, with its inputs: it trains nothing."
         raise NoGradient(message, hint=f"Train with {loss.flat}.")
@@ -124,6 +116,10 @@ def _check(loss: Loss, tensors: Mapping[str, Reader]) -> None:
     if by_row:
         message = f"{loss.name} would need a {by_row} for each row of each batch."
         raise UsageError(message, hint="Leave it out; weights by class can be given.")
+    scale = Scale.of(data.task, data.train.target)
+    found = TrainedLoss(label, loss, params, wire(loss, dict(params), data.task, scale), tensors)
+    _try(found, data.train, data.task)
+    return found
 
 
 def _try(one: TrainedLoss, part: TrainingRows, task: Task) -> None:
@@ -132,7 +128,10 @@ def _try(one: TrainedLoss, part: TrainingRows, task: Task) -> None:
     Raises: NoGradient, NotFinite, and what the engine raises.
     """
     backend = BACKENDS.get("torch")()
-    raw = _first_outputs(backend, len(part), task)
+    # Raw outputs such as an untrained model gives.
+    rows = len(part)
+    shape = (rows, task.outputs) if task.wide else (rows,)
+    raw = backend.torch.randn(shape, generator=backend.torch.Generator().manual_seed(0), dtype=backend.torch.float64) / 4
     one.value(backend.take(one.wiring.stand(raw)), part.target)
     few = raw[:TRIED].requires_grad_()
     value = one.objective(backend, few, backend.give(one.seen(part.target[:TRIED])))
@@ -143,12 +142,6 @@ def _try(one: TrainedLoss, part: TrainingRows, task: Task) -> None:
     if slopes is None or not bool(slopes.isfinite().all()):
         message = f"{one.loss.name} has no finite gradient at the start of training."
         raise NotFinite(message, hint="Give another loss, or other parameters.")
-
-
-def _first_outputs(backend: Any, rows: int, task: Task) -> Any:
-    """Raw outputs such as an untrained model gives."""
-    shape = (rows, task.outputs) if task.wide else (rows,)
-    return backend.torch.randn(shape, generator=backend.torch.Generator().manual_seed(0), dtype=backend.torch.float64) / 4
 
 
 @dataclass(frozen=True)
