@@ -76,7 +76,7 @@ def run(path: str, options: Diagnosing, say: Callable[[str], None], *, plain: bo
     Returns the report, and the error to exit with where `--fail-on` names a finding.
     Raises: Undecided for a history that is too short; what reading raises.
     """
-    from lossctl.guides.diagnose.judging import diagnose
+    from lossctl.guides.diagnose.detectors import diagnose
     from lossctl.guides.diagnose.reading import WantedColumns, read
 
     failing = _failing(options.fail_on)

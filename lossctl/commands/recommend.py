@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lossctl.guides.recommend.advice import Advice, Recommended
-    from lossctl.guides.recommend.tree import Path
+    from lossctl.guides.recommend.knowledge import Path
     from lossctl.sources.readers import Reader
 
 
@@ -94,20 +94,19 @@ def picture(options: Recommending, *, terminal: bool, plain: bool) -> str:
 
     Raises: UsageError for a format that holds no tree, or with `-o`.
     """
-    from lossctl.guides.recommend import tree
-    from lossctl.guides.recommend.tree import walk
+    from lossctl.guides.recommend.knowledge import drawn, mermaid, text, walk
 
     if options.output:
         raise UsageError("A tree is printed, and -o writes results.", hint="Write: lossctl recommend --tree > tree.txt")
     if options.format == MERMAID:
         given = _typed(options)
-        return tree.mermaid(walk(given) if given else None)
+        return mermaid(walk(given) if given else None)
     if options.format not in {"auto", "table"}:
         message = f"--tree has no format '{options.format}'."
         raise UsageError(message, hint="It has mermaid, and the plain drawing.")
     if terminal and not plain:
-        return tree.drawn(color=options.color != "never", width=shutil.get_terminal_size().columns)
-    return tree.text(plain=plain)
+        return drawn(color=options.color != "never", width=shutil.get_terminal_size().columns)
+    return text(plain=plain)
 
 
 def run(sources: Sequence[str], options: Recommending, say: Callable[[str], None]) -> Report:
@@ -132,7 +131,7 @@ def run(sources: Sequence[str], options: Recommending, say: Callable[[str], None
 
 def _typed(options: Recommending) -> dict[str, Any]:
     from lossctl.guides.recommend.answers import given_answers
-    from lossctl.guides.recommend.models import questions
+    from lossctl.guides.recommend.knowledge import questions
 
     return given_answers({name: getattr(options, name) for name in questions()})
 

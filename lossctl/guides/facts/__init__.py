@@ -6,7 +6,6 @@ those come from a sample with one element of each of 2^16 equal stretches, chose
 
 from __future__ import annotations
 
-from lossctl.guides.facts.array import Facts, facts_of, text_facts
-from lossctl.guides.facts.pair import Fit, facts_of_both, fitting, pair_facts
+from lossctl.guides.facts.arrays import Facts, Fit, facts_of, facts_of_both, fitting, pair_facts, text_facts
 
 __all__ = ["Facts", "Fit", "facts_of", "facts_of_both", "fitting", "pair_facts", "text_facts"]

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lossctl.guides.recommend.answers import TASK
-from lossctl.guides.recommend.models import all_hold, expressions, settings
+from lossctl.guides.recommend.knowledge import all_hold, expressions, settings
 from lossctl.losses.frameworks import FRAMEWORKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from lossctl.guides.recommend.models import Setting
+    from lossctl.guides.recommend.knowledge import Setting
     from lossctl.losses.loss import Loss
 
 

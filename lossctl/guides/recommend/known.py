@@ -21,7 +21,7 @@ from lossctl.gradient.job import Job
 from lossctl.gradient.passes import Differentiated, slopes
 from lossctl.guides.facts import facts_of, pair_facts
 from lossctl.guides.recommend.deriving import written
-from lossctl.guides.recommend.models import unknown
+from lossctl.guides.recommend.knowledge import unknown
 from lossctl.losses.backends import BACKENDS
 from lossctl.losses.loss import scalars
 from lossctl.losses.words import SIGMOID_INSIDE, SOFTMAX_INSIDE

@@ -4,8 +4,8 @@ import curves
 import faulty
 import pytest
 
+from lossctl.guides.diagnose.detectors import diagnose
 from lossctl.guides.diagnose.faults import FAULTS
-from lossctl.guides.diagnose.judging import diagnose
 
 ALARMS, FOUND = 0.05, 0.95
 

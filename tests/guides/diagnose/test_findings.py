@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from lossctl.errors import Undecided, UnknownName
+from lossctl.guides.diagnose.detectors import diagnose
 from lossctl.guides.diagnose.faults import FAULTS, SEVERITIES, explain
 from lossctl.guides.diagnose.history import History, Series
-from lossctl.guides.diagnose.judging import diagnose
 
 COUNT = 200
 STEPS = np.arange(1.0, COUNT + 1)

@@ -3,15 +3,10 @@
 import numpy as np
 import pytest
 
-from lossctl.guides.diagnose import judging as gradients
-from lossctl.guides.diagnose import judging as rates
-from lossctl.guides.diagnose import judging as validation
-from lossctl.guides.diagnose import rising
-from lossctl.guides.diagnose.curve import Curve, blocks_of
-from lossctl.guides.diagnose.history import History, Series, numbered
-from lossctl.guides.diagnose.judging import diagnose
+from lossctl.guides.diagnose import detectors
+from lossctl.guides.diagnose.detectors import _falls, _local_spread, _restarts, diagnose, not_falling, plateau
+from lossctl.guides.diagnose.history import Curve, History, Series, blocks_of, numbered
 from lossctl.guides.diagnose.reading import blank_losses
-from lossctl.guides.diagnose.rising import _falls, _local_spread, _restarts, not_falling, plateau
 
 
 def series(*parts):
@@ -119,29 +114,29 @@ def test_a_rate_is_constant_within_a_tenth(rate, found):
 
 @pytest.mark.parametrize(("loss", "told"), [(10.0, False), (10.5, True)])
 def test_a_loss_has_grown_where_it_is_ten_times_its_median(loss, told):
-    (finding,) = seen(rising.not_finite, series(times(1, 20), loss, times(1, 4), np.nan))
+    (finding,) = seen(detectors.not_finite, series(times(1, 20), loss, times(1, 4), np.nan))
     assert ("the loss had grown" in finding.evidence) == told
 
 
 def test_only_the_last_five_losses_tell_what_came_before():
-    (finding,) = seen(rising.not_finite, series(times(1, 20), 99, times(1, 5), np.nan))
+    (finding,) = seen(detectors.not_finite, series(times(1, 20), 99, times(1, 5), np.nan))
     assert "had grown" not in finding.evidence
 
 
 @pytest.mark.parametrize(("size", "found"), [(0.075, 0), (0.081, 1)])
 def test_a_swing_is_a_quarter_of_half_the_start(size, found):
     # It starts at 1 - size and does not fall: 1.4826 size / (0.5 (1 - size)) is 0.25 at 0.0778.
-    assert len(seen(rising.oscillating, series(1 + wave(size, 40)))) == found
+    assert len(seen(detectors.oscillating, series(1 + wave(size, 40)))) == found
 
 
 @pytest.mark.parametrize(("runs", "found"), [(12, 0), (14, 1)])
 def test_a_swing_crosses_the_falling_curve_twelve_times(runs, found):
-    assert len(seen(rising.oscillating, series(1 + wave(0.3, 4 * runs, half=4)))) == found
+    assert len(seen(detectors.oscillating, series(1 + wave(0.3, 4 * runs, half=4)))) == found
 
 
 @pytest.mark.parametrize(("height", "found"), [(0.29, 0), (0.31, 1)])
 def test_a_jump_is_three_tenths_of_the_decrease(height, found):
-    assert len(seen(rising.jumping, series(times(2, 10), times(1, 30), times(1 + height, 10)))) == found
+    assert len(seen(detectors.jumping, series(times(2, 10), times(1, 30), times(1 + height, 10)))) == found
 
 
 @pytest.mark.parametrize(
@@ -150,19 +145,19 @@ def test_a_jump_is_three_tenths_of_the_decrease(height, found):
 )
 def test_a_jump_lasts_for_most_of_three_values_and_of_five_in_long_runs(count, lasting, height, found):
     loss = series(times(2, 10), times(1, 15), times(1 + height, lasting), times(1, count - 25 - lasting))
-    assert len(seen(rising.jumping, loss)) == found
+    assert len(seen(detectors.jumping, loss)) == found
 
 
 @pytest.mark.parametrize(("count", "found"), [(11, 0), (12, 1)])
 def test_a_curve_of_twelve_values_may_jump(count, found):
-    assert len(seen(rising.jumping, series(times(2, 3), times(1, 4), times(1.5, count - 7)))) == found
+    assert len(seen(detectors.jumping, series(times(2, 3), times(1, 4), times(1.5, count - 7)))) == found
 
 
 @pytest.mark.parametrize(("height", "found"), [(0.29, 0), (0.31, 1)])
 def test_one_step_is_three_times_any_other(height, found):
     # Rises of 0.1 from value to value hide all but a step of its own size.
     loss = series(1 + wave(0.05, 27, half=3), times(0.95, 6), times(0.95 + height, 6))
-    assert len(seen(rising.jumping, loss)) == found
+    assert len(seen(detectors.jumping, loss)) == found
 
 
 @pytest.mark.parametrize(("size", "quiet"), [(149, 0), (150, 50)])
@@ -183,7 +178,7 @@ def test_a_warm_restart_returns_to_a_height_that_was(before, around, wanted):
 
 @pytest.mark.parametrize(("level", "found"), [(2.95, 0), (3.05, 1)])
 def test_a_loss_that_ends_at_three_times_its_first_value_is_lost(level, found):
-    assert len(seen(rising.diverging, series(1, times(level, 39)))) == found
+    assert len(seen(detectors.diverging, series(1, times(level, 39)))) == found
 
 
 @pytest.mark.parametrize(
@@ -200,20 +195,21 @@ def test_a_loss_that_ends_at_three_times_its_first_value_is_lost(level, found):
     ],
 )
 def test_a_loss_that_never_comes_back_is_lost(peak, level, count, found):
-    assert len(seen(rising.diverging, series(1, peak, times(level, count)))) == found
+    assert len(seen(detectors.diverging, series(1, peak, times(level, count)))) == found
 
 
 @pytest.mark.parametrize(("below", "found"), [(2, 1), (3, 0)])
 def test_a_twentieth_of_the_values_may_come_back(below, found):
     tail = times(1.02, 40)
     tail[[1, 17, 33][:below]] = 0.5
-    assert len(seen(rising.diverging, series(1, 4, tail))) == found
+    assert len(seen(detectors.diverging, series(1, 4, tail))) == found
 
 
 @pytest.mark.parametrize(("rise", "found"), [(0.48, 0), (0.52, 1)])
 def test_a_divergence_is_half_of_the_decrease(rise, found):
     assert (
-        len(seen(rising.diverging, series(times(2, 5), times(1, 5), np.linspace(1, 1 + rise, 60), times(1 + rise, 5)))) == found
+        len(seen(detectors.diverging, series(times(2, 5), times(1, 5), np.linspace(1, 1 + rise, 60), times(1 + rise, 5))))
+        == found
     )
 
 
@@ -221,14 +217,14 @@ def test_a_divergence_is_half_of_the_decrease(rise, found):
 def test_a_rise_that_was_made_before_and_lost_again_is_a_swing(rise, found):
     # Between 1.5 times the rise of 0.6 before the lowest level lies 0.9.
     loss = series(times(2, 10), times(1.2, 10), times(1.8, 10), times(1, 10), np.linspace(1, 1 + rise, 60), times(1 + rise, 10))
-    assert len(seen(rising.diverging, loss)) == found
+    assert len(seen(detectors.diverging, loss)) == found
 
 
 @pytest.mark.parametrize(("share", "step"), [(0.145, 13), (0.155, 9)])
 def test_a_divergence_begins_above_three_twentieths_of_the_rise(share, step):
     # 40 levels of four values; the third and the fourth are `share` of the rise above the lowest.
     levels = np.concatenate([[2, 1, 1 + share, 1 + share], np.linspace(1.3, 2, 36)])
-    (finding,) = seen(rising.diverging, series(np.repeat(levels, 4)))
+    (finding,) = seen(detectors.diverging, series(np.repeat(levels, 4)))
     assert finding.first == pytest.approx(step, abs=4)
     assert (finding.first > 8) == (share < 0.15)
 
@@ -237,7 +233,7 @@ def test_a_divergence_begins_above_three_twentieths_of_the_rise(share, step):
 def test_thirty_learning_rates_are_looked_at(count, found):
     rate = times(1, count)
     rate[20] = 20
-    assert len(seen(rates.spiking, series(times(1, count)), lr=series(rate))) == found
+    assert len(seen(detectors.spiking, series(times(1, count)), lr=series(rate))) == found
 
 
 @pytest.mark.parametrize(("height", "lasting", "found"), [(2.9, 1, 0), (3.1, 1, 1), (3.1, 3, 1)])
@@ -246,20 +242,20 @@ def test_a_spike_is_three_times_as_high_for_three_steps(height, lasting, found):
     rate[30 : 30 + lasting] = height
     # Not above all rates before it, or it would be a leap.
     rate[0] = 10
-    assert len(seen(rates.spiking, series(times(1, 60)), lr=series(rate))) == found
+    assert len(seen(detectors.spiking, series(times(1, 60)), lr=series(rate))) == found
 
 
 def test_what_lasts_longer_is_no_spike():
     rate = times(1, 60)
     rate[30:34], rate[0] = 3.1, 10
-    assert seen(rates.spiking, series(times(1, 60)), lr=series(rate)) == []
+    assert seen(detectors.spiking, series(times(1, 60)), lr=series(rate)) == []
 
 
 def test_a_spike_stands_out_from_five_rates_behind_it():
     for gap, found in ((3, 0), (6, 1)):
         rate = times(1, 60)
         rate[0], rate[30], rate[30 + gap :] = 10, 4, 2
-        assert len(seen(rates.spiking, series(times(1, 60)), lr=series(rate))) == found
+        assert len(seen(detectors.spiking, series(times(1, 60)), lr=series(rate))) == found
 
 
 @pytest.mark.parametrize(("spikes", "height", "found"), [(2, 5.0, 2), (3, 5.0, 0), (3, 10.5, 3)])
@@ -268,18 +264,18 @@ def test_three_spikes_of_one_height_are_a_schedule(spikes, height, found):
     rate[0] = 20
     rate[20 : 20 + 10 * spikes : 10] = 5
     rate[20] = height
-    assert len(seen(rates.spiking, series(times(1, 60)), lr=series(rate))) == found
+    assert len(seen(detectors.spiking, series(times(1, 60)), lr=series(rate))) == found
 
 
 @pytest.mark.parametrize(("at", "found"), [(9, 0), (10, 1)])
 def test_warm_up_may_leap_in_the_first_tenth(at, found):
-    assert len(seen(rates.spiking, series(times(1, 100)), lr=series(times(1, at), times(9, 100 - at)))) == found
+    assert len(seen(detectors.spiking, series(times(1, 100)), lr=series(times(1, at), times(9, 100 - at)))) == found
 
 
 def dying(count=40, level=0.6, ratio=0.0, noise=0.0):
     """A loss that falls from 1 to `level`, and gradients that end at `ratio` of their start."""
     loss = series(times(1, 5), level + wave(noise, 35))
-    return len(seen(gradients.dead, loss, grad_norm=series(times(1, 5), times(ratio, count - 5))))
+    return len(seen(detectors.dead, loss, grad_norm=series(times(1, 5), times(ratio, count - 5))))
 
 
 @pytest.mark.parametrize(("count", "found"), [(9, 0), (10, 1)])
@@ -310,7 +306,7 @@ def test_gradients_may_vanish_where_nothing_is_left_to_learn(level, noise, found
 
 
 def exploding(norms):
-    return len(seen(gradients.exploding, series(times(1, len(norms))), grad_norm=series(norms)))
+    return len(seen(detectors.exploding, series(times(1, len(norms))), grad_norm=series(norms)))
 
 
 @pytest.mark.parametrize(("norm", "found"), [(29, 0), (31, 1)])
@@ -334,7 +330,7 @@ def test_an_explosion_is_eight_spreads_of_the_logarithm(height, found):
 def validated(after, before=(2, 2), loss=None):
     """A validation loss of 1 in three steps, with what comes before and after it."""
     val = series(before, times(1, 3), after)
-    return len(seen(validation.overfitting, loss or series(np.linspace(2, 1, len(val))), val=val))
+    return len(seen(detectors.overfitting, loss or series(np.linspace(2, 1, len(val))), val=val))
 
 
 @pytest.mark.parametrize(("rise", "found"), [(0.095, 0), (0.105, 1)])
@@ -369,7 +365,7 @@ def test_the_training_loss_may_rise_by_a_tenth_of_its_decrease(rise, found):
 
 def test_one_lucky_validation_is_not_the_best():
     val = series(2, 2, times(1.2, 3), 1.5, 1.5, 0.5, times(1.6, 8))
-    (finding,) = seen(validation.overfitting, series(np.linspace(2, 1, 16)), val=val)
+    (finding,) = seen(detectors.overfitting, series(np.linspace(2, 1, 16)), val=val)
     assert finding.first == 3
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import optimize, stats
 
-from lossctl.guides.diagnose import curve as robust
+from lossctl.guides.diagnose import history as robust
 
 VALUES = arrays(np.float64, st.integers(2, 60), elements=st.floats(-100, 100))
 

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from arrays import KINDS, drawn
 
-from lossctl.guides.facts import array as one_array
-from lossctl.guides.facts import facts_of, facts_of_both
-from lossctl.guides.facts import pair as two_arrays
+from lossctl.guides.facts import arrays, facts_of, facts_of_both
 from lossctl.sources.readers import Memory, cuts
 
 MIB = 1 << 20
@@ -26,8 +24,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, found["kind"]
 
 def cut_at(monkeypatch, block):
     """Let all passes cut blocks of another size."""
-    for module in (one_array, two_arrays):
-        monkeypatch.setattr(module, "cuts", lambda samples, elements: cuts(samples, elements, block=block))
+    monkeypatch.setattr(arrays, "cuts", lambda samples, elements: cuts(samples, elements, block=block))
 
 
 def close(one, other):

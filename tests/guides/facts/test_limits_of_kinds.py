@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from arrays import facts
 
-from lossctl.guides.facts.array import text_facts
+from lossctl.guides.facts.arrays import fitting, pair_facts, text_facts
 from lossctl.guides.facts.counts import begun, ignored
 from lossctl.guides.facts.kinds import _adds_up, _skewed, _thins_out
-from lossctl.guides.facts.pair import fitting, pair_facts
 from lossctl.sources.readers import Memory
 from lossctl.statistics.ordered import positions, rank_correlation, share_of_top, tail
 from lossctl.statistics.ordered import sample_spread as spread

@@ -10,8 +10,7 @@ from pydantic import ValidationError
 
 from lossctl.guides.recommend.advice import advise
 from lossctl.guides.recommend.deriving import FUNCTIONS
-from lossctl.guides.recommend.models import Condition, Rule, Setting, all_hold, questions, rules, settings
-from lossctl.guides.recommend.tree import paths
+from lossctl.guides.recommend.knowledge import Condition, Rule, Setting, all_hold, paths, questions, rules, settings
 from lossctl.losses import catalogue
 from lossctl.sources.readers import Memory
 

@@ -8,7 +8,7 @@ import pytest
 from lossctl.guides.recommend import deriving as settings
 from lossctl.guides.recommend.advice import advise
 from lossctl.guides.recommend.deriving import Derived, command, derive, keras_line, objectives, torch_line
-from lossctl.guides.recommend.models import expressions
+from lossctl.guides.recommend.knowledge import expressions
 from lossctl.losses import catalogue
 from lossctl.sources.readers import Memory
 

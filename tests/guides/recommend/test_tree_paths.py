@@ -2,10 +2,9 @@
 
 import pytest
 
-from lossctl.guides.recommend import tree as drawing
+from lossctl.guides.recommend import knowledge as drawing
 from lossctl.guides.recommend.advice import advise
-from lossctl.guides.recommend.models import questions, tree_items
-from lossctl.guides.recommend.tree import paths, walk
+from lossctl.guides.recommend.knowledge import paths, questions, tree_items, walk
 from lossctl.losses import catalogue
 
 PATHS = list(paths())
