@@ -1,6 +1,4 @@
-"""`check`: the gates of specs and of saved results.
-
-`check`: the gates of specs, and of saved results without computing anything anew; one row a gate.
+"""`check`: the gates of specs, and of saved results without computing anything anew; one row a gate.
 
 A file that cannot be looked at does not end the run: it is a row like the others, and decides the exit code only where no gate
 has failed.
@@ -51,14 +49,32 @@ def check(files: Checked, *, options: Checking, typed: set[str]) -> Printed:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with loading():
         from lossctl.request.arguments import compute_spec, gates_of
-
-    def spec_of(path: str) -> Spec:
-        return compute_spec([path], options, typed)
+        from lossctl.sources.touched import reads_later
 
     check_outputs(options)
-    wanted = CheckWanted(gates_of(options), options.against, options.alpha if "alpha" in typed else None)
-    report, error = run(files, wanted, spec_of, say(options))
-    return printed(report, options, error)
+    gates, alpha = gates_of(options), options.alpha if "alpha" in typed else None
+    note = say(options)
+
+    def look(path: str) -> Looked:
+        suffix = Path(path).suffix.lower()
+        try:
+            if suffix in RESULTS:
+                return Looked(path, _of_result(path, gates, options.against, alpha))
+            if suffix in SPECS:
+                _refuse_suite(path)
+                return _of_spec(path, compute_spec([path], options, typed), note)
+            message = f"'{path}' is neither a spec nor a saved result."
+            raise UsageError(message, hint="Name a file that ends in .yaml, .yml or .json.")
+        except WouldOverwrite:
+            raise
+        except LossctlError as error:
+            return Looked(path, error=error)
+
+    paths = [*_files(files)]
+    for path in paths:
+        reads_later(path)
+    looked = [look(path) for path in paths]
+    return printed(_report(looked), options, _worst(looked))
 
 
 if TYPE_CHECKING:
@@ -66,15 +82,6 @@ if TYPE_CHECKING:
 
 RESULTS, SPECS = (".json",), (".yaml", ".yml")
 COLUMNS = ("file", "gate", "value", "result")
-
-
-@dataclass(frozen=True)
-class CheckWanted:
-    """The gates that were typed, the baseline of changes, and the level of tests where one was named."""
-
-    gates: Sequence[Gate] = ()
-    against: str = ""
-    alpha: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,22 +101,6 @@ class Looked:
         message = self.error.paragraph()
         gate = {"key": "", "kind": "error", "bound": None, "value": None, "passed": None, "message": message}
         return [*found, {"file": self.path, **gate, "error": self.error.as_dict()}]
-
-
-def run(
-    paths: Sequence[str], wanted: CheckWanted, spec_of: Callable[[str], Spec], say: Say
-) -> tuple[Report, LossctlError | None]:
-    """Look at the gates of every file; `spec_of` reads a spec, with what was typed on top.
-
-    Returns the report, and the error to exit with: a failed gate, else the first error, else an undecided gate.
-    """
-    from lossctl.sources.touched import reads_later
-
-    files = [*_files(paths)]
-    for path in files:
-        reads_later(path)
-    found = [_look(path, wanted, spec_of, say) for path in files]
-    return _report(found), _worst(found)
 
 
 def _files(paths: Iterable[str], *, suites: bool = True) -> Iterable[str]:
@@ -145,22 +136,6 @@ def _listed(path: str) -> tuple[str, ...] | None:
         return None
 
 
-def _look(path: str, wanted: CheckWanted, spec_of: Callable[[str], Spec], say: Say) -> Looked:
-    suffix = Path(path).suffix.lower()
-    try:
-        if suffix in RESULTS:
-            return Looked(path, _of_result(path, wanted))
-        if suffix in SPECS:
-            _refuse_suite(path)
-            return _of_spec(path, spec_of(path), say)
-        message = f"'{path}' is neither a spec nor a saved result."
-        raise UsageError(message, hint="Name a file that ends in .yaml, .yml or .json.")
-    except WouldOverwrite:
-        raise
-    except LossctlError as error:
-        return Looked(path, error=error)
-
-
 def _refuse_suite(path: str) -> None:
     """Say what is wrong with a suite, as a suite; those that are right have been unfolded.
 
@@ -173,7 +148,7 @@ def _refuse_suite(path: str) -> None:
         raise UsageError(message, hint="List its specs there.")
 
 
-def _of_result(path: str, wanted: CheckWanted) -> Sequence[Mapping[str, Any]]:
+def _of_result(path: str, gates: Sequence[Gate], against: str, alpha: float | None) -> Sequence[Mapping[str, Any]]:
     """The gates that were typed, or else those that the result was made with, as they were decided.
 
     Raises: UsageError where there is no gate.
@@ -183,12 +158,11 @@ def _of_result(path: str, wanted: CheckWanted) -> Sequence[Mapping[str, Any]]:
 
     saved = load(path)
     stored: Sequence[Mapping[str, Any]] = saved.document.get("checks", ())
-    if not wanted.gates:
+    if not gates:
         _refuse_none(path, stored, "--max mse=0.1")
         return stored
     values = saved.values()
-    gates = renamed(wanted.gates, values)
-    return [check.as_dict() for check in decided(gates, values, saved, wanted.against, wanted.alpha)]
+    return [check.as_dict() for check in decided(renamed(gates, values), values, saved, against, alpha)]
 
 
 def _of_spec(path: str, spec: Spec, say: Say) -> Looked:

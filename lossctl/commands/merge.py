@@ -1,7 +1,4 @@
-"""`merge`: parts of a result, added up.
-
-`merge`: sums that `compute --partial` wrote, added up without rounding: the same bits as one run over all samples.
-"""
+"""`merge`: sums that `compute --partial` wrote, added up without rounding: the same bits as one run over all samples."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ from lossctl.request.options import Gating
 from lossctl.request.spec import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from lossctl.commands.partial import LossSums, Partial, Totals
     from lossctl.engine.binding import Bound
@@ -32,7 +29,7 @@ if TYPE_CHECKING:
     from lossctl.report.answer import Answer
     from lossctl.report.report import Report
     from lossctl.request.lookup import Asked
-    from lossctl.request.spec import Gate, Spec
+    from lossctl.request.spec import Spec
     from lossctl.statistics.sums import Sums
 
 
@@ -56,44 +53,39 @@ def merge(
     Example: lossctl merge part1.json part2.json
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from lossctl.request.arguments import gates_of
-
     check_outputs(options)
-    alpha = options.alpha if "alpha" in typed else None
-    wanted = MergeWanted(gates_of(options), options.against, alpha, options.min_coverage, options.allow_code)
-    report, error = run(partials, wanted, say(options))
+    report, error = run(partials, options, say(options), typed)
     return printed(report, options, error)
 
 
 LISTED = 8
 
 
-@dataclass(frozen=True)
-class MergeWanted:
-    """Gates for the merged result, and what they are judged by."""
+def run(
+    paths: Sequence[str], options: Merging, say: Callable[[str], None], typed: Collection[str] = ()
+) -> tuple[Report, LossctlError | None]:
+    """Add up partial results; `typed` are the names of options that were given.
 
-    gates: Sequence[Gate] = ()
-    against: str = ""
-    alpha: float | None = None
-    min_coverage: float = 0.0
-    allow_code: bool = False
-
-
-def run(paths: Sequence[str], wanted: MergeWanted, say: Callable[[str], None]) -> tuple[Report, LossctlError | None]:
-    """Add up partial results. Returns the report, and the error to exit with if a gate failed.
+    Returns the report, and the error to exit with if a gate failed.
 
     Raises: MissingFile, UnreadableFile; InputError where parts are missing, doubled, or of different requests.
     """
     from lossctl.checking.judging import judged
     from lossctl.commands.partial import load
+    from lossctl.request.arguments import gates_of
     from lossctl.request.lookup import resolve
+    from lossctl.request.replay import spec_of
 
+    gates = tuple(gates_of(options))
     twice = [path for at, path in enumerate(paths) if path in paths[:at]]
     if twice:
         raise _doubled(twice[0])
     partials = {path: load(path) for path in paths}
     every = list(partials.values())
-    spec, *_ = [_spec(path, partial, wanted) for path, partial in partials.items()]
+    spec, *_ = [spec_of(partial.request, path, allow_code=options.allow_code) for path, partial in partials.items()]
+    alpha = options.alpha if "alpha" in typed else spec.alpha
+    chosen = replace(spec.options, min_coverage=options.min_coverage)
+    spec = replace(spec, options=chosen, gates=gates, against=options.against, alpha=alpha)
     _check_alike(partials)
     asked = resolve(spec)
     _check_losses(asked, every)
@@ -109,19 +101,6 @@ def run(paths: Sequence[str], wanted: MergeWanted, say: Callable[[str], None]) -
     found = _report(answer, every, warned)
     coverage = min(outcome.coverage for outcome in answer.outcomes)
     return judged(found, spec, answer.values(), coverage)
-
-
-def _spec(name: str, first: Partial, wanted: MergeWanted) -> Spec:
-    """The request of one part, which all share, with gates.
-
-    Raises: UnreadableFile if it is none.
-    """
-    from lossctl.request.replay import spec_of
-
-    spec = spec_of(first.request, name, allow_code=wanted.allow_code)
-    options = replace(spec.options, min_coverage=wanted.min_coverage)
-    alpha = spec.alpha if wanted.alpha is None else wanted.alpha
-    return replace(spec, options=options, gates=tuple(wanted.gates), against=wanted.against, alpha=alpha)
 
 
 def _check_alike(partials: Mapping[str, Partial]) -> None:

@@ -1,8 +1,6 @@
-"""`list`, `info`, `verify` and `schema`: what lossctl knows, and whether it holds.
+"""`verify`: the checks that our own losses are tested with, for any loss, and whether a saved result still comes out.
 
-`verify`: the checks that our own losses are tested with, for any loss.
-
-`verify RESULT.json`: whether a saved result still comes out: the same inputs, and the same numbers from them.
+Of a result it looks for the same inputs, and the same numbers from them.
 """
 
 from __future__ import annotations
@@ -55,11 +53,9 @@ def verify(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     check_outputs(options)
     if loss.lower().endswith(".json"):
-        allowed = Allowed(options.allow_code, options.allow_remote, options.max_memory)
-        report, error = recompute(loss, say(options), rtol=options.rtol, allowed=allowed)
-        return printed(report, options, error)
-
-    report, error = run(loss)
+        report, error = recompute(loss, options, say(options))
+    else:
+        report, error = run(loss)
     return printed(report, options, error)
 
 
@@ -143,21 +139,11 @@ class Fact:
         return {"check": self.check, "result": "failed" if self.wrong else "passed", "detail": self.wrong or self.right}
 
 
-@dataclass(frozen=True)
-class Allowed:
-    """What a result may make this machine do: import code, read from addresses, and take so many bytes of memory."""
-
-    code: bool = False
-    remote: bool = False
-    memory: int = 2 << 30
-
-
-def recompute(
-    path: str, say: Callable[[str], None], *, rtol: float = 0.0, allowed: Allowed | None = None
-) -> tuple[Report, LossctlError | None]:
+def recompute(path: str, options: Verifying, say: Callable[[str], None]) -> tuple[Report, LossctlError | None]:
     """Look at the hashes of a result's inputs, and where they are the same compute it again and compare every number.
 
-    Numbers may differ by `rtol` relatively. Returns the report, and the error to exit with if something has changed.
+    Numbers may differ by the `rtol` of `options` relatively, which also say what the
+    result may make this machine do. Returns the report, and the error to exit with if something has changed.
     Raises: MissingFile, UnreadableFile, UsageError for what is not allowed, and what computing raises.
     """
     from lossctl.checking.saved import load
@@ -174,14 +160,15 @@ def recompute(
             f"{path} does not say what it was asked for: request{'' if command == 'compute' else f'.{command}'} is missing."
         )
         raise UnreadableFile(message, hint="Save it anew with this version of lossctl: -o FILE.json.")
-    allowed = allowed or Allowed()
-    spec = spec_of(request, path, allow_code=allowed.code, allow_remote=allowed.remote, max_memory=allowed.memory)
+    spec = spec_of(
+        request, path, allow_code=options.allow_code, allow_remote=options.allow_remote, max_memory=options.max_memory
+    )
     if saved["version"] != __version__:
         say(f"{path} was computed by lossctl {saved['version']}, and this is {__version__}")
     facts = [_same_input(one, spec.folder) for one in saved["inputs"]]
     if not any(fact.wrong for fact in facts):
         report = _RUNS[command](spec, request, path)
-        facts += _compared(saved, json.loads(json.dumps(strict(report.document))), rtol)
+        facts += _compared(saved, json.loads(json.dumps(strict(report.document))), options.rtol)
     rows = [{"file": path, **fact.row()} for fact in facts]
     document = {"schema": "lossctl/verify/1", "file": path, "checks": rows}
     failed = [fact for fact in facts if fact.wrong]

@@ -11,15 +11,14 @@ import pytest
 
 from lossctl.commands.compute import run as compute
 from lossctl.commands.listing import run as schema_of
-from lossctl.commands.merge import MergeWanted as Wanted
+from lossctl.commands.merge import Merging
 from lossctl.commands.merge import run as merge
 from lossctl.commands.partial import checksum, load, schema
 from lossctl.commands.partial import run as partial
 from lossctl.engine.fold import fold, spans
 from lossctl.errors import GateFailed, InputError, NothingLeft, Undecided, UnreadableFile, UsageError
 from lossctl.report.report import strict
-from lossctl.request.arguments import share_of
-from lossctl.request.spec import Gate, LossSpec, Options, Spec, Term, parse_losses
+from lossctl.request.spec import Gate, LossSpec, Options, Spec, Term, parse_losses, part_of
 from lossctl.sources.address import Given
 
 # Blocks are small here, so that few numbers make several of them.
@@ -67,7 +66,7 @@ def parts_of(spec, count):
 @pytest.mark.parametrize("count", [1, 2, 3, 9])
 def test_parts_of_one_input(count):
     assert len(spans_of(asked())) == 6
-    merged, error = merge(parts_of(asked(), count), Wanted(), quiet)
+    merged, error = merge(parts_of(asked(), count), Merging(), quiet)
     assert error is None
     assert rows(merged) == rows(compute(asked(), quiet, document=False)[0])
 
@@ -82,7 +81,7 @@ def spans_of(spec):
 def test_shards_computed_apart_are_the_same_as_all_of_them():
     for number in range(3):
         partial(asked(shard=str(number)), f"s{number}.json", quiet)
-    merged, _ = merge([f"s{number}.json" for number in (2, 0, 1)], Wanted(), quiet)
+    merged, _ = merge([f"s{number}.json" for number in (2, 0, 1)], Merging(), quiet)
     assert rows(merged) == rows(compute(asked(), quiet, document=False)[0])
 
 
@@ -98,14 +97,14 @@ def test_shards_computed_apart_are_the_same_as_all_of_them():
 )
 def test_options(options):
     spec = asked("mse,l1,quantile:q=.3", **options)
-    merged, _ = merge(parts_of(spec, 4), Wanted(), quiet)
+    merged, _ = merge(parts_of(spec, 4), Merging(), quiet)
     assert rows(merged) == rows(compute(spec, quiet, document=False)[0])
 
 
 def test_groups_that_only_some_shards_have():
     for number in range(3):
         partial(asked(shard=str(number), by=f"g{number}.npy"), f"s{number}.json", quiet)
-    merged, _ = merge([f"s{number}.json" for number in range(3)], Wanted(), quiet)
+    merged, _ = merge([f"s{number}.json" for number in range(3)], Merging(), quiet)
     assert rows(merged) == rows(compute(asked(by="g?.npy"), quiet, document=False)[0])
 
 
@@ -113,7 +112,7 @@ def test_terms_of_a_weighted_sum():
     inputs = {"pred": Given(text="p?.npy"), "target": Given(text="t?.npy")}
     terms = (Term("a", LossSpec("mse"), 2.0, inputs), Term("b", LossSpec("l1"), 0.5, inputs))
     spec = Spec(terms=terms)
-    merged, _ = merge(parts_of(spec, 3), Wanted(), quiet)
+    merged, _ = merge(parts_of(spec, 3), Merging(), quiet)
     assert merged.rows == compute(spec, quiet, document=False)[0].rows
 
 
@@ -123,11 +122,11 @@ def test_skipped_samples_and_coverage():
     np.save("p1.npy", values)
     spec = asked(nan="skip")
     names = parts_of(spec, 5)
-    merged, error = merge(names, Wanted(min_coverage=0.5), quiet)
+    merged, error = merge(names, Merging(min_coverage=0.5), quiet)
     assert error is None
     assert rows(merged) == rows(compute(spec, quiet, document=False)[0])
     assert merged.document["results"][0]["skipped"] == 1
-    assert isinstance(merge(names, Wanted(min_coverage=1.0), quiet)[1], Undecided)
+    assert isinstance(merge(names, Merging(min_coverage=1.0), quiet)[1], Undecided)
 
 
 def test_numbers_that_are_none_come_through():
@@ -135,12 +134,12 @@ def test_numbers_that_are_none_come_through():
     values[:2] = np.inf, np.nan
     np.save("p1.npy", values)
     spec = asked("mse", nan="propagate")
-    merged, _ = merge(parts_of(spec, 3), Wanted(), quiet)
+    merged, _ = merge(parts_of(spec, 3), Merging(), quiet)
     assert math.isnan(merged.rows[0]["value"])
 
 
 def test_the_document_is_a_result():
-    merged, _ = merge(parts_of(asked(by="g?.npy"), 2), Wanted(), quiet)
+    merged, _ = merge(parts_of(asked(by="g?.npy"), 2), Merging(), quiet)
     jsonschema.validate(strict(merged.document), json.loads(schema_of("result")))
     assert merged.document["command"] == "merge"
     once = compute(asked(by="g?.npy"), quiet, document=True)[0].document
@@ -157,8 +156,8 @@ def test_a_partial_keeps_to_its_schema_and_is_small():
 
 def test_gates_are_for_the_whole():
     names = parts_of(asked("mse"), 2)
-    assert merge(names, Wanted([Gate("mse", "max", 3.0)]), quiet)[1] is None
-    assert isinstance(merge(names, Wanted([Gate("mse", "max", 1.0)]), quiet)[1], GateFailed)
+    assert merge(names, Merging(max=["mse=3.0"]), quiet)[1] is None
+    assert isinstance(merge(names, Merging(max=["mse=1.0"]), quiet)[1], GateFailed)
     with pytest.raises(UsageError, match="share"):
         partial(Spec(**{**vars(asked()), "gates": (Gate("mse", "max", 3.0),)}), "x.json", quiet)
 
@@ -166,7 +165,7 @@ def test_gates_are_for_the_whole():
 def test_more_parts_than_blocks():
     names = parts_of(asked("mse", shard="1"), 3)
     assert [load(name).losses[0].n for name in names] == [0, 0, 5]
-    assert rows(merge(names, Wanted(), quiet)[0]) == rows(compute(asked("mse", shard="1"), quiet, document=False)[0])
+    assert rows(merge(names, Merging(), quiet)[0]) == rows(compute(asked("mse", shard="1"), quiet, document=False)[0])
 
 
 @pytest.mark.parametrize(
@@ -187,13 +186,13 @@ def test_what_does_not_add_up_is_refused_and_leaves_no_file(here, change, losses
 def test_missing_and_doubled_parts():
     names = parts_of(asked("mse"), 4)
     with pytest.raises(InputError, match=r"missing: 2/4, 4/4\.") as found:
-        merge([names[0], names[2]], Wanted(), quiet)
+        merge([names[0], names[2]], Merging(), quiet)
     assert "--part 2/4" in found.value.hint
     with pytest.raises(InputError, match="twice"):
-        merge([names[0], names[0]], Wanted(), quiet)
+        merge([names[0], names[0]], Merging(), quiet)
     partial(asked("mse"), "all.json", quiet)
     with pytest.raises(InputError, match="twice"):
-        merge([*names, "all.json"], Wanted(), quiet)
+        merge([*names, "all.json"], Merging(), quiet)
 
 
 @pytest.mark.parametrize("parts", [10**9, 2**62, 10**30])
@@ -201,7 +200,7 @@ def test_more_parts_than_memory_holds(parts):
     name = parts_of(asked("mse"), 1)[0]
     rewritten(name, lambda document: document.update(part=[2, parts]))
     with pytest.raises(InputError, match=rf"missing: 1/{parts}, 3/{parts}, .*, 9/{parts} and {parts - 9} more\."):
-        merge([name], Wanted(), quiet)
+        merge([name], Merging(), quiet)
 
 
 @pytest.mark.parametrize("more", [0, 1])
@@ -209,7 +208,7 @@ def test_parts_of_fewer_losses_than_were_asked_for(more):
     names = parts_of(asked("mse,l1"), 2)
     rewritten(names[more], lambda document: document["losses"].pop())
     with pytest.raises(UnreadableFile, match="sums of 1 losses, but asks for 2"):
-        merge(names, Wanted(), quiet)
+        merge(names, Merging(), quiet)
 
 
 @pytest.mark.parametrize("more", [0, 1])
@@ -218,14 +217,14 @@ def test_requests_that_are_none(request_, more):
     names = parts_of(asked("mse"), 2)
     rewritten(names[more], lambda document: document["request"].update(request_))
     with pytest.raises(UnreadableFile, match=names[more]):
-        merge(names, Wanted(), quiet)
+        merge(names, Merging(), quiet)
 
 
 def test_parts_of_other_requests():
     first = parts_of(asked("mse"), 1)[0]
     partial(asked("l1"), "other.json", quiet)
     with pytest.raises(InputError, match=r"l1.*mse"):
-        merge([first, "other.json"], Wanted(), quiet)
+        merge([first, "other.json"], Merging(), quiet)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +248,7 @@ def test_files_that_nobody_wrote(change):
     document = json.loads(Path(name).read_text()) | change
     Path(name).write_text(json.dumps(document))
     with pytest.raises(UnreadableFile):
-        merge([name], Wanted(), quiet)
+        merge([name], Merging(), quiet)
 
 
 def rewritten(name, change):
@@ -272,9 +271,9 @@ def test_parts_of_files_that_changed_between_them(source, count):
     before = [str(Path(name).rename(f"before-{name}")) for name in parts_of(spec, count)]
     alter(source)
     after = parts_of(spec, count)
-    assert merge(before, Wanted(), quiet)[1] is merge(after, Wanted(), quiet)[1] is None
+    assert merge(before, Merging(), quiet)[1] is merge(after, Merging(), quiet)[1] is None
     with pytest.raises(InputError, match="was another one when they were computed"):
-        merge([*before[:-1], after[-1]], Wanted(), quiet)
+        merge([*before[:-1], after[-1]], Merging(), quiet)
 
 
 def test_a_part_that_was_computed_again_after_a_change():
@@ -286,7 +285,7 @@ def test_a_part_that_was_computed_again_after_a_change():
     for name, text in zip(names, whole, strict=True):
         Path(name).write_text(text)
     with pytest.raises(InputError, match=r"p\?\.npy was another one"):
-        merge([*names, "late.json"], Wanted(), quiet)
+        merge([*names, "late.json"], Merging(), quiet)
 
 
 def test_copies_on_other_machines_have_other_times_and_names(here):
@@ -299,7 +298,7 @@ def test_copies_on_other_machines_have_other_times_and_names(here):
     spec = Spec(parse_losses("mse"), (Given(text="xp?.npy"), Given(text="xt?.npy")))
     second = parts_of(spec, 2)[1]
     Path("first.json").write_text(first)
-    merged, _ = merge(["first.json", second], Wanted(), quiet)
+    merged, _ = merge(["first.json", second], Merging(), quiet)
     assert rows(merged) == rows(whole)
 
 
@@ -307,7 +306,7 @@ def test_columns_of_one_table_are_not_one_another(here):
     (here / "x.csv").write_text("p,q,y\n1,5,2\n2,6,4\n3,9,1\n4,4,4\n")
     spec = [Spec(parse_losses("mse"), (Given(text=f"x.csv:{name}"), Given(text="x.csv:y"))) for name in "pq"]
     first = [Path(name).rename(f"p{name}") for name in parts_of(spec[0], 2)]
-    merged, _ = merge([*map(str, first), *parts_of(spec[1], 2)], Wanted(), quiet)
+    merged, _ = merge([*map(str, first), *parts_of(spec[1], 2)], Merging(), quiet)
     assert merged.rows[0]["value"] == ((1 + 4 + 4 + 0) + (9 + 4 + 64 + 0)) / 8
 
 
@@ -316,12 +315,12 @@ def test_shards_of_equal_names_on_two_machines():
     values = np.load("p1.npy"), np.load("t1.npy")
     alter()
     partial(asked("mse", shard="1"), "two.json", quiet)
-    merged, _ = merge(["one.json", "two.json"], Wanted(), quiet)
+    merged, _ = merge(["one.json", "two.json"], Merging(), quiet)
     each = [(p.astype(float) - t.astype(float)) ** 2 for p, t in (values, (np.load("p1.npy"), np.load("t1.npy")))]
     assert merged.rows[0]["value"] == pytest.approx(np.concatenate(each).mean(), rel=1e-15)
     Path("again.json").write_text(Path("one.json").read_text())
     with pytest.raises(InputError, match="twice"):
-        merge(["one.json", "again.json"], Wanted(), quiet)
+        merge(["one.json", "again.json"], Merging(), quiet)
 
 
 def test_large_files_are_told_apart_by_stretches_of_them(monkeypatch):
@@ -330,16 +329,16 @@ def test_large_files_are_told_apart_by_stretches_of_them(monkeypatch):
     spec = asked("mse", shard="0")
     names = parts_of(spec, 2)
     said = []
-    assert merge(names, Wanted(), said.append)[1] is None
+    assert merge(names, Merging(), said.append)[1] is None
     os.utime("p0.npy", ns=(5, 5))
     second = Path(parts_of(spec, 2)[1]).read_text()
     Path("second.json").write_text(second)
     os.utime("p0.npy", ns=(9, 9))
-    merge([parts_of(spec, 2)[0], "second.json"], Wanted(), said.append)
+    merge([parts_of(spec, 2)[0], "second.json"], Merging(), said.append)
     assert said == ["p0.npy was written at different times for different parts; its size and what was compared of it agree"]
     np.save("p0.npy", np.load("p0.npy") * 10)
     with pytest.raises(InputError, match="was another one"):
-        merge([parts_of(spec, 2)[0], "second.json"], Wanted(), quiet)
+        merge([parts_of(spec, 2)[0], "second.json"], Merging(), quiet)
 
 
 @pytest.mark.parametrize(
@@ -370,7 +369,7 @@ def test_sums_that_contradict_themselves(change, write):
     else:
         write(names[0], lambda document: change(document["losses"][0]))
     with pytest.raises(UnreadableFile):
-        merge(names, Wanted(), quiet)
+        merge(names, Merging(), quiet)
 
 
 def test_a_digit_that_changed_is_noticed():
@@ -379,14 +378,14 @@ def test_a_digit_that_changed_is_noticed():
     at = text.index('"value": [') + len('"value": [')
     Path(names[0]).write_text(f"{text[:at]}1{text[at:]}")
     with pytest.raises(UnreadableFile, match="checksum"):
-        merge(names, Wanted(), quiet)
+        merge(names, Merging(), quiet)
 
 
 def test_white_space_and_the_order_of_keys_mean_nothing():
     names = parts_of(asked("mse"), 2)
     document = json.loads(Path(names[0]).read_text())
     Path(names[0]).write_text(json.dumps(dict(reversed(document.items())), indent=8))
-    assert merge(names, Wanted(), quiet)[1] is None
+    assert merge(names, Merging(), quiet)[1] is None
 
 
 def test_a_partial_runs_no_code():
@@ -395,17 +394,17 @@ def test_a_partial_runs_no_code():
     document["request"]["losses"] = [{"name": "os:getcwd"}]
     Path(name).write_text(json.dumps(document))
     with pytest.raises(UsageError, match="would run code"):
-        merge([name], Wanted(), quiet)
+        merge([name], Merging(allow_code=False), quiet)
 
 
 def test_nothing_to_average():
     np.save("p1.npy", np.full(5, np.nan))
     names = parts_of(asked("mse", shard="1", nan="skip"), 2)
     with pytest.raises(NothingLeft, match="all 5 samples are skipped"):
-        merge(names, Wanted(), quiet)
+        merge(names, Merging(), quiet)
 
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "3", "a/b", "1/2/3", "-1/2", "1/0"])
 def test_shares_that_are_none(text):
     with pytest.raises(UsageError, match="--part"):
-        share_of(text)
+        part_of(text)
