@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, get_args
 from lossctl import errors
 from lossctl.cli.program import name_of, program
 from lossctl.cli.spreading import options_of
+from lossctl.request.arguments import Passing
 from lossctl.request.option_table import PANELS
-from lossctl.request.options import Passing
 from lossctl.request.spec import Options
 
 if TYPE_CHECKING:

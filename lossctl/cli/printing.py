@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from lossctl.report.report import Report
-    from lossctl.request.options import Talk
+    from lossctl.request.arguments import Talk
 
 
 def terminal() -> bool:

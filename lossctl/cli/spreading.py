@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import inspect
 import sys
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +18,7 @@ from lossctl.sources.descriptors import kept_open
 from lossctl.sources.touched import Output, touching
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from lossctl.request.option_table import Option
 
@@ -40,7 +39,9 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
         outputs = [Output(row.shortest, path) for name, row in every.items() if row.writes for path in _listed(chosen[name])]
         others = [word for name, row in every.items() if not row.writes for word in _listed(chosen[name])]
         others += [word for value in given.values() for word in _listed(value)]
-        _collect()
+        # Look for garbage from now on, in what is made from now on.
+        gc.freeze()
+        gc.enable()
         with (
             touching(outputs, others) as files,
             kept_open(),
@@ -108,22 +109,6 @@ def options_of(command: Callable[..., Any]) -> tuple[Any, dict[str, Option]]:
     """The dataclass of a command's options, and the rows that the command takes."""
     kind = inspect.get_annotations(command, eval_str=True)["options"]
     return kind, rows(kind, command.__name__.rstrip("_"))
-
-
-@contextmanager
-def loading() -> Iterator[None]:
-    """Import what a command needs without looking for garbage, of which modules make none."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        _collect()
-
-
-def _collect() -> None:
-    """Look for garbage from now on, in what is made from now on."""
-    gc.freeze()
-    gc.enable()
 
 
 def _unprotected(value: Any) -> Any:

@@ -17,11 +17,12 @@ import typer
 from lossctl import __version__
 from lossctl.cli.printing import Printed, check_outputs, printed, say
 from lossctl.cli.program import app
-from lossctl.cli.spreading import loading, spread
+from lossctl.cli.spreading import spread
 from lossctl.errors import GateFailed, LossctlError, MissingFile, Undecided, UsageError, WouldOverwrite
 from lossctl.report.report import Report
-from lossctl.request.options import Gating
+from lossctl.request.arguments import Gating, compute_spec, gates_of
 from lossctl.request.spec import Options
+from lossctl.sources.touched import reads_later
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -47,10 +48,6 @@ def check(files: Checked, *, options: Checking, typed: set[str]) -> Printed:
     Example: lossctl check new.json --against base.json --max-rel mse=2%
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    with loading():
-        from lossctl.request.arguments import compute_spec, gates_of
-        from lossctl.sources.touched import reads_later
-
     check_outputs(options)
     gates, alpha = gates_of(options), options.alpha if "alpha" in typed else None
     note = say(options)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from lossctl.cli.printing import Printed, check_outputs, printed, say, wants_document
 from lossctl.cli.program import Losses, Sources, app
-from lossctl.cli.spreading import loading, spread
+from lossctl.cli.spreading import spread
 from lossctl.errors import BadParameter, NoSuchReduction, UsageError
 from lossctl.report.report import with_request
+from lossctl.request.arguments import Gated, compute_spec
 from lossctl.request.option_table import HOW, INPUT, RESULT, option, own_rows
-from lossctl.request.options import Gated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -70,9 +70,6 @@ def compare(losses: Losses, sources: Sources = [], *, options: Comparing, typed:
     Example: lossctl compare mse,l1 base.npy new.npy -t target.npy
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    with loading():
-        from lossctl.request.arguments import compute_spec
-
     check_outputs(options)
     wanted = wanted_of(options, sources)
     spec = compute_spec([losses], options, typed)
@@ -155,11 +152,11 @@ def wanted_again(request: Mapping[str, Any], name: str, reduction: str) -> Compa
 
     from lossctl.comparison.comparing import ComparisonWanted
     from lossctl.comparison.result import ComparisonRules
-    from lossctl.request.saved_request import Finite, Text, own_options
+    from lossctl.request.models import Finite, Word, own_options
     from lossctl.statistics.arrays import Draws
 
     level, flips = Annotated[Finite, Field(gt=0, lt=0.5)], Annotated[int, Field(ge=99, le=10_000_000)]
-    others = {"systems": Annotated[list[Text], Field(min_length=1)], "target": Text, "alpha": level, "resamples": flips}
+    others = {"systems": Annotated[list[Word], Field(min_length=1)], "target": Word, "alpha": level, "resamples": flips}
     asked = own_options(request, name, "compare", Comparing, **others)
     draws = Draws(asked.pop("resamples"), asked.pop("seed"))
     rules = {one: asked.pop(one) for one in ("alpha", "test", "correction", "horizon")}

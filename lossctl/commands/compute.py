@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from lossctl.cli.printing import Printed, check_outputs, printed, say, wants_document
 from lossctl.cli.program import Losses, Sources, app
-from lossctl.cli.spreading import loading, spread
+from lossctl.cli.spreading import spread
 from lossctl.errors import LossctlError, TooLarge, UsageError
+from lossctl.request.arguments import Gated, compute_spec
 from lossctl.request.option_table import RESULT, option
-from lossctl.request.options import Gated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,9 +41,6 @@ def compute(losses: Losses, sources: Sources = [], *, options: Computing, typed:
     Example: lossctl compute mse pred.npy target.npy
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    with loading():
-        from lossctl.request.arguments import compute_spec
-
     check_outputs(options)
     if options.part[1] > 1 and not options.partial:
         raise UsageError("--part computes a share of the samples.", hint="Name a file for its sums: --partial FILE.")

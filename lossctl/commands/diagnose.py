@@ -20,8 +20,8 @@ from lossctl.cli.program import app
 from lossctl.cli.spreading import spread
 from lossctl.errors import BadParameter, GateFailed, near
 from lossctl.report.report import Report
+from lossctl.request.arguments import Passing
 from lossctl.request.option_table import GATES, HOW, INPUT, option
-from lossctl.request.options import Passing
 from lossctl.request.spec import Options
 
 if TYPE_CHECKING:

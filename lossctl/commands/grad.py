@@ -22,8 +22,8 @@ from lossctl.cli.program import Sources, app
 from lossctl.cli.spreading import spread
 from lossctl.errors import MissingExtra, UnknownName, UsageError, near
 from lossctl.report.report import Report, with_request
+from lossctl.request.arguments import Gated, compute_spec
 from lossctl.request.option_table import GATES, INPUT, RESULT, Typed, option, replayed
-from lossctl.request.options import Gated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -84,7 +84,6 @@ def grad(losses: Loss, sources: Sources = [], *, options: Grading, typed: set[st
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from lossctl.gradient.writing import SUFFIXES, is_array
-    from lossctl.request.arguments import compute_spec
 
     reports = replace(options, output=[path for path in options.output if not is_array(path)])
     check_outputs(reports, SUFFIXES)

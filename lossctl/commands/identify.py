@@ -18,8 +18,8 @@ from lossctl.cli.program import Sources, app
 from lossctl.cli.spreading import spread
 from lossctl.errors import BadParameter, LossctlError, Undecided, UsageError
 from lossctl.report.report import Report, status
+from lossctl.request.arguments import Asking, compute_spec
 from lossctl.request.option_table import HOW, INPUT, RESULT, option
-from lossctl.request.options import Asking
 from lossctl.request.spec import LossSpec, Options
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ def identify(sources: Sources = [], *, options: Identifying, typed: set[str]) ->
     Example: lossctl identify --value 0.3655 pred.npy target.npy
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from lossctl.request.arguments import compute_spec
 
     check_outputs(options)
     reported = reported_of(options, sources, typed)

@@ -18,7 +18,7 @@ from lossctl.cli.printing import Printed, check_outputs, printed, say
 from lossctl.cli.program import app
 from lossctl.cli.spreading import spread
 from lossctl.report.report import Report
-from lossctl.request.options import Talk
+from lossctl.request.arguments import Talk
 from lossctl.request.spec import Options
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from lossctl.cli.program import app
 from lossctl.cli.spreading import spread
 from lossctl.errors import UnknownName, near
 from lossctl.report.report import Report
+from lossctl.request.arguments import Talk
 from lossctl.request.option_table import RESULT, option
-from lossctl.request.options import Talk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

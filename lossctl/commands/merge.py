@@ -16,7 +16,7 @@ from lossctl.cli.printing import Printed, check_outputs, printed, say
 from lossctl.cli.program import app
 from lossctl.cli.spreading import spread
 from lossctl.errors import InputError, UnreadableFile
-from lossctl.request.options import Gating
+from lossctl.request.arguments import Gating, gates_of
 from lossctl.request.spec import Options
 
 if TYPE_CHECKING:
@@ -72,7 +72,6 @@ def run(
     """
     from lossctl.checking.judging import judged
     from lossctl.commands.partial import load
-    from lossctl.request.arguments import gates_of
     from lossctl.request.lookup import resolve
     from lossctl.request.replay import spec_of
 
@@ -117,8 +116,8 @@ def _check_alike(partials: Mapping[str, Partial]) -> None:
 
 def _computed(partial: Partial) -> Any:
     """What was computed, wherever the samples, their weights and their groups come from."""
+    from lossctl.request.models import now_called
     from lossctl.request.option_table import rows
-    from lossctl.request.saved_request import now_called
 
     options = partial.request.get("options", {})
     backend = now_called(options.get("backend", "numpy"))

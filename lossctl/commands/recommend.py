@@ -21,8 +21,8 @@ from lossctl.cli.program import app
 from lossctl.cli.spreading import spread
 from lossctl.errors import UsageError
 from lossctl.report.report import Report
+from lossctl.request.arguments import Talk
 from lossctl.request.option_table import HOW, RESULT, option
-from lossctl.request.options import Talk
 from lossctl.request.spec import Options
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from lossctl.cli.spreading import spread
 from lossctl.errors import BadParameter, LossctlError, TooLarge, UsageError
 from lossctl.plugins import torch_of
 from lossctl.progress import long_pass
+from lossctl.request.arguments import Talk
 from lossctl.request.option_table import HOW, INPUT, RESULT, option
-from lossctl.request.options import Talk
 from lossctl.request.spec import Options, Spec, parse_losses
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from lossctl.cli.program import app
 from lossctl.cli.spreading import spread
 from lossctl.errors import BadParameter, GateFailed, MissingFile, UnreadableFile, UsageError, near
 from lossctl.report.report import Report, strict
+from lossctl.request.arguments import Passing
 from lossctl.request.option_table import HOW, option
-from lossctl.request.options import Passing
 from lossctl.request.spec import Options, parse_losses
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def _compute(spec: Spec, _: Mapping[str, Any], __: str) -> Report:
 def _grad(spec: Spec, request: Mapping[str, Any], name: str) -> Report:
     from lossctl.commands.grad import Grading
     from lossctl.commands.grad import run as grad
-    from lossctl.request.saved_request import own_options
+    from lossctl.request.models import own_options
 
     return grad(spec, Grading(**own_options(request, name, "grad", Grading)), _silent, document=True)[0]
 

@@ -1,4 +1,7 @@
-"""What a spec may hold, once: the check of a file and the JSON Schema for editors both come from here."""
+"""What a spec file and the request in a saved result may hold, checked before any of it is asked for.
+
+The JSON Schema of specs, for editors, comes from the same models.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,13 @@ from pydantic import (
     Field,
     JsonValue,
     Tag,
+    ValidationError,
     WithJsonSchema,
     create_model,
 )
 
-from lossctl.request.option_table import TYPES, rows
+from lossctl.errors import UnreadableFile
+from lossctl.request.option_table import TYPES, own_rows, rows
 from lossctl.request.spec import Options
 
 if TYPE_CHECKING:
@@ -182,3 +187,130 @@ class SpecItems(OptionKeys, Strict):  # type: ignore[valid-type, misc] # made of
 
 # The model whose keys are meant where pydantic says that a key is unknown, by the last word on the way to it.
 PLACES: dict[str, type[Strict]] = {"FileInput": FileInput, "LossItem": LossItem, "terms": TermItem, "gates": GateItem}
+
+
+# NumPy's arrays have no more axes.
+DEEPEST = 64
+NOT_FINITE = ("nan", "inf", "-inf")
+
+
+def _saved_numbers(value: Any, depth: int = 0) -> Any:
+    """Accept what an array written in place may be: numbers, and null or words for those that JSON lacks."""
+    if isinstance(value, list) and depth < DEEPEST:
+        for item in value:
+            _saved_numbers(item, depth + 1)
+    elif not (isinstance(value, bool | int | float) or value in NOT_FINITE or (value is None and depth)):
+        problem = "should be numbers"
+        raise ValueError(problem)
+    return value
+
+
+def _saved_parameter(value: Any) -> Any:
+    if isinstance(value, dict):
+        try:
+            return GivenItem.model_validate(value).model_dump(exclude_unset=True)
+        except ValidationError as error:
+            problem = "should be numbers, or a source"
+            raise ValueError(problem) from error
+    return value if value is None or isinstance(value, str) else _saved_numbers(value)
+
+
+class GivenItem(Strict):
+    """An input: a SOURCE, or numbers written in place."""
+
+    source: Word | None = None
+    value: Annotated[Any, AfterValidator(_saved_numbers)] = None
+
+    def model_post_init(self, _: Any) -> None:
+        """Refuse none of the two, and both."""
+        if len(self.model_fields_set) != 1 or (self.source is None and self.value is None):
+            problem = "should be either a source or a value"
+            raise ValueError(problem)
+
+
+Givens = dict[str, GivenItem]
+
+
+def now_called(backend: str) -> str:
+    """The backend that is meant by the name that a saved request has."""
+    return "numpy" if backend == "auto" else backend
+
+
+class LossInResult(Strict):
+    """A loss; `of` names the set that it comes from."""
+
+    name: Word
+    params: dict[str, Annotated[Any, AfterValidator(_saved_parameter)]] = {}
+    of: str = ""
+
+
+class TermInResult(Strict):
+    """One part of a weighted sum."""
+
+    name: Word
+    loss: LossInResult
+    weight: Finite = 1.0
+    inputs: Givens = {}
+    log_var: Finite | None = None
+
+
+ReplayedOptions = option_keys(
+    {name: row for name, row in rows(Options).items() if row.replayed},
+    GivenItem,
+    # A device may stand behind it. `auto` is what older results hold: it computed with NumPy wherever data fit into memory.
+    backend=Annotated[Word, AfterValidator(now_called)],
+)
+
+
+class RequestItems(Strict):
+    """A whole request."""
+
+    losses: list[LossInResult] = []
+    positional: list[GivenItem] = []
+    inputs: Givens = {}
+    terms: list[TermInResult] = []
+    options: ReplayedOptions = {}  # type: ignore[valid-type] # made of the table
+    folder: str = ""
+    grad: dict[str, Any] | None = None
+    compare: dict[str, Any] | None = None
+
+    def model_post_init(self, _: Any) -> None:
+        """Refuse a request for nothing, and one for both."""
+        if bool(self.losses) == bool(self.terms):
+            problem = "should be for either losses or terms"
+            raise ValueError(problem)
+
+
+def checked(request: Any, name: str) -> dict[str, Any]:
+    """Return a request as plain values; of what it leaves out there is nothing.
+
+    Raises: UnreadableFile with the path of the first key that is no part of one.
+    """
+    options = request.get("options", {}) if isinstance(request, dict) else {}
+    barred = sorted(options.keys() - ReplayedOptions.model_fields.keys()) if isinstance(options, dict) else []
+    if barred:
+        message = f"{name}: request.options.{barred[0]} is no option that a file may ask for."
+        raise UnreadableFile(message, hint="Compute it anew; what runs where is said on the command line.")
+    try:
+        return RequestItems.model_validate(request).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        raise _refused(error, name, "request") from error
+
+
+def own_options(request: Mapping[str, Any], name: str, command: str, kind: type, **others: Any) -> dict[str, Any]:
+    """Return what a request asks for of a command's own options, and of `others`, which must be there, by their types.
+
+    Raises: UnreadableFile with the path of the first key that is none.
+    """
+    model = option_keys({one: row for one, row in own_rows(kind).items() if row.replayed}, GivenItem, **others)
+    try:
+        return model.model_validate(request[command]).model_dump()
+    except ValidationError as error:
+        raise _refused(error, name, f"request.{command}") from error
+
+
+def _refused(error: ValidationError, name: str, place: str) -> UnreadableFile:
+    first = error.errors()[0]
+    where = ".".join(map(str, (place, *first["loc"])))
+    message = f"{name}: {where}: {first['msg'].removeprefix('Value error, ')}."
+    return UnreadableFile(message, hint="Compute it anew with this version of lossctl: -o FILE.json.")

@@ -1,9 +1,8 @@
 """A row of the table of options: everything that is said of an option, once.
 
-A row is a field of a dataclass, written with `option`. `spec.Options` holds the rows that the engine reads, `options` those
+A row is a field of a dataclass, written with `option`. `spec.Options` holds the rows that the engine reads, `arguments` those
 that several commands share, and each command its own. From a row come the command line's signature and help (`spreading`),
-the check of choices (`check`), what a spec file may hold and its JSON Schema (`specfile.models`), the signature of a result,
-and what a saved result may ask for again (`request_file`).
+the check of choices (`check`), what a spec file and a saved request may hold (`models`), and the signature of a result.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def spec_of(request: Any, name: str, *, allow_code: bool, allow_remote: bool = F
     Code that it names is imported only with `allow_code`, and addresses are read only with `allow_remote`.
     Raises: UnreadableFile with the key that is no part of a request, UsageError for code.
     """
-    from lossctl.request.saved_request import checked
+    from lossctl.request.models import checked
 
     found = checked(request, name)
     options: dict[str, Any] = found.get("options", {})
