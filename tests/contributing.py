@@ -1,4 +1,6 @@
-"""A copy of lossctl in which a recipe of CONTRIBUTING.md is followed to the letter: its code goes where its first line says.
+"""A copy of lossctl in which a recipe is followed to the letter: its code goes where its first line says.
+
+Recipes stand in CONTRIBUTING.md and in docs/extending.md.
 
 A block that begins with `# PATH` is a new file, one with `# PATH, in TABLE` a row at the end of that table, and one with
 `# PATH, at the end` goes to the end of that file.
@@ -14,10 +16,10 @@ PLACE = re.compile(r"# (?P<path>[\w./]+\.(py|toml))(, (in (?P<table>\w+)|(?P<end
 
 
 def recipe(title):
-    """The paths, tables and codes of the blocks under a heading of CONTRIBUTING.md that say where they go."""
-    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    """The paths, tables and codes of the blocks under a heading of either page that say where they go."""
+    page = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in ("CONTRIBUTING.md", "docs/extending.md"))
     section = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
-    assert section, f"CONTRIBUTING.md has no section '{title}'"
+    assert section, f"no page has a section '{title}'"
     blocks = re.findall(r"^```\w+\n(.*?)^```$", section[1], re.MULTILINE | re.DOTALL)
     return [(place, block[place.end() :]) for block in blocks if (place := PLACE.match(block))]
 

@@ -81,3 +81,26 @@ def test_modules_of_tests_have_names_of_their_own():
     """Their folders are all on the import path."""
     names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
     assert sorted(names) == sorted(set(names))
+
+
+def named_paths(text):
+    """What is in backticks outside of code and looks like a path or a module, with a slash or a dot."""
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return [name for name in re.findall(r"`([\w./]+)`", prose) if "/" in name or "." in name]
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/design.md"])
+def test_pages_for_contributors_name_files_that_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    paths = named_paths(text)
+    assert len(paths) > 20
+    names = {path.name for path in (ROOT / "lossctl").rglob("*.*")}
+    known = [path for path in paths if (ROOT / path).exists() or (ROOT / "lossctl" / path).exists() or path in names]
+    assert known == paths
+
+
+def test_contributing_is_short_and_its_map_shows_every_room():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert len(text.encode()) <= 8192
+    rooms = {path.name for path in (ROOT / "lossctl").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert set(re.findall(r"^  (\w+)/ ", text, re.MULTILINE)) == rooms
