@@ -118,7 +118,7 @@ def _by_severity() -> dict[str, set[str]]:
 
 
 def _failed(findings: Sequence[Finding], failing: frozenset[str]) -> GateFailed | None:
-    codes = list(dict.fromkeys(one.code for one in findings if one.code in failing))
+    codes = list(dict.fromkeys(finding.code for finding in findings if finding.code in failing))
     if not codes:
         return None
     return GateFailed(f"--fail-on finds {', '.join(codes)}.", hint=f"lossctl info {codes[0]} explains it.")
@@ -129,15 +129,15 @@ def _report(history: History, findings: Sequence[Finding], *, plain: bool) -> Re
 
     rows = [
         {
-            "code": one.code,
-            "severity": one.fault.severity,
-            "finding": one.fault.title,
-            "from": whole(one.first),
-            "to": whole(one.last),
-            "value": one.value,
-            "evidence": one.evidence,
+            "code": finding.code,
+            "severity": finding.fault.severity,
+            "finding": finding.fault.title,
+            "from": whole(finding.first),
+            "to": whole(finding.last),
+            "value": finding.value,
+            "evidence": finding.evidence,
         }
-        for one in findings
+        for finding in findings
     ]
     more = [_drawn(history, findings, plain=plain), *_advised(findings)]
     return Report(COLUMNS, rows, _document(history, findings), bare="code", more=more)
@@ -161,15 +161,15 @@ def _document(history: History, findings: Sequence[Finding]) -> dict[str, Any]:
             "floor": history.floor,
             "notes": list(history.notes),
         },
-        "findings": [one.as_dict() for one in findings],
+        "findings": [finding.as_dict() for finding in findings],
     }
 
 
 def _drawn(history: History, findings: Sequence[Finding], *, plain: bool) -> Report:
     """The curves, and under the loss where each finding is."""
     rows = [_curve(history, "loss", plain=plain)]
-    for code in dict.fromkeys(one.code for one in findings):
-        spans = [(one.first, one.last) for one in findings if one.code == code]
+    for code in dict.fromkeys(finding.code for finding in findings):
+        spans = [(finding.first, finding.last) for finding in findings if finding.code == code]
         rows.append({"": code, "curve": marks(history.loss, spans)})
     rows += [_curve(history, role, plain=plain) for role in ("val", "lr", "grad_norm") if len(getattr(history, role))]
     return Report(("", "curve", "least", "last"), rows, title="the run")
@@ -186,13 +186,13 @@ def _curve(history: History, role: str, *, plain: bool) -> dict[str, Any]:
 def _advised(findings: Sequence[Finding]) -> list[Report]:
     """Causes and remedies of each kind of finding, once."""
     rows = {
-        one.code: {
-            "code": one.code,
-            "likely causes": "; ".join(one.causes),
-            "remedies": "; ".join(one.remedies),
-            "source": one.fault.source,
+        finding.code: {
+            "code": finding.code,
+            "likely causes": "; ".join(finding.causes),
+            "remedies": "; ".join(finding.remedies),
+            "source": finding.fault.source,
         }
-        for one in findings
+        for finding in findings
     }
     return [Report(("code", "likely causes", "remedies", "source"), [*rows.values()], title="what to do")] if rows else []
 
@@ -215,7 +215,7 @@ def sparkline(series: Series, *, plain: bool = False) -> str:
     signs = PLAIN if plain else BLOCKS
     low, high = float(finite.min()), _top(finite)
     share = (np.clip(levels, low, high) - low) / ((high - low) or 1.0)
-    return "".join("x" if np.isnan(one) else signs[round(one * (len(signs) - 1))] for one in share.tolist())
+    return "".join("x" if np.isnan(height) else signs[round(height * (len(signs) - 1))] for height in share.tolist())
 
 
 def marks(series: Series, spans: Iterable[tuple[float, float]]) -> str:
@@ -223,11 +223,11 @@ def marks(series: Series, spans: Iterable[tuple[float, float]]) -> str:
     parts = np.array_split(series.steps, min(WIDTH, len(series)))
     # A step between two logged ones belongs to the first part that ends behind it.
     ends = np.array([part[-1] for part in parts])
-    found = [" "] * len(parts)
+    signs = [" "] * len(parts)
     for first, last in spans:
         low, high = (min(int(np.searchsorted(ends, step)), len(parts) - 1) for step in (first, last))
-        found[low : high + 1] = "^" * (high + 1 - low)
-    return "".join(found).rstrip()
+        signs[low : high + 1] = "^" * (high + 1 - low)
+    return "".join(signs).rstrip()
 
 
 def _level(values: Floats) -> float:

@@ -101,11 +101,11 @@ def run(
     for said in opened.unlike:
         say(f"{IDS.code} {said}")
     lenient = replace(spec.options, nan="propagate") if reported.value - reported.value else spec.options
-    found = rank(identify(subjects, lenient, Selection(weights, mask)), reported)
+    ranked = rank(identify(subjects, lenient, Selection(weights, mask)), reported)
     opened.say_how(say)
-    say(odds(found, reported))
-    answer = Identified(spec, reported, found, {one.loss.name: one for one in asked}, top)
-    return report(answer, inputs_of(opened) if document else []), None if found.matches else nothing(answer)
+    say(odds(ranked, reported))
+    answer = Identified(spec, reported, ranked, {loss.loss.name: loss for loss in asked}, top)
+    return report(answer, inputs_of(opened) if document else []), None if ranked.matches else nothing(answer)
 
 
 def _subjects(spec: Spec, opened: Opened) -> tuple[list[Asked], list[Subject]]:
@@ -126,12 +126,12 @@ def _subjects(spec: Spec, opened: Opened) -> tuple[list[Asked], list[Subject]]:
         count = len(spec.positional) + len(named)
         message = f"No loss of the catalogue takes these {count} inputs{_named(named)}."
         raise UsageError(message, hint=f"Write: {EXAMPLE}, and -i NAME=SOURCE for others.")
-    known = {one.name: _parameters(one) for one in losses}
+    known = {loss.name: _parameters(loss) for loss in losses}
     for name in typed:
         if not any(name in names for names in known.values()):
             message = f"No loss of these inputs has a parameter '{name}'."
             raise BadParameter(message, hint="Leave it out.")
-    wanted = tuple(LossSpec(one.name, {k: v for k, v in typed.items() if k in known[one.name]}) for one in losses)
+    wanted = tuple(LossSpec(loss.name, {k: v for k, v in typed.items() if k in known[loss.name]}) for loss in losses)
     asked = resolve(replace(spec, losses=wanted, options=replace(spec.options, ignore_index=None)))
     # A loss calls an input by its own name, and what is left out of a block is the same for all.
     opened.files.uses = uses(asked[:1], spec.options)
@@ -143,7 +143,7 @@ def _subjects(spec: Spec, opened: Opened) -> tuple[list[Asked], list[Subject]]:
 
 
 def _parameters(loss: Loss) -> set[str]:
-    return {one.name for one in loss.signature.parameters} | {one.name for one in loss.signature.tensors}
+    return {number.name for number in loss.signature.parameters} | {tensor.name for tensor in loss.signature.tensors}
 
 
 def _named(names: set[str]) -> str:
@@ -152,26 +152,26 @@ def _named(names: set[str]) -> str:
 
 def _takes(loss: Loss, named: set[str], count: int) -> bool:
     """Whether a loss has all inputs that are named, and as many others as were given."""
-    arrays = {one.name for one in loss.signature.arrays}
-    free = [one.name for one in loss.signature.inputs if one.name not in named]
+    arrays = {argument.name for argument in loss.signature.arrays}
+    free = [argument.name for argument in loss.signature.inputs if argument.name not in named]
     return named <= arrays and len(free) == count
 
 
 def _opened(asked: Sequence[Asked], opened: Opened, fixed: frozenset[str]) -> list[Subject]:
     from lossctl.guides.identify.job import Subject
 
-    found: list[Subject] = []
+    subjects: list[Subject] = []
     errors: list[LossctlError] = []
-    for one in asked:
+    for wanted in asked:
         try:
-            readers = {name: opened.open(given, name) for name, given in one.given.items()}
+            readers = {name: opened.open(given, name) for name, given in wanted.given.items()}
         except LossctlError as error:
             errors.append(error)
             continue
-        found.append(Subject(one.loss, one.params, readers, fixed))
-    if not found:
+        subjects.append(Subject(wanted.loss, wanted.params, readers, fixed))
+    if not subjects:
         raise errors[0]
-    return found
+    return subjects
 
 
 COLUMNS = ("loss", "departs", "value", "error", "chance", "command")
@@ -202,14 +202,14 @@ class Identified:
 
     spec: Spec
     reported: Reported
-    found: Ranked
+    ranked: Ranked
     asked: Mapping[str, Asked]
     top: int
 
     @property
     def shown(self) -> Sequence[Match]:
         """The matches; where there are none, the nearest."""
-        return (self.found.matches or self.found.nearest[:NEAREST])[: self.top]
+        return (self.ranked.matches or self.ranked.nearest[:NEAREST])[: self.top]
 
 
 def report(answer: Identified, inputs: Sequence[Mapping[str, Any]]) -> Report:
@@ -220,38 +220,38 @@ def report(answer: Identified, inputs: Sequence[Mapping[str, Any]]) -> Report:
     return Report(COLUMNS, rows, _document(answer, inputs), bare="loss", more=more)
 
 
-def odds(found: Ranked, reported: Reported) -> str:
+def odds(ranked: Ranked, reported: Reported) -> str:
     """How much a match means: few digits agree with much."""
-    tried = f"{found.tried} candidates with {found.distinct} different values"
-    if found.chance is None:
+    tried = f"{ranked.tried} candidates with {ranked.distinct} different values"
+    if ranked.chance is None:
         return f"tried {tried}"
     digits = f"{reported.digits} digit{'' if reported.digits == 1 else 's'}"
-    warning = "; more digits would tell them apart" if found.chance > 1 else ""
-    return f"tried {tried}; by chance about {found.chance:.2g} of them would agree with {digits}{warning}"
+    warning = "; more digits would tell them apart" if ranked.chance > 1 else ""
+    return f"tried {tried}; by chance about {ranked.chance:.2g} of them would agree with {digits}{warning}"
 
 
 def nothing(answer: Identified) -> Undecided:
     """The error of a number that nothing gives."""
-    nearest = ", ".join(f"{_title(one.candidate)} {one.candidate.value:.6g}" for one in answer.found.nearest[:NEAREST])
+    nearest = ", ".join(f"{_title(match.candidate)} {match.candidate.value:.6g}" for match in answer.ranked.nearest[:NEAREST])
     message = f"Nothing in the catalogue gives {answer.reported.text}; nearest: {nearest or 'none that is finite'}."
     return Undecided(message, hint="If the number was cut off, or computed less precisely, widen it: --rtol 1e-3.")
 
 
-def _title(one: Candidate) -> str:
-    departs = ", ".join(one.says)
-    return f"{one.trial.bound.loss.name} ({departs})" if departs else one.trial.bound.loss.name
+def _title(candidate: Candidate) -> str:
+    departs = ", ".join(candidate.says)
+    return f"{candidate.trial.bound.loss.name} ({departs})" if departs else candidate.trial.bound.loss.name
 
 
 def _row(match: Match, answer: Identified) -> dict[str, Any]:
-    one = match.candidate
+    candidate = match.candidate
     return {
-        "loss": one.trial.bound.loss.name,
-        "departs": ", ".join(one.says) or "nothing",
+        "loss": candidate.trial.bound.loss.name,
+        "departs": ", ".join(candidate.says) or "nothing",
         # All digits, also where people read them.
-        "value": repr(one.value),
+        "value": repr(candidate.value),
         "error": match.error,
         "chance": match.chance,
-        "command": command(one, answer),
+        "command": command(candidate, answer),
     }
 
 
@@ -262,14 +262,14 @@ def _ways(match: Match) -> Iterable[dict[str, Any]]:
     value = f"{match.candidate.value:.6g}"
     for line in lines(match.candidate):
         yield {"value": value, "as": "Python", "written": line}
-    for one in match.same[:NAMED]:
-        yield {"value": value, "as": "loss", "written": _title(one)}
+    for candidate in match.same[:NAMED]:
+        yield {"value": value, "as": "loss", "written": _title(candidate)}
     if len(match.same) > NAMED:
         yield {"value": value, "as": "", "written": f"and {len(match.same) - NAMED} more"}
 
 
 def _document(answer: Identified, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    reported, found = answer.reported, answer.found
+    reported, ranked = answer.reported, answer.ranked
     return {
         "schema": "lossctl/identify/1",
         "version": __version__,
@@ -281,10 +281,10 @@ def _document(answer: Identified, inputs: Sequence[Mapping[str, Any]]) -> dict[s
             "within": reported.half,
         },
         "inputs": list(inputs),
-        "tried": found.tried,
-        "distinct": found.distinct,
-        "by_chance": found.chance,
-        "matches": len(found.matches),
+        "tried": ranked.tried,
+        "distinct": ranked.distinct,
+        "by_chance": ranked.chance,
+        "matches": len(ranked.matches),
         "candidates": [_candidate(match, answer) for match in answer.shown],
     }
 
@@ -292,44 +292,44 @@ def _document(answer: Identified, inputs: Sequence[Mapping[str, Any]]) -> dict[s
 def _candidate(match: Match, answer: Identified) -> dict[str, Any]:
     from lossctl.guides.identify.ranking import lines
 
-    one = match.candidate
+    candidate = match.candidate
     return {
-        "match": bool(answer.found.matches),
-        "loss": one.trial.bound.loss.name,
-        "params": dict(one.trial.bound.params),
-        "tensors": {name: list(values) for name, values in one.trial.change.tensors.items()},
-        "departs": list(one.says),
-        "value": one.value,
-        "status": status(one.value),
+        "match": bool(answer.ranked.matches),
+        "loss": candidate.trial.bound.loss.name,
+        "params": dict(candidate.trial.bound.params),
+        "tensors": {name: list(values) for name, values in candidate.trial.change.tensors.items()},
+        "departs": list(candidate.says),
+        "value": candidate.value,
+        "status": status(candidate.value),
         "relative_error": match.error,
         "by_chance": match.chance,
-        "command": command(one, answer) or None,
-        "python": lines(one),
+        "command": command(candidate, answer) or None,
+        "python": lines(candidate),
         "same": [{"loss": same.trial.bound.loss.name, "departs": list(same.says)} for same in match.same],
     }
 
 
-def command(one: Candidate, answer: Identified) -> str:
+def command(candidate: Candidate, answer: Identified) -> str:
     """The command that gives a candidate's value; empty where there is none."""
-    trial, spec = one.trial, answer.spec
+    trial, spec = candidate.trial, answer.spec
     long = any(len(values) > WEIGHTS for values in trial.change.tensors.values())
     swapped = trial.reading.swapped and bool(spec.inputs)
-    if one.reduced.reduction is None or not trial.reading.told or long or swapped:
+    if candidate.reduced.reduction is None or not trial.reading.told or long or swapped:
         return ""
     sources = [given.text for given in spec.positional]
     named = [f"{name}={given.text}" for name, given in spec.inputs.items()]
-    words = ["lossctl", "compute", _loss(one, answer), *(sources[::-1] if trial.reading.swapped else sources)]
+    words = ["lossctl", "compute", _loss(candidate, answer), *(sources[::-1] if trial.reading.swapped else sources)]
     words += [word for name in named for word in ("-i", name)]
     words += [word for name in SAID for word in _option_line(name, getattr(trial.reading.options, name))]
-    words += ["--reduction", one.reduced.reduction] if one.reduced.reduction != "mean" else []
+    words += ["--reduction", candidate.reduced.reduction] if candidate.reduced.reduction != "mean" else []
     return shlex.join(words)
 
 
-def _loss(one: Candidate, answer: Identified) -> str:
+def _loss(candidate: Candidate, answer: Identified) -> str:
     """The loss with all that differs from its defaults, typed and tried."""
     from lossctl.request.lookup import brief
 
-    trial = one.trial
+    trial = candidate.trial
     loss, typed = trial.bound.loss, answer.asked[trial.bound.loss.name]
     own = {**typed.params, **trial.change.params}
     said = [f"{p.name}={brief(own[p.name])}" for p in loss.signature.parameters if own[p.name] != p.default]

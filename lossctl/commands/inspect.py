@@ -143,22 +143,23 @@ def run(sources: Sequence[str], in_format: str, say: Callable[[str], None], head
     from lossctl.sources.files import Files
 
     files = Files(in_format=in_format, say=say, header=header)
-    found = [one for text in dict.fromkeys(sources) for one in files.listed(text)]
+    listings = [listing for text in dict.fromkeys(sources) for listing in files.listed(text)]
+    listed = [array for listing in listings for array in listing.listed]
     if getattr(say, "wordy", False):
         from lossctl.sources.inputs import say_how
 
-        say_how([(one.name, one.reader) for each in found for one in each.listed if one.reader is not None], say)
-    pair = _pair([listed for one in found for listed in one.listed])
+        say_how([(array.name, array.reader) for array in listed if array.reader is not None], say)
+    pair = _pair(listed)
     known, both = _facts_of_pair(pair)
-    seen = [each for one in found for each in _look_at(one, known)]
-    rows = [one.row() for one in seen]
+    inspected = [array for listing in listings for array in _look_at(listing, known)]
+    rows = [array.row() for array in inspected]
     columns = tuple(name for name in COLUMNS if name != "role" or any(row["role"] for row in rows))
-    arrays = [one.entry() for one in seen]
-    more = [Report(("name", "because"), [one.reason() for one in seen])]
+    arrays = [array.entry() for array in inspected]
+    more = [Report(("name", "because"), [array.reason() for array in inspected])]
     document: dict[str, Any] = {"schema": "lossctl/inspect/1", "lossctl": __version__, "arrays": arrays, "pair": None}
     if both is not None:
-        inputs = " ".join(shlex.quote(one.name) for one in pair)
-        command = f"lossctl compute {_loss(*(known[one.name] for one in pair))} {inputs}"
+        inputs = " ".join(shlex.quote(array.name) for array in pair)
+        command = f"lossctl compute {_loss(*(known[array.name] for array in pair))} {inputs}"
         names = {"pred": pair[0].name, "target": pair[1].name, "command": command}
         document["pair"] = {**names, **both.values}
         more.append(_together(both, pair, known))
@@ -174,12 +175,12 @@ def _role(listed: Listed) -> str:
 
 def _pair(listed: Sequence[Listed]) -> Sequence[Listed]:
     """A prediction and its target: the only arrays with such names, or two arrays of two files. Nothing if they do not fit."""
-    numeric = [one for one in listed if one.reader is not None]
-    chosen = [one for role in ("pred", "target") for one in numeric if _role(one) == role]
-    if [_role(one) for one in chosen] != ["pred", "target"]:
+    numeric = [array for array in listed if array.reader is not None]
+    chosen = [array for role in ("pred", "target") for array in numeric if _role(array) == role]
+    if [_role(array) for array in chosen] != ["pred", "target"]:
         apart = len(numeric) == PAIR and numeric[0].path != numeric[1].path
         # A file that is called for one role leaves the other to the other.
-        chosen = sorted(numeric, key=lambda one: ("pred", "", "target").index(_role(one))) if apart else []
+        chosen = sorted(numeric, key=lambda array: ("pred", "", "target").index(_role(array))) if apart else []
         # Scores by class and labels: the scores are the prediction.
         chosen = chosen if _fit(chosen) else chosen[::-1]
     return chosen if _fit(chosen) else []
@@ -188,7 +189,7 @@ def _pair(listed: Sequence[Listed]) -> Sequence[Listed]:
 def _fit(pair: Sequence[Listed]) -> bool:
     from lossctl.guides.facts import fitting
 
-    shapes = [one.reader.shape for one in pair if one.reader is not None]
+    shapes = [array.reader.shape for array in pair if array.reader is not None]
     return len(shapes) == PAIR and fitting(*shapes) is not None
 
 
@@ -196,7 +197,7 @@ def _facts_of_pair(pair: Sequence[Listed]) -> tuple[dict[str, Facts], Facts | No
     """The facts of both by name, and together; both are read once."""
     from lossctl.guides.facts import facts_of_both
 
-    readers = [one.reader for one in pair if one.reader is not None]
+    readers = [array.reader for array in pair if array.reader is not None]
     if len(readers) != PAIR:
         return {}, None
     pred, target, both = facts_of_both(*readers)
@@ -207,9 +208,9 @@ def _facts_of_pair(pair: Sequence[Listed]) -> tuple[dict[str, Facts], Facts | No
 def _look_at(contents: Contents, known: dict[str, Facts]) -> list[InspectedArray]:
     from lossctl.guides.facts import text_facts
 
-    texts = [one for one in contents.listed if one.reader is None and not one.why]
+    texts = [array for array in contents.listed if array.reader is None and not array.why]
     of_text = iter(text_facts(contents.cells(), len(texts)) if texts else ())
-    return [InspectedArray(one, _role(one), _facts(one, known, of_text)) for one in contents.listed]
+    return [InspectedArray(array, _role(array), _facts(array, known, of_text)) for array in contents.listed]
 
 
 def _facts(listed: Listed, known: dict[str, Facts], of_text: Any) -> Facts:

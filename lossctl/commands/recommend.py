@@ -153,16 +153,16 @@ def _opened(sources: Sequence[str], options: Recommending, say: Callable[[str], 
     for role, given in files.uses:
         opened.open(given, role)
     opened.settle(())
-    found = {role: opened.open(given, role) for role, given in files.uses}
+    readers = {role: opened.open(given, role) for role, given in files.uses}
     if getattr(say, "wordy", False):
         from lossctl.sources.inputs import say_how
 
-        say_how(found.items(), say)
+        say_how(readers.items(), say)
     if not options.row_order:
-        paired = [(role, given, found[role].shape) for role, given in files.uses]
+        paired = [(role, given, readers[role].shape) for role, given in files.uses]
         for said in files.check_rows([(role, given, shape[0]) for role, given, shape in paired if shape], on=False):
             say(f"{IDS.code} {said}")
-    return found.get("pred"), found.get("target")
+    return readers.get("pred"), readers.get("target")
 
 
 COLUMNS = ("rank", "loss", "score", "because", "command")
@@ -192,10 +192,10 @@ def summary(advice: Advice, sources: Sequence[str]) -> Iterator[str]:
     """What is said on stderr: assumptions, the line that repeats the answers, and how little there may be to go on."""
     from lossctl.guides.recommend.advice import ENOUGH
 
-    assumed = [one.flag for one in advice.assumed]
+    assumed = [answer.flag for answer in advice.assumed]
     if assumed:
         yield f"assumed: {', '.join(assumed)}; give another flag where that is wrong"
-    if any(one.how == "asked" for one in advice.answers.path):
+    if any(answer.how == "asked" for answer in advice.answers.path):
         yield f"to repeat this: {_repeat(advice, sources)}"
     missing = advice.facts.get("missing")
     if missing:
@@ -207,7 +207,7 @@ def summary(advice: Advice, sources: Sequence[str]) -> Iterator[str]:
 
 
 def _repeat(advice: Advice, sources: Sequence[str]) -> str:
-    flags = [one.flag for one in advice.answers.path if one.how in {"flag", "asked"}]
+    flags = [answer.flag for answer in advice.answers.path if answer.how in {"flag", "asked"}]
     return " ".join(["lossctl recommend", *map(shlex.quote, sources), *flags])
 
 
@@ -215,13 +215,13 @@ def _tables(advice: Advice) -> dict[str, list[dict[str, Any]]]:
     """The tables below the first, by title."""
     return {
         "what is known": [
-            {"question": one.question, "answer": one.answer, "from": one.how, "because": one.because or one.flag}
-            for one in advice.answers.path
+            {"question": answer.question, "answer": answer.answer, "from": answer.how, "because": answer.because or answer.flag}
+            for answer in advice.answers.path
         ],
         "how to use them": [line for choice in advice.choices[:TOLD] for line in _use(choice)],
-        "on this prediction": [one.as_dict() for one in advice.evidence if one.value is not None],
+        "on this prediction": [evidence.as_dict() for evidence in advice.evidence if evidence.value is not None],
         "why not": [{"loss": name, "because": reason.text} for name, reason in advice.why_not()],
-        "mind": [{"loss": one.name, "pitfall": text} for one in advice.choices[:TOLD] for text in one.pitfalls],
+        "mind": [{"loss": choice.name, "pitfall": text} for choice in advice.choices[:TOLD] for text in choice.pitfalls],
     }
 
 
@@ -231,7 +231,7 @@ def _use(choice: Recommended) -> Iterator[dict[str, str]]:
     loss = choice.candidate.loss
     lines = {
         "last layer": choice.activation,
-        **{f"{one.param} = {written(one.value)}": one.because for one in choice.derived},
+        **{f"{parameter.param} = {written(parameter.value)}": parameter.because for parameter in choice.derived},
         "PyTorch": torch_line(loss, choice.derived),
         "Keras": keras_line(loss, choice.derived),
         "lossctl": choice.command,
@@ -248,12 +248,12 @@ def _document(advice: Advice, sources: Sequence[str]) -> dict[str, Any]:
         "command": "recommend",
         "inputs": list(sources),
         "task": advice.answers.task,
-        "path": [one.as_dict() for one in advice.answers.path],
+        "path": [answer.as_dict() for answer in advice.answers.path],
         "repeat": _repeat(advice, sources),
         "facts": {name: value for name, value in advice.facts.items() if name != "looks"},
         "recommendations": [choice.as_dict() for choice in advice.choices],
         "why_not": [{"loss": name, **reason.as_dict()} for name, reason in advice.why_not()],
-        "evidence": [one.as_dict() for one in advice.evidence],
+        "evidence": [evidence.as_dict() for evidence in advice.evidence],
         "rules": list(advice.ranking.fired),
         "tree": _tree(path) if path else None,
         "uncertain": advice.uncertain,

@@ -91,15 +91,15 @@ def run(features: str, target: str, options: Training, say: Callable[[str], None
     from lossctl.guides.trial.trial import Plan, TrialFindings, hold, report
 
     _check(options, typed_steps=options.epochs is None)
-    found = read(
+    inputs = read(
         features, target, Options(in_format=options.in_format, header=options.header, row_order=options.row_order), say
     )
-    task, coded = understand(found.target, options.task)
+    task, coded = understand(inputs.target, options.task)
     scores = scores_of(task, options.score)
-    data = divide(found.features, coded, task, options.test_share)
+    data = divide(inputs.features, coded, task, options.test_share)
     torch_of("trial")
-    _tell(data, found, options, say)
-    candidates, left = _candidates(options, data, found, say)
+    _tell(data, inputs, options, say)
+    candidates, left = _candidates(options, data, inputs, say)
     plan = Plan(_budget(options, data), options.seeds, scores, options.tune)
     with long_pass("training", plan.steps(len(candidates))) as step:
         trained = hold(candidates, data, plan, step)
@@ -108,7 +108,7 @@ def run(features: str, target: str, options: Training, say: Callable[[str], None
         what = ERRORS[task.name][1]
         seeds = f"averaged over {plan.seeds} seeds" if plan.seeds > 1 else "of one seed"
         say(f"verdicts compare {what} on {len(data.test)} held-out rows, {seeds}: {FOOTER}")
-    return report(TrialFindings(data, plan, trained, left, found.names, footer=FOOTER, timed=options.time), found.inputs())
+    return report(TrialFindings(data, plan, trained, left, inputs.names, footer=FOOTER, timed=options.time), inputs.inputs())
 
 
 def _check(options: Training, *, typed_steps: bool) -> None:
@@ -147,33 +147,33 @@ def _budget(options: Training, data: Data) -> Budget:
     )
 
 
-def _tell(data: Data, found: Read, options: Training, say: Callable[[str], None]) -> None:
+def _tell(data: Data, inputs: Read, options: Training, say: Callable[[str], None]) -> None:
     """Say what was taken for granted."""
     from lossctl.guides.trial.data import USUAL
 
     if not options.task:
         say(f"taken as {data.task.says}, by the values of the target; --task says otherwise")
     if data.dropped:
-        names = ", ".join(found.names[column] for column in data.dropped)
+        names = ", ".join(inputs.names[column] for column in data.dropped)
         say(f"left out of the features, since they do not vary in the training part: {names}")
     if not options.losses:
         say(f"trained under {USUAL[data.task.name].replace(',', ', ')}; --losses names others")
 
 
 def _candidates(
-    options: Training, data: Data, found: Read, say: Callable[[str], None]
+    options: Training, data: Data, inputs: Read, say: Callable[[str], None]
 ) -> tuple[list[TrainedLoss], dict[str, str]]:
     """The losses that can train this task; members of a set that cannot are left out, with the reason."""
     asked = _asked(options, data)
-    for note in dict.fromkeys(one.note for one in asked if one.note and options.losses):
+    for note in dict.fromkeys(asked_loss.note for asked_loss in asked if asked_loss.note and options.losses):
         say(note)
     kept: list[TrainedLoss] = []
     left: dict[str, str] = {}
-    for one, label in zip(asked, _labels(asked), strict=True):
+    for asked_loss, label in zip(asked, _labels(asked), strict=True):
         try:
-            kept.append(_candidate(one, label, data, found))
+            kept.append(_candidate(asked_loss, label, data, inputs))
         except LossctlError as error:
-            if not one.of:
+            if not asked_loss.of:
                 raise
             left[label] = error.message
     if left:
@@ -194,33 +194,33 @@ def _asked(options: Training, data: Data) -> list[Asked]:
     spec = Spec(losses=losses, positional=(Given(text="the outputs"), Given(text="the target")))
     rows = len(data.train)
     outputs = (rows, data.task.outputs) if data.task.wide else (rows,)
-    return [by_shape(one, {"pred": outputs, "target": data.train.target.shape}) for one in resolve(spec)]
+    return [by_shape(asked_loss, {"pred": outputs, "target": data.train.target.shape}) for asked_loss in resolve(spec)]
 
 
 def _labels(asked: Sequence[Asked]) -> list[str]:
     """What each loss is called: as it is typed where two would be called alike, and numbered where even that is the same."""
-    counts = Counter(one.label for one in asked)
-    names = [one.label if counts[one.label] == 1 else one.typed for one in asked]
+    counts = Counter(asked_loss.label for asked_loss in asked)
+    names = [asked_loss.label if counts[asked_loss.label] == 1 else asked_loss.typed for asked_loss in asked]
     before = [names[:place].count(name) for place, name in enumerate(names)]
     return [f"{name} ({times + 1})" if times else name for name, times in zip(names, before, strict=True)]
 
 
-def _candidate(one: Asked, label: str, data: Data, found: Read) -> TrainedLoss:
+def _candidate(asked_loss: Asked, label: str, data: Data, inputs: Read) -> TrainedLoss:
     """Open what parameters name, and make a candidate; an error says whose it is."""
     from lossctl.guides.trial.running import candidate
 
-    names = {tensor.name for tensor in one.loss.signature.tensors}
-    tensors = {name: found.opened.open(given, name) for name, given in one.given.items() if name in names}
+    names = {tensor.name for tensor in asked_loss.loss.signature.tensors}
+    tensors = {name: inputs.opened.open(given, name) for name, given in asked_loss.given.items() if name in names}
     try:
-        return candidate(label, one.loss, one.params, tensors, data)
+        return candidate(label, asked_loss.loss, asked_loss.params, tensors, data)
     except LossctlError as error:
-        if one.loss.name not in error.message:
+        if asked_loss.loss.name not in error.message:
             error.message = f"{label}: {error.message}"
         raise
 
 
 def _say_diverged(trained: Sequence[Trained], say: Callable[[str], None]) -> None:
-    for one in trained:
-        if one.diverged:
-            where = ", ".join(f"seed {run.seed} at step {run.diverged}" for run in one.diverged)
-            say(f"{one.candidate.label} diverged ({where}): a smaller --lr, or --tune, may help")
+    for loss in trained:
+        if loss.diverged:
+            where = ", ".join(f"seed {run.seed} at step {run.diverged}" for run in loss.diverged)
+            say(f"{loss.candidate.label} diverged ({where}): a smaller --lr, or --tune, may help")

@@ -80,10 +80,10 @@ def not_finite(history: History, curve: Curve) -> Iterator[Finding]:
 
 def _omens(history: History, first: float) -> str:
     """What grew before a step."""
-    found = (("loss", history.loss), ("gradient norm", history.grad_norm))
-    grown = [(name, _growth(series.before(first).finite())) for name, series in found]
+    logged = (("loss", history.loss), ("gradient norm", history.grad_norm))
+    grown = [(name, _growth(series.before(first).finite())) for name, series in logged]
     said = [f"the {name} had grown to {ratio:.3g} times its median" for name, ratio in grown if ratio > GROWTH]
-    return "".join(f"; {one}" for one in said)
+    return "".join(f"; {sentence}" for sentence in said)
 
 
 def _growth(series: Series) -> float:
@@ -111,8 +111,8 @@ def jumping(history: History, curve: Curve) -> Iterator[Finding]:
     rises = running[width:] - running[:-width]
     value = rises / curve.scale
     outstanding = rises - np.median(rises) >= OUTSTANDING * _local_spread(rises)
-    found = (value >= FAULTS["D004"].threshold) & (outstanding | _alone(curve, width, len(rises)))
-    for at in _peaks(np.where(found, rises, -np.inf), 2 * width):
+    jumps = (value >= FAULTS["D004"].threshold) & (outstanding | _alone(curve, width, len(rises)))
+    for at in _peaks(np.where(jumps, rises, -np.inf), 2 * width):
         sharpest = at + 1 + int(np.diff(curve.values[at : at + 2 * width]).argmax())
         step, before = float(curve.steps[sharpest]), float(running[at])
         if not _restarts(history.lr.finite(), *curve.steps[[at, min(at + 2 * width, len(curve) - 1)]].tolist()):
@@ -341,9 +341,9 @@ def spiking(history: History, curve: Curve) -> Iterator[Finding]:
     lr = history.lr.finite()
     if len(lr) < RATES_LEAST or lr.values.min() < 0:
         return
-    found = _excursions(lr.values)
-    spikes = {} if _cyclic(lr.values, found) else found
-    for at, ratio in sorted((spikes | _leaps(lr.values, set(found))).items()):
+    excursions = _excursions(lr.values)
+    spikes = {} if _cyclic(lr.values, excursions) else excursions
+    for at, ratio in sorted((spikes | _leaps(lr.values, set(excursions))).items()):
         evidence = f"{lr.values[at]:.3g} at step {whole(float(lr.steps[at]))}, {ratio:.3g} times what is around it"
         yield Finding("D008", float(lr.steps[at]), float(lr.steps[at]), ratio, evidence)
 
@@ -351,7 +351,7 @@ def spiking(history: History, curve: Curve) -> Iterator[Finding]:
 def _excursions(rates: Floats) -> dict[int, float]:
     """Where the rate is short and far above both sides, and by which factor."""
     threshold = FAULTS["D008"].threshold
-    found: dict[int, float] = {}
+    ratios: dict[int, float] = {}
     # Only where it has just risen can an excursion begin.
     for at in np.flatnonzero(rates[1:] > threshold * rates[:-1]) + 1:
         for width in range(1, EXCURSION + 1):
@@ -359,12 +359,12 @@ def _excursions(rates: Floats) -> dict[int, float]:
             beside = max(float(np.median(before)), float(after.max(initial=-1.0)))
             low = float(rates[at : at + width].min())
             if len(after) and beside > 0 and low >= threshold * beside:
-                found[int(at)] = float(rates[at : at + width].max()) / beside
-    return found
+                ratios[int(at)] = float(rates[at : at + width].max()) / beside
+    return ratios
 
 
-def _cyclic(rates: Floats, found: dict[int, float]) -> bool:
-    heights = np.array([rates[at] for at in found])
+def _cyclic(rates: Floats, excursions: dict[int, float]) -> bool:
+    heights = np.array([rates[at] for at in excursions])
     return len(heights) >= CYCLES and float(heights.max()) < 2 * float(heights.min())
 
 
@@ -466,6 +466,7 @@ def diagnose(history: History) -> list[Finding]:
         message = f"{history.name or 'The history'} has {len(curve)} losses, too few to judge a curve."
         raise Undecided(message, hint=f"Log at least {SHORTEST}; about 30 tell noise from a fault.")
     with np.errstate(all="ignore"):
-        found = [*broken, *(finding for look in LOOKS for finding in look(history, curve))]
-    explained = {code for finding in found for code in EXPLAINS.get(finding.code, ())}
-    return sorted((one for one in found if one.code not in explained), key=lambda one: (one.code, one.first))
+        findings = [*broken, *(finding for look in LOOKS for finding in look(history, curve))]
+    explained = {code for finding in findings for code in EXPLAINS.get(finding.code, ())}
+    kept = [finding for finding in findings if finding.code not in explained]
+    return sorted(kept, key=lambda finding: (finding.code, finding.first))

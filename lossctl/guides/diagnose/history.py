@@ -126,11 +126,11 @@ def scalars(path: str) -> dict[str, Series]:
         raise MissingFile(message, hint="Name a file of it, or a folder with files events.out.tfevents.*.")
     for file in files:
         reads_later(str(file))
-    found = {_tag(place, folder, tag): series for folder in folders for tag, series in _read(folder).items()}
-    if not found:
+    by_tag = {_tag(place, folder, tag): series for folder in folders for tag, series in _read(folder).items()}
+    if not by_tag:
         message = f"{path} holds no scalars."
         raise UnreadableFile(message, hint="Log the loss with add_scalar, and close the writer.")
-    return found
+    return by_tag
 
 
 def _tag(place: Path, folder: Path, tag: str) -> str:
@@ -149,7 +149,7 @@ def _read(path: Path) -> dict[str, Series]:
             tags = loaded.Tags()
             plain = {tag: [(event.step, event.value) for event in loaded.Scalars(tag)] for tag in tags["scalars"]}
             # The second writer of TensorFlow keeps scalars as tensors without axes.
-            tensors = {tag: _numbers([(one.step, one.tensor_proto) for one in loaded.Tensors(tag)]) for tag in tags["tensors"]}
+            tensors = {tag: _numbers([(at.step, at.tensor_proto) for at in loaded.Tensors(tag)]) for tag in tags["tensors"]}
     except Exception as error:  # whatever tensorboard stumbles over
         raise _damaged(path, f"{type(error).__name__}: {reason(error)}") from error
     return {tag: _series(pairs) for tag, pairs in (plain | tensors).items() if pairs}
@@ -263,15 +263,14 @@ def unsteady(values: Floats) -> tuple[float, int]:
     rest = thin - falling(thin)
     middle = len(rest) // 2
     # Around 0 and not around their own median, which lies on one side where values swing between two.
-    found = NORMAL * max(float(np.median(np.abs(half))) for half in (rest[:middle], rest[middle:]))
-    sides = np.sign(rest[np.abs(rest) > found / 2])
-    return found, int(np.count_nonzero(np.diff(sides)))
+    around = NORMAL * max(float(np.median(np.abs(half))) for half in (rest[:middle], rest[middle:]))
+    sides = np.sign(rest[np.abs(rest) > around / 2])
+    return around, int(np.count_nonzero(np.diff(sides)))
 
 
 def windows(values: Floats, width: int) -> Floats:
     """The running median: entry i is that of `values[i : i + width]`."""
-    found: Floats = np.median(np.lib.stride_tricks.sliding_window_view(values, width), axis=1)
-    return found
+    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(values, width), axis=1))
 
 
 # A decrease is compared with this share of the starting level, where that is more: fine-tuning starts low and falls little.

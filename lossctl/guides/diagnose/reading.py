@@ -80,7 +80,7 @@ def find(role: str, names: Sequence[str], wanted: str, where: str) -> int | None
             raise UnknownKey(message, hint=near(wanted, names, "columns"))
         return _only(places, names, role, where)
     words = [spelt(name) for name in names]
-    known = [one for one in KNOWN[role] if one in words]
+    known = [name for name in KNOWN[role] if name in words]
     if known:
         return _only([i for i, word in enumerate(words) if word == known[0]], names, role, where)
     # The monitors of learning rates add the optimizer's name: `lr-Adam`.
@@ -149,10 +149,10 @@ def blank_losses(gaps: Flags, due: Flags, others: Sequence[Flags]) -> Flags:
     They are at the end, more than twice as long as any gap between two losses; or the only gap of a log that has a loss in
     every other row. A row that holds what no row with a loss holds, such as a validation, is about that and is not counted.
     """
-    found = np.zeros(len(gaps), bool)
+    blank = np.zeros(len(gaps), bool)
     logged = np.flatnonzero(~gaps)
     if not len(logged):
-        return found
+        return blank
     missing = due.copy()
     for other in others:
         if other[logged].mean() >= 0.5:  # noqa: PLR2004 - in most rows with a loss there is nothing of this
@@ -163,11 +163,11 @@ def blank_losses(gaps: Flags, due: Flags, others: Sequence[Flags]) -> Flags:
     longest, next_to = (int(between[-place]) if len(between) >= place else 0 for place in (1, 2))
     if longest >= FEWEST and next_to == 0:
         inside = np.arange(len(gaps)) > logged[0]
-        found |= missing & inside & (np.arange(len(gaps)) < logged[-1])
+        blank |= missing & inside & (np.arange(len(gaps)) < logged[-1])
         longest = 0
     if tail >= FEWEST and tail > LONGER * longest:
-        found |= missing & (np.arange(len(gaps)) > logged[-1])
-    return found
+        blank |= missing & (np.arange(len(gaps)) > logged[-1])
+    return blank
 
 
 def said_of(steps: Floats) -> list[str]:
@@ -220,9 +220,9 @@ def read(text: str, wanted: WantedColumns) -> History:
         columns = {role: list(tags)[at] for role, at in chosen.items()}
         return settle({role: tags[name] for role, name in columns.items()}, columns, path, wanted.floor)
     container = _headed(_container(_opened(path), wanted.in_format), wanted.header, names)
-    found = _from_table(container, names, wanted.floor)
+    history = _from_table(container, names, wanted.floor)
     said = _said(container, wordy=wanted.wordy)
-    return replace(found, notes=(*said, *found.notes)) if said else found
+    return replace(history, notes=(*said, *history.notes)) if said else history
 
 
 def _opened(path: str) -> Stored:
@@ -262,12 +262,12 @@ def _chosen(names: Sequence[str], wanted: Mapping[str, str], where: str) -> dict
 
     Raises: UnknownKey without a loss.
     """
-    found = {role: find(role, names, wanted.get(role, ""), where) for role in KNOWN}
-    if found["loss"] is None and len(names) > 1:
+    positions = {role: find(role, names, wanted.get(role, ""), where) for role in KNOWN}
+    if positions["loss"] is None and len(names) > 1:
         raise missing(names, where)
     # A lone column is the loss, whatever it is called.
-    found["loss"] = found["loss"] or 0
-    return {role: at for role, at in found.items() if at is not None}
+    positions["loss"] = positions["loss"] or 0
+    return {role: at for role, at in positions.items() if at is not None}
 
 
 def _from_table(container: Container, wanted: Mapping[str, str], floor: float | None) -> History:
@@ -291,7 +291,7 @@ def _aligned(
     cells: Mapping[str, tuple[Floats, Flags]], columns: dict[str, str], name: str, floor: float | None, others: Sequence[Flags]
 ) -> History:
     """Put columns beside their steps, without their gaps; `others` are the gaps of the columns that have no role."""
-    values = {role: found for role, (found, _) in cells.items()}
+    values = {role: numbers for role, (numbers, _) in cells.items()}
     gaps = {role: gap for role, (_, gap) in cells.items()}
     # Take `nan` for a gap where the row is about something else: a validation, or no loss at all.
     if "val" in values:
@@ -308,8 +308,8 @@ def _aligned(
         columns["step"] = ROWS
     kept = {role: ~gaps[role] & np.isfinite(steps) for role in values}
     logged = {role: Series(steps[kept[role]], values[role][kept[role]]) for role in values}
-    found = settle(logged, columns, name, floor)
-    return replace(found, notes=(*found.notes, *said_of(steps[blank & np.isfinite(steps)])))
+    history = settle(logged, columns, name, floor)
+    return replace(history, notes=(*history.notes, *said_of(steps[blank & np.isfinite(steps)])))
 
 
 def _is_list(container: Container, at: int) -> bool:
@@ -329,10 +329,10 @@ def _numbers(container: Container, at: int) -> tuple[Floats, Flags]:
     """
     cells = [cell.strip() for cell in container.all_texts(at)]
     gaps = _gaps(cells)
-    found = floats(["nan" if gap else cell for gap, cell in zip(gaps.tolist(), cells, strict=True)])
-    if isinstance(found, int):
-        raise _text(container, at, found, cells[found])
-    return found, gaps
+    numbers = floats(["nan" if gap else cell for gap, cell in zip(gaps.tolist(), cells, strict=True)])
+    if isinstance(numbers, int):
+        raise _text(container, at, numbers, cells[numbers])
+    return numbers, gaps
 
 
 def _gaps(cells: Sequence[str]) -> Flags:

@@ -88,12 +88,12 @@ class Texts:
 
 def text_facts(rows: Iterable[Sequence[str | None]], columns: int) -> list[Facts]:
     """Find the facts of columns of text, row by row; None is no cell at all."""
-    found = [Texts() for _ in range(columns)]
+    texts = [Texts() for _ in range(columns)]
     for row in rows:
-        for one, cell in zip(found, row, strict=True):
+        for text, cell in zip(texts, row, strict=True):
             if cell is not None:
-                one.add(cell)
-    return [one.finish() for one in found]
+                text.add(cell)
+    return [text.finish() for text in texts]
 
 
 # Few enough distinct values to list them.
@@ -134,7 +134,7 @@ class ArrayPass:
         self.taken.append(self.sample(array, start))
         if self.rows:
             values = array.astype(np.float64, copy=False)
-            self.rows = [one.add(values) for one in self.rows]
+            self.rows = [counts.add(values) for counts in self.rows]
             if self.means is not None:
                 self.means.add(values)
             if self.square is not None:
@@ -177,12 +177,12 @@ class ArrayPass:
                 "symmetric": False,
             }
         rows = min(self.rows, key=_off)
-        found: dict[str, Any] = {"columns": self.shape[1], "class_axis": rows.axis}
-        for name, one in {"sum": rows.sums, "exp": rows.exps, "square": rows.squares}.items():
-            found |= {f"row_{name}_low": _plain(one.low), f"row_{name}_high": _plain(one.high)}
+        facts: dict[str, Any] = {"columns": self.shape[1], "class_axis": rows.axis}
+        for name, span in {"sum": rows.sums, "exp": rows.exps, "square": rows.squares}.items():
+            facts |= {f"row_{name}_low": _plain(span.low), f"row_{name}_high": _plain(span.high)}
         means = None if self.means is None else [_plain(mean) for mean in self.means.list()]
         symmetric = self.square is not None and self.square.distances
-        return found | {"column_means": means, "corners": rows.corners and len(self.shape) == MATRIX, "symmetric": symmetric}
+        return facts | {"column_means": means, "corners": rows.corners and len(self.shape) == MATRIX, "symmetric": symmetric}
 
 
 def _off(rows: RowCounts) -> float:
@@ -277,8 +277,8 @@ def fitting(pred: Shape, target: Shape) -> Fit | None:
     if _wide(pred) == _wide(target):
         return Fit()
     axes = [axis for axis in dict.fromkeys((1, len(pred) - 1)) if 0 < axis < len(pred) and pred[axis] > 1]
-    found = [axis for axis in axes if _wide(pred[:axis] + pred[axis + 1 :]) == _wide(target)]
-    return Fit(found[0]) if found and 0 not in target else None
+    missing = [axis for axis in axes if _wide(pred[:axis] + pred[axis + 1 :]) == _wide(target)]
+    return Fit(missing[0]) if missing and 0 not in target else None
 
 
 def _wide(shape: Shape) -> Shape:
@@ -318,12 +318,12 @@ def facts_of_both(pred: Part, target: Part) -> tuple[Facts, Facts, Facts]:
     first, second, both = ArrayPass(pred.shape, pred.dtype), ArrayPass(target.shape, target.dtype), PairPass(fit)
     elements = max(prod(first.shape[1:]), prod(second.shape[1:]))
     for start, stop in cuts(first.shape[0], elements) if elements else [(0, 0)]:
-        one, other = pred.read(start, stop), target.read(start, stop)
-        first.add(one, start)
-        second.add(other, start)
-        both.add(one, other, start, first)
-    found, wanted = first.finish(), second.finish()
-    return found, wanted, both.finish(found, wanted, same_shape=pred.shape == target.shape)
+        preds, targets = pred.read(start, stop), target.read(start, stop)
+        first.add(preds, start)
+        second.add(targets, start)
+        both.add(preds, targets, start, first)
+    pred_facts, target_facts = first.finish(), second.finish()
+    return pred_facts, target_facts, both.finish(pred_facts, target_facts, same_shape=pred.shape == target.shape)
 
 
 @dataclass(frozen=True)
@@ -393,7 +393,7 @@ class PairPass:
     def finish(self, pred: Facts, target: Facts, *, same_shape: bool) -> Facts:
         """The facts of all that was taken in, given those of each."""
         between = pred["low"] is not None and pred["low"] >= 0 and pred["high"] <= 1
-        found: dict[str, Any] = {
+        facts: dict[str, Any] = {
             "fits": True,
             "same_shape": same_shape,
             "n": pred["n"],
@@ -406,7 +406,7 @@ class PairPass:
             "accuracy": self._accuracy(pred, target),
             "majority_share": _majority(target),
         }
-        return Facts(found | (self._elementwise(pred, target) if self.fit.classes is None else dict.fromkeys(ELEMENTWISE)))
+        return Facts(facts | (self._elementwise(pred, target) if self.fit.classes is None else dict.fromkeys(ELEMENTWISE)))
 
     def _accuracy(self, pred: Facts, target: Facts) -> float | None:
         """The share of right decisions: the class with the highest score, or the side of one half, or of 0."""
@@ -446,7 +446,7 @@ class PairPass:
         }
 
     def _sample(self) -> Half:
-        pred, target = (np.concatenate([np.zeros(0), *one]) for one in zip(*self.taken, strict=True))
+        pred, target = (np.concatenate([np.zeros(0), *blocks]) for blocks in zip(*self.taken, strict=True))
         kept = np.isfinite(pred) & np.isfinite(target)
         return Half(pred[kept], target[kept])
 

@@ -53,23 +53,23 @@ def balance(facts: Mapping[str, Any]) -> dict[str, Any]:
     Classes are the labels from the least to the largest, or the columns. Those that never occur count for `classes`, and for
     nothing else.
     """
-    found: dict[str, Any] = dict.fromkeys(NAMES)
+    figures: dict[str, Any] = dict.fromkeys(NAMES)
     counts = _by_class(facts)
     used = [count for count in counts or () if count > 0]
     if facts["kind"] in IN_COLUMNS and facts["class_axis"] is not None:
-        found["classes"] = facts["shape"][facts["class_axis"]]
+        figures["classes"] = facts["shape"][facts["class_axis"]]
     elif facts["kind"] in BY_VALUE:
-        found["classes"] = len(counts) if counts else int(facts["high"]) + 1
+        figures["classes"] = len(counts) if counts else int(facts["high"]) + 1
     if used:
         shares = [count / sum(used) for count in used]
-        found["imbalance"] = max(shares) / min(shares)
-        found["smallest_share"] = min(shares)
-        found["entropy"] = abs(math.fsum(share * math.log2(share) for share in shares))
+        figures["imbalance"] = max(shares) / min(shares)
+        figures["smallest_share"] = min(shares)
+        figures["entropy"] = abs(math.fsum(share * math.log2(share) for share in shares))
     if facts["kind"] in TWO_SIDED:
-        found["positive_share"] = 1 - facts["negative_share"] if facts["kind"] == "plus_minus" else 1 - facts["zero_share"]
+        figures["positive_share"] = 1 - facts["negative_share"] if facts["kind"] == "plus_minus" else 1 - facts["zero_share"]
     if facts["levels"] and {*facts["levels"]} <= {0, 1, VOID}:
-        found["foreground_share"] = 1 - facts["zero_share"]
-    return found | {"class_counts": counts}
+        figures["foreground_share"] = 1 - facts["zero_share"]
+    return figures | {"class_counts": counts}
 
 
 def _by_class(facts: Mapping[str, Any]) -> list[float] | None:
@@ -365,24 +365,24 @@ def _moments(kept: NumPyArray, large: NumPyArray | None) -> Higher:
     with np.errstate(over="ignore", invalid="ignore"):
         if large is None:
             return Higher.of(kept)
-        found = Higher.of(less(large, large[:1]))
-        return replace(found, low=replace(found.low, mean=float(large[0]) + found.low.mean))
+        shifted = Higher.of(less(large, large[:1]))
+        return replace(shifted, low=replace(shifted.low, mean=float(large[0]) + shifted.low.mean))
 
 
-def _quietly_merged(one: Higher, other: Higher) -> Higher:
+def _quietly_merged(first: Higher, second: Higher) -> Higher:
     with np.errstate(over="ignore", invalid="ignore"):
-        return one.merge(other)
+        return first.merge(second)
 
 
-def _outer(pick: Any, one: Number | None, other: Number | None) -> Number | None:
-    given = [value for value in (one, other) if value is not None]
+def _outer(pick: Any, first: Number | None, second: Number | None) -> Number | None:
+    given = [value for value in (first, second) if value is not None]
     return pick(given) if given else None
 
 
-def _added(one: Mapping[Number, int] | None, other: Mapping[Number, int] | None) -> Mapping[Number, int] | None:
-    if one is None or other is None:
+def _added(first: Mapping[Number, int] | None, second: Mapping[Number, int] | None) -> Mapping[Number, int] | None:
+    if first is None or second is None:
         return None
-    total = dict(one)
-    for value, number in other.items():
+    total = dict(first)
+    for value, number in second.items():
         total[value] = total.get(value, 0) + number
     return total if len(total) <= DISTINCT else None

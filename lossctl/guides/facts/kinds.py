@@ -124,8 +124,8 @@ def _thins_out(counts: Mapping[Any, int], void: Any) -> bool:
 
 def _falls(height: NumPyArray) -> bool:
     """Whether heights fall, all in all; three or fewer say nothing."""
-    found = rank_correlation(np.arange(height.size), height) if height.size > 3 else None  # noqa: PLR2004
-    return found is None or found <= -FALL
+    correlation = rank_correlation(np.arange(height.size), height) if height.size > 3 else None  # noqa: PLR2004
+    return correlation is None or correlation <= -FALL
 
 
 if TYPE_CHECKING:
@@ -147,11 +147,11 @@ UNITS = {"seconds": 1, "milliseconds": 1000, "microseconds": 10**6, "nanoseconds
 
 def looks(facts: Found) -> list[dict[str, str]]:
     """Every kind that fits: `kind` and `reason`, the likeliest first. There is always one."""
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for rule in RULES:
         for kind, reason in rule(facts):
-            found.setdefault(kind, reason)
-    return [{"kind": kind, "reason": reason} for kind, reason in found.items()]
+            reasons.setdefault(kind, reason)
+    return [{"kind": kind, "reason": reason} for kind, reason in reasons.items()]
 
 
 def rank(facts: Found) -> int:

@@ -66,10 +66,10 @@ def count_labels(target: Reader, classes: int) -> LabelCounts:
     counts: Counter[int] = Counter()
     length = target.shape[0] if target.shape else 0
     for start, stop in cuts(length, max(1, int(np.prod(target.shape[1:])))):
-        found = _counted(target.read(start, stop)) if length else None
-        if found is None or len(counts | found) > MOST:
+        labels = _counted(target.read(start, stop)) if length else None
+        if labels is None or len(counts | labels) > MOST:
             return LabelCounts({}, classes)
-        counts += found
+        counts += labels
     return LabelCounts(dict(counts), classes)
 
 
@@ -150,12 +150,12 @@ NONE = Variation()
 
 def changes(loss: Loss, given: Mapping[str, Any], labels: LabelCounts, fixed: Iterable[str]) -> list[Variation]:
     """Every usual change of `loss` from the parameters `given`; what is `fixed` stays as it is."""
-    free = [one for one in loss.signature.parameters if one.name not in set(fixed)]
-    singles = {one.name: _singles(loss, one, given[one.name], labels) for one in free}
-    found = [NONE, *(change for group in singles.values() for change in group), *_weighted(loss, labels, set(fixed))]
+    free = [parameter for parameter in loss.signature.parameters if parameter.name not in set(fixed)]
+    singles = {parameter.name: _singles(loss, parameter, given[parameter.name], labels) for parameter in free}
+    variations = [NONE, *(change for group in singles.values() for change in group), *_weighted(loss, labels, set(fixed))]
     if loss.name in PAIRED:
-        found += [a | b for one, other in combinations(singles.values(), 2) for a in one for b in other]
-    return found
+        variations += [a | b for first, second in combinations(singles.values(), 2) for a in first for b in second]
+    return variations
 
 
 def _singles(loss: Loss, parameter: Parameter, given: Any, labels: LabelCounts) -> list[Variation]:
@@ -172,7 +172,7 @@ def _usual(loss: Loss, parameter: Parameter, labels: LabelCounts) -> Iterable[An
     if isinstance(word, Number) and word.kind is bool:
         return (True, False)
     if parameter.name == "ignore_index":
-        return labels.present if len(labels.present) <= FEW else [one for one in LOOKED_FOR if one in labels.present]
+        return labels.present if len(labels.present) <= FEW else [label for label in LOOKED_FOR if label in labels.present]
     return OWN.get((loss.name, parameter.name)) or USUAL.get(parameter.name, ())
 
 
@@ -194,9 +194,9 @@ def _said(value: Any) -> str:
 def _weighted(loss: Loss, labels: LabelCounts, fixed: set[str]) -> list[Variation]:
     """Weights that are made of how often each class occurs."""
     tensors = {tensor.name: tensor.word.shape for tensor in loss.signature.tensors if tensor.name not in fixed}
-    found = []
+    variations = []
     if tensors.get("weight") == "c" and labels.balanced:
-        found.append(Variation(tensors={"weight": labels.balanced}, says=("weights n / (C n_c), 'balanced'",)))
+        variations.append(Variation(tensors={"weight": labels.balanced}, says=("weights n / (C n_c), 'balanced'",)))
     if "pos_weight" in tensors and labels.odds:
-        found.append(Variation(tensors={"pos_weight": [labels.odds]}, says=("pos_weight negatives / positives",)))
-    return found
+        variations.append(Variation(tensors={"pos_weight": [labels.odds]}, says=("pos_weight negatives / positives",)))
+    return variations

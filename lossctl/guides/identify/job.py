@@ -59,16 +59,16 @@ def identify(subjects: Sequence[Subject], options: Options, selection: Selection
     labels = _labels(subjects, options)
     trials, errors = _trials(subjects, options, labels)
     gathered = gather(trials, selection, options.jobs)
-    candidates = [one for trial, found in zip(trials, gathered, strict=True) for one in _candidates(trial, found)]
+    candidates = [candidate for trial, sums in zip(trials, gathered, strict=True) for candidate in _candidates(trial, sums)]
     if not candidates:
-        raise _nothing(errors, [found.failed for found in gathered if found.failed])
+        raise _nothing(errors, [sums.failed for sums in gathered if sums.failed])
     return candidates
 
 
 def _trials(subjects: Sequence[Subject], options: Options, labels: LabelCounts) -> tuple[list[Trial], list[LossctlError]]:
     """Everything that fits the inputs, and why the rest does not."""
     trials, errors = [], []
-    wanted = ((reading, one) for pairs in _readings(subjects, options, labels) for reading, one in pairs)
+    wanted = ((reading, subject) for pairs in _readings(subjects, options, labels) for reading, subject in pairs)
     for reading, subject in wanted:
         for change in _changes(subject, reading, labels):
             try:
@@ -112,10 +112,10 @@ def _readings(
     """Every reading with the losses that it suits; subjects whose inputs are the same arrays share their readings."""
     shared: dict[tuple[tuple[str, int], ...], list[Subject]] = {}
     for subject in subjects:
-        own = tuple((one.name, id(subject.readers[one.name])) for one in subject.loss.signature.inputs)
+        own = tuple((argument.name, id(subject.readers[argument.name])) for argument in subject.loss.signature.inputs)
         shared.setdefault(own, []).append(subject)
     for group in shared.values():
-        inputs = {one.name: group[0].readers[one.name] for one in group[0].loss.signature.inputs}
+        inputs = {argument.name: group[0].readers[argument.name] for argument in group[0].loss.signature.inputs}
         for reading in readings(inputs, options, labels):
             yield [(reading, subject) for subject in group if reading.suits(subject.loss)]
 
@@ -127,10 +127,10 @@ def _changes(subject: Subject, reading: InputReading, labels: LabelCounts) -> li
     if subject.loss.whole and any(prod(reader.shape) > LARGE for reader in subject.readers.values()):
         return [] if reading.cost else [NONE]
     fixed = subject.fixed | set(subject.readers)
-    found = changes(subject.loss, subject.params, labels, fixed)
+    variations = changes(subject.loss, subject.params, labels, fixed)
     if reading.deep:
-        return found
-    return [NONE, *(one for one in found if set(one.params) == {"ignore_index"} and not reading.half)]
+        return variations
+    return [NONE, *(variation for variation in variations if set(variation.params) == {"ignore_index"} and not reading.half)]
 
 
 def _trial(subject: Subject, reading: InputReading, change: Variation) -> Trial:
@@ -144,20 +144,20 @@ def _is_vector(trial: Trial) -> bool:
     return trial.bound.single and prod(trial.bound.shape) > LONG and trial.bound.loss.task != "embedding"
 
 
-def _candidates(trial: Trial, found: TrialSums) -> Iterable[Candidate]:
-    if found.failed or not found.n:
+def _candidates(trial: Trial, trial_sums: TrialSums) -> Iterable[Candidate]:
+    if trial_sums.failed or not trial_sums.n:
         return
     reading = trial.reading
     departs = reading.says + trial.change.says
     # Arrays that fit only when they are seen otherwise must be, whatever else departs.
     spare = MOST + (reading.deep and reading.cost) - len(departs)
-    for one in reductions(trial, found, spare):
-        if len(one.says) <= spare:
-            made = _rounded(one) if reading.half else one
-            yield Candidate(trial, made, departs + one.says)
+    for reduced in reductions(trial, trial_sums, spare):
+        if len(reduced.says) <= spare:
+            made = _rounded(reduced) if reading.half else reduced
+            yield Candidate(trial, made, departs + reduced.says)
 
 
-def _rounded(one: Reduced) -> Reduced:
+def _rounded(reduced: Reduced) -> Reduced:
     """A loss calculated in float16 comes out as one."""
     with np.errstate(over="ignore"):
-        return Reduced(float(np.float16(one.value)), one.says, None, one.code)
+        return Reduced(float(np.float16(reduced.value)), reduced.says, None, reduced.code)

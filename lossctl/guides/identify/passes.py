@@ -77,8 +77,8 @@ class TrialSums:
         self.sums.merge(other.sums)
         self.n += other.n
         self.elements += other.elements
-        for size, found in other.batches.items():
-            self.batches.setdefault(size, Batches()).merge(found)
+        for size, batches in other.batches.items():
+            self.batches.setdefault(size, Batches()).merge(batches)
 
 
 def gather(trials: Sequence[Trial], selection: Selection, jobs: int) -> list[TrialSums]:
@@ -87,31 +87,31 @@ def gather(trials: Sequence[Trial], selection: Selection, jobs: int) -> list[Tri
     Trials that read alike and are cut alike share blocks. Raises: ShapeMismatch for weights or a mask of another length.
     """
     keep_memory()
-    found = [TrialSums() for _ in trials]
-    for (_, n, step), members in _together(trials, found).items():
+    sums = [TrialSums() for _ in trials]
+    for (_, n, step), members in _together(trials, sums).items():
         selection.check(n)
         own = [trials[member] for member in members]
         sizes = _sizes(n, step, own[0].reading, selection)
         work = partial(_work, own, BACKENDS.get("numpy")(), selection, sizes)
         # A block of exactly `step` elements of one element each is `step` samples.
         spans = list(cuts(n, 1 if step else 0, block=step or BLOCK))
-        in_turn(work, spans, jobs, partial(_take, [found[member] for member in members]))
-    return found
+        in_turn(work, spans, jobs, partial(_take, [sums[member] for member in members]))
+    return sums
 
 
-def _take(found: Sequence[TrialSums], parts: Sequence[TrialSums]) -> None:
-    for one, part in zip(found, parts, strict=True):
-        one.merge(part)
+def _take(totals: Sequence[TrialSums], parts: Sequence[TrialSums]) -> None:
+    for total, part in zip(totals, parts, strict=True):
+        total.merge(part)
 
 
-def _together(trials: Sequence[Trial], found: Sequence[TrialSums]) -> dict[tuple[int, int, int], list[int]]:
+def _together(trials: Sequence[Trial], sums: Sequence[TrialSums]) -> dict[tuple[int, int, int], list[int]]:
     """Trials by reading, number of samples, and samples to a block: a power of two, so that batches are not cut."""
     passes: dict[tuple[int, int, int], list[int]] = {}
     for number, trial in enumerate(trials):
         try:
             elements = elements_of(trial.bound, trial.reading.options)
         except LossctlError as error:
-            found[number].failed = error
+            sums[number].failed = error
             continue
         step = 1 << (max(1, BLOCK // elements).bit_length() - 1) if elements else 0
         passes.setdefault((id(trial.reading), trial.bound.n, step), []).append(number)
@@ -143,13 +143,13 @@ def _one(bound: Bound, block: Block, sizes: tuple[int, ...]) -> TrialSums:
         terms = counted(terms, block)
     except LossctlError as error:
         return TrialSums(failed=error)
-    found = TrialSums(n=block.kept, elements=prod(next(iter(terms.values())).shape))
+    sums = TrialSums(n=block.kept, elements=prod(next(iter(terms.values())).shape))
     with np.errstate(all="ignore"):
         for name, term in terms.items():
-            found.sums.add(name, block.backend.total(term))
+            sums.sums.add(name, block.backend.total(term))
         if sizes and not bound.loss.whole:
-            found.batches = _batches(bound, {name: _by_sample(term) for name, term in terms.items()}, sizes)
-    return found
+            sums.batches = _batches(bound, {name: _by_sample(term) for name, term in terms.items()}, sizes)
+    return sums
 
 
 def _by_sample(term: Any) -> NumPyArray:
@@ -161,15 +161,15 @@ def _batches(bound: Bound, samples: Mapping[str, NumPyArray], sizes: tuple[int, 
     count = len(next(iter(samples.values())))
     # Weights that are all alike, as they nearly always are, need not be added up.
     alike = {name: float(term[0]) for name, term in samples.items() if count and _is_level(term)}
-    found = {}
+    by_size = {}
     for size in sizes if count else ():
         starts = np.arange(0, count, size)
         sums = {name: _added(term, starts, alike.get(name)) for name, term in samples.items()}
         means = reduced(bound, sums, 1, "mean")
         full = count // size
         rest = float(means[full]) if count % size else math.nan
-        found[size] = Batches(float(means[:full].sum()), full, rest, float(means[-1]))
-    return found
+        by_size[size] = Batches(float(means[:full].sum()), full, rest, float(means[-1]))
+    return by_size
 
 
 def _is_level(term: NumPyArray) -> bool:

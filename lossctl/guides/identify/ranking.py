@@ -91,27 +91,29 @@ AFTER = (
 )
 
 
-def reductions(trial: Trial, found: TrialSums, spare: int) -> Iterable[Reduced]:
+def reductions(trial: Trial, trial_sums: TrialSums, spare: int) -> Iterable[Reduced]:
     """Every number that may have been made of these sums, with at most `spare` things done besides taking the mean."""
-    bound, sums = trial.bound, found.sums.finish()
-    mean = _reduce(trial, sums, found.n, "mean")
+    bound, sums = trial.bound, trial_sums.sums.finish()
+    mean = _reduce(trial, sums, trial_sums.n, "mean")
     if mean is None:
         return
     yield Reduced(mean)
     if spare:
-        others = list(_others(trial, sums, found))
+        others = list(_others(trial, sums, trial_sums))
         yield from others
         yield from _after(bound.loss, Reduced(mean))
         # Squared errors divided by n - 1.
-        if bound.loss.name in {"mse", "rmse"} and found.elements > 1:
-            factor = found.elements / (found.elements - 1)
+        if bound.loss.name in {"mse", "rmse"} and trial_sums.elements > 1:
+            factor = trial_sums.elements / (trial_sums.elements - 1)
             value = mean * (factor if bound.loss.name == "mse" else math.sqrt(factor))
             yield Reduced(value, ("divided by n - 1",), None)
         if spare > 1:
-            yield from (after for one in others for after in _after(bound.loss, one))
-            yield from (after for one in _after(bound.loss, Reduced(mean)) for after in _after(bound.loss, one) if _new(after))
-        for size, batches in found.batches.items():
-            yield from _of_batches(size, batches, found.n, spare)
+            yield from (after for reduced in others for after in _after(bound.loss, reduced))
+            yield from (
+                after for reduced in _after(bound.loss, Reduced(mean)) for after in _after(bound.loss, reduced) if _new(after)
+            )
+        for size, batches in trial_sums.batches.items():
+            yield from _of_batches(size, batches, trial_sums.n, spare)
 
 
 def _new(after: Reduced) -> bool:
@@ -126,25 +128,25 @@ def _reduce(trial: Trial, sums: Mapping[str, float], n: int, reduction: str) -> 
         return None
 
 
-def _others(trial: Trial, sums: Mapping[str, float], found: TrialSums) -> Iterable[Reduced]:
+def _others(trial: Trial, sums: Mapping[str, float], trial_sums: TrialSums) -> Iterable[Reduced]:
     """Sums, and sums divided by something else than the mean divides by."""
     has = trial.bound.loss.reductions
     if "sum" not in has or "value" not in sums:
         return
     yield Reduced(sums["value"], ("summed",), "sum")
-    if found.n:
+    if trial_sums.n:
         batchmean = "batchmean" if "batchmean" in has else None
         says = "summed within samples, mean over samples"
-        yield Reduced(sums["value"] / found.n, (says,), batchmean, "{} / len(pred)")
-    if found.elements and sums["weight"] != found.elements:
+        yield Reduced(sums["value"] / trial_sums.n, (says,), batchmean, "{} / len(pred)")
+    if trial_sums.elements and sums["weight"] != trial_sums.elements:
         says = "divided by the number of elements, not by the weights"
-        yield Reduced(sums["value"] / found.elements, (says,), None)
+        yield Reduced(sums["value"] / trial_sums.elements, (says,), None)
 
 
-def _after(loss: Loss, one: Reduced) -> Iterable[Reduced]:
+def _after(loss: Loss, reduced: Reduced) -> Iterable[Reduced]:
     for after in AFTER:
-        if after.suits(loss) and math.isfinite(one.value):
-            yield Reduced(after.run(one.value), (*one.says, after.says), None, after.code.format(one.code))
+        if after.suits(loss) and math.isfinite(reduced.value):
+            yield Reduced(after.run(reduced.value), (*reduced.says, after.says), None, after.code.format(reduced.code))
 
 
 def _of_batches(size: int, batches: Batches, n: int, spare: int) -> Iterable[Reduced]:
@@ -269,20 +271,31 @@ class Ranked:
 
 def rank(candidates: Sequence[Candidate], reported: Reported) -> Ranked:
     """Rank candidates: fewest departures first, then what people know, then the nearest."""
-    singly = [one for one in candidates if not reported.agrees(one.value) and reported.agrees_singly(one.value)]
-    agreeing = [one for one in candidates if reported.agrees(one.value)]
-    agreeing += [replace(one, says=(*one.says, "float32, as far as it carries")) for one in singly]
+    singly = [
+        candidate
+        for candidate in candidates
+        if not reported.agrees(candidate.value) and reported.agrees_singly(candidate.value)
+    ]
+    agreeing = [candidate for candidate in candidates if reported.agrees(candidate.value)]
+    agreeing += [replace(candidate, says=(*candidate.says, "float32, as far as it carries")) for candidate in singly]
     crowd = Crowd.of(candidates, reported)
-    matches = _grouped(sorted(agreeing, key=lambda one: _key(one, reported)), reported)
+    matches = _grouped(sorted(agreeing, key=lambda candidate: _key(candidate, reported)), reported)
     for match in matches:
         match.chance = crowd.chance(match.candidate.cost)
-    others = sorted((one for one in candidates if math.isfinite(one.value)), key=lambda one: reported.error(one.value))
-    distinct = len({_rounded(one.value) for one in candidates})
+    others = sorted(
+        (candidate for candidate in candidates if math.isfinite(candidate.value)),
+        key=lambda candidate: reported.error(candidate.value),
+    )
+    distinct = len({_rounded(candidate.value) for candidate in candidates})
     return Ranked(matches, [] if matches else _grouped(others, reported), len(candidates), distinct, crowd.chance())
 
 
-def _key(one: Candidate, reported: Reported) -> tuple[int, int, float]:
-    return one.cost, _unknown(one.trial.bound.loss.name, one.trial.bound.loss.torch), round(reported.error(one.value), 12)
+def _key(candidate: Candidate, reported: Reported) -> tuple[int, int, float]:
+    return (
+        candidate.cost,
+        _unknown(candidate.trial.bound.loss.name, candidate.trial.bound.loss.torch),
+        round(reported.error(candidate.value), 12),
+    )
 
 
 def _unknown(name: str, torch: str) -> int:
@@ -302,14 +315,14 @@ def _rounded(value: float) -> str:
 
 def _grouped(ordered: Sequence[Candidate], reported: Reported) -> list[Match]:
     """One match for each different number; what is not finite stands for itself."""
-    found: dict[str, Match] = {}
-    for number, one in enumerate(ordered):
-        key = _rounded(one.value) if math.isfinite(one.value) else str(number)
-        if key in found:
-            found[key].same.append(one)
+    matches: dict[str, Match] = {}
+    for number, candidate in enumerate(ordered):
+        key = _rounded(candidate.value) if math.isfinite(candidate.value) else str(number)
+        if key in matches:
+            matches[key].same.append(candidate)
         else:
-            found[key] = Match(one, reported.error(one.value), reported.agrees(one.value))
-    return list(found.values())
+            matches[key] = Match(candidate, reported.error(candidate.value), reported.agrees(candidate.value))
+    return list(matches.values())
 
 
 @dataclass(frozen=True)
@@ -326,10 +339,10 @@ class Crowd:
         if not (size and math.isfinite(size) and reported.half):
             return Crowd(np.zeros(0), None)
         near: dict[str, int] = {}
-        for one in candidates:
-            if one.value * reported.value > 0 and size / AROUND < abs(one.value) < size * AROUND:
-                key = _rounded(one.value)
-                near[key] = min(near.get(key, one.cost), one.cost)
+        for candidate in candidates:
+            if candidate.value * reported.value > 0 and size / AROUND < abs(candidate.value) < size * AROUND:
+                key = _rounded(candidate.value)
+                near[key] = min(near.get(key, candidate.cost), candidate.cost)
         # Values of losses are spread evenly over orders of magnitude rather than over numbers.
         width = min(2 * reported.half / size, 2 * math.log(AROUND))
         return Crowd(np.array(list(near.values())), width / (2 * math.log(AROUND)))
@@ -365,7 +378,7 @@ def _torch(candidate: Candidate) -> Iterable[str]:
 def _plain(candidate: Candidate) -> bool:
     """Whether one call gives it: no loop over batches, no option of ours that changes how arrays are read."""
     says, reading = candidate.reduced.says, candidate.trial.reading
-    loop = any("batches" in one or "divided by" in one for one in says) or reading.half
+    loop = any("batches" in departure or "divided by" in departure for departure in says) or reading.half
     return not loop and (not reading.cost or bool(reading.code) or reading.options.broadcast)
 
 

@@ -48,8 +48,8 @@ class Mapped(Wrapped):
         """Return a range of the mapped array."""
         part = self.inner.read(start, stop, 0) if axis == 0 else self.inner.read(0, self.inner.shape[0], 0)
         with np.errstate(all="ignore"):
-            found = self.function(part).astype(np.float64, copy=False)
-        return found if axis == 0 else found[(slice(None),) * axis + (slice(start, stop),)]
+            mapped = self.function(part).astype(np.float64, copy=False)
+        return mapped if axis == 0 else mapped[(slice(None),) * axis + (slice(start, stop),)]
 
     def place(self, index: tuple[int, ...]) -> str:
         """Say it with the inner reader's own index, as far as the mapped array has one."""
@@ -59,20 +59,17 @@ class Mapped(Wrapped):
 
 def softmax(scores: NumPyArray) -> NumPyArray:
     """Softmax over axis 1."""
-    found: NumPyArray = np.exp(log_softmaxed(scores))
-    return found
+    return np.asarray(np.exp(log_softmaxed(scores)))
 
 
 def log_softmaxed(scores: NumPyArray) -> NumPyArray:
     """Log-softmax over axis 1."""
-    found: NumPyArray = log_softmax(np, scores.astype(np.float64), axis=1)
-    return found
+    return np.asarray(log_softmax(np, scores.astype(np.float64), axis=1))
 
 
 def sigmoid(scores: NumPyArray) -> NumPyArray:
     """The logistic function, without overflow."""
-    found: NumPyArray = np.exp(-np.logaddexp(0, -scores.astype(np.float64)))
-    return found
+    return np.asarray(np.exp(-np.logaddexp(0, -scores.astype(np.float64))))
 
 
 def one_hot(classes: int) -> Function:
@@ -80,16 +77,15 @@ def one_hot(classes: int) -> Function:
 
     def run(labels: NumPyArray) -> NumPyArray:
         shape = (1, classes, *(1,) * (labels.ndim - 1))
-        found: NumPyArray = np.expand_dims(labels, 1) == np.arange(classes).reshape(shape)
-        return found.astype(np.float64)
+        indicators: NumPyArray = np.expand_dims(labels, 1) == np.arange(classes).reshape(shape)
+        return indicators.astype(np.float64)
 
     return run
 
 
 def largest(scores: NumPyArray) -> NumPyArray:
     """The class of the largest score."""
-    found: NumPyArray = np.argmax(scores, axis=1)
-    return found
+    return np.asarray(np.argmax(scores, axis=1))
 
 
 def halves(array: NumPyArray) -> NumPyArray:
@@ -99,8 +95,7 @@ def halves(array: NumPyArray) -> NumPyArray:
 
 def signed(labels: NumPyArray) -> NumPyArray:
     """Labels 0 and 1 as -1 and 1."""
-    found: NumPyArray = BOTH * labels.astype(np.float64) - 1
-    return found
+    return np.asarray(BOTH * labels.astype(np.float64) - 1)
 
 
 def second(columns: NumPyArray) -> NumPyArray:
@@ -153,13 +148,13 @@ class InputReading:
 
 def readings(own: Readers, options: Options, labels: LabelCounts) -> list[InputReading]:
     """Every way of reading that shapes and labels allow, the plain one first."""
-    found = [InputReading(options, deep=True), *_seen_otherwise(own, options)]
+    ways = [InputReading(options, deep=True), *_seen_otherwise(own, options)]
     if set(own) >= {"pred", "target"}:
         pred, target = own["pred"], own["target"]
-        found += [*_swapped(options), *_pred_through(pred, options), *_target_through(pred, target, options, labels)]
+        ways += [*_swapped(options), *_pred_through(pred, options), *_target_through(pred, target, options, labels)]
     if "var" in own:
-        found += _variances(own["var"], options)
-    return [*found, _halved(own, options)]
+        ways += _variances(own["var"], options)
+    return [*ways, _halved(own, options)]
 
 
 def _seen_otherwise(own: Readers, options: Options) -> Iterable[InputReading]:
@@ -289,11 +284,11 @@ def _has_classes(loss: Loss) -> bool:
 
 
 def _has_labels(loss: Loss) -> bool:
-    return any(one.word.shifts for one in loss.signature.inputs)
+    return any(argument.word.shifts for argument in loss.signature.inputs)
 
 
 def _is_pair(loss: Loss) -> bool:
-    return {one.name for one in loss.signature.inputs} >= {"pred", "target"}
+    return {argument.name for argument in loss.signature.inputs} >= {"pred", "target"}
 
 
 def _elementwise(loss: Loss) -> bool:
@@ -313,7 +308,7 @@ def _takes_rates(loss: Loss) -> bool:
 
 
 def _takes_signs(loss: Loss) -> bool:
-    return any(one.word.domain.values and -1.0 in one.word.domain.values for one in loss.signature.inputs)
+    return any(argument.word.domain.values and -1.0 in argument.word.domain.values for argument in loss.signature.inputs)
 
 
 def _takes_hot(loss: Loss) -> bool:

@@ -87,20 +87,21 @@ class RatedLosses:
 
 def rank(facts: Mapping[str, Any], answers: Mapping[str, Any]) -> RatedLosses:
     """Apply all rules. A loss that the target's values do not fit is no candidate, whatever its score."""
-    found: dict[str, RatedLoss] = {}
+    rated: dict[str, RatedLoss] = {}
     fired = [rule for rule in rules() if not rule.concludes and applies(rule, facts, answers)]
     for rule in fired:
         for name, reason in _weights(rule, facts, answers):
-            candidate = found.setdefault(name, RatedLoss(catalogue()[name]))
+            candidate = rated.setdefault(name, RatedLoss(catalogue()[name]))
             candidate.reasons.append(reason)
             if rule.note and reason.weight > 0:
                 candidate.notes.append(Reason(rule.id, rule.note, 0.0, rule.source))
-    for candidate in found.values():
+    for candidate in rated.values():
         _check_domain(candidate, facts, answers)
-    kept = [one for one in found.values() if one.fits and one.score > 0]
-    best = sorted(kept, key=lambda one: -one.score)[:SHOWN]
+    kept = [loss for loss in rated.values() if loss.fits and loss.score > 0]
+    best = sorted(kept, key=lambda loss: -loss.score)[:SHOWN]
     # Stable sorting keeps the order of the rules, which name the most usual loss first.
-    others = sorted((one for one in found.values() if one not in best and one.against), key=lambda one: not one.loss.torch)
+    others = [loss for loss in rated.values() if loss not in best and loss.against]
+    others.sort(key=lambda loss: not loss.loss.torch)
     return RatedLosses(best, others, [rule.id for rule in fired])
 
 
@@ -161,7 +162,7 @@ class Recommended:
     def activation(self) -> str:
         """What the network must end in."""
         for (loss, param), (holds, needs) in BY_PARAMETER.items():
-            if loss == self.name and any(one.param == param and holds(one.value) for one in self.derived):
+            if loss == self.name and any(parameter.param == param and holds(parameter.value) for parameter in self.derived):
                 return needs
         return self.candidate.loss.signature.inputs[0].word.needs
 
@@ -184,7 +185,7 @@ class Recommended:
             "because": [reason.as_dict() for reason in self.candidate.favour],
             "against": [reason.as_dict() for reason in self.candidate.against],
             "activation": self.activation,
-            "parameters": [one.as_dict() for one in self.derived],
+            "parameters": [parameter.as_dict() for parameter in self.derived],
             "pitfalls": self.pitfalls,
             "command": self.command,
             "torch": deriving.torch_line(loss, self.derived) or None,
@@ -207,7 +208,7 @@ class Advice:
     @property
     def assumed(self) -> list[Answered]:
         """Answers that nobody gave."""
-        return [one for one in self.answers.path if one.how == ASSUMED]
+        return [answer for answer in self.answers.path if answer.how == ASSUMED]
 
     @property
     def uncertain(self) -> bool:
@@ -217,12 +218,12 @@ class Advice:
     @property
     def doubtful(self) -> bool:
         """Whether what was taken for classes may be counts."""
-        by_data = any(one.question == TASK and one.how == DATA for one in self.answers.path)
+        by_data = any(answer.question == TASK and answer.how == DATA for answer in self.answers.path)
         return by_data and self.answers.task == "multiclass" and bool(self.facts.get("also_counts"))
 
     def why_not(self) -> list[tuple[str, Reason]]:
         """Losses that people would try, each with the weightiest reason against it."""
-        return [(one.loss.name, one.against[0]) for one in self.ranking.others[:AGAINST]]
+        return [(rated.loss.name, rated.against[0]) for rated in self.ranking.others[:AGAINST]]
 
 
 def advise(  # noqa: PLR0913 - everything that an answer depends on
@@ -241,7 +242,7 @@ def advise(  # noqa: PLR0913 - everything that an answer depends on
     facts = known_of(target, pred) if target is not None else {}
     answers = answered(given, facts, ask)
     ranking = rank(facts, answers.values)
-    choices = [Recommended(one, derive(one.loss.name, facts, answers.values), sources) for one in ranking.best]
+    choices = [Recommended(rated, derive(rated.loss.name, facts, answers.values), sources) for rated in ranking.best]
     advice = Advice(answers, facts, choices, ranking, walk(answers.values))
     if pred is None or target is None:
         return advice
@@ -250,8 +251,8 @@ def advise(  # noqa: PLR0913 - everything that an answer depends on
 
 def _judged(advice: Advice, pred: Reader, target: Reader, options: Options) -> list[Evidence]:
     """Evidence for what is recommended and for what is not, where the values allow it at all."""
-    named = [(one.candidate.loss, one.derived) for one in advice.choices]
+    named = [(choice.candidate.loss, choice.derived) for choice in advice.choices]
     values = advice.answers.values
-    others = [one.loss for one in advice.ranking.others if one.fits and one.loss.name in POPULAR]
+    others = [rated.loss for rated in advice.ranking.others if rated.fits and rated.loss.name in POPULAR]
     named += [(loss, derive(loss.name, advice.facts, values)) for loss in others]
     return [evidence(loss, derived, advice.facts, pred, target, options) for loss, derived in named]

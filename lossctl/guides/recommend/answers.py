@@ -46,8 +46,8 @@ class Answered:
 
     def as_dict(self) -> dict[str, Any]:
         """The answer for machines."""
-        found = {"question": self.question, "answer": self.answer, "how": self.how, "flag": self.flag}
-        return found | ({"rule": self.rule, "because": self.because} if self.rule else {})
+        entry = {"question": self.question, "answer": self.answer, "how": self.how, "flag": self.flag}
+        return entry | ({"rule": self.rule, "because": self.because} if self.rule else {})
 
 
 @dataclass
@@ -59,9 +59,9 @@ class Answers:
     @property
     def values(self) -> dict[str, Any]:
         """The answers by question, with what follows from them."""
-        found = {one.question: one.answer for one in self.path}
-        several = len(found.get("quantiles") or ()) > 1
-        return found | ({"several_quantiles": "yes"} if several else {})
+        answers = {answered.question: answered.answer for answered in self.path}
+        several = len(answers.get("quantiles") or ()) > 1
+        return answers | ({"several_quantiles": "yes"} if several else {})
 
     @property
     def task(self) -> str:
@@ -74,7 +74,7 @@ def as_flag(question: str, answer: Any) -> str:
     flag = questions()[question].flag
     if answer in {"yes", "no"} if isinstance(answer, str) else False:
         return flag if answer == "yes" else flag.replace("--", "--no-", 1)
-    shown = ",".join(f"{one:g}" for one in answer) if isinstance(answer, list) else answer
+    shown = ",".join(f"{number:g}" for number in answer) if isinstance(answer, list) else answer
     return f"{flag} {shown:g}" if isinstance(shown, float) else f"{flag} {shown}"
 
 
@@ -87,10 +87,10 @@ def answered(given: Mapping[str, Any], facts: Mapping[str, Any], ask: Ask | None
     for question in questions().values():
         if not matters(question, answers):
             continue
-        one = _given(question, given, facts) or _from_data(question, facts, answers) or _asked(question, ask)
-        one = one or _assumed(question, given, facts)
-        if one:
-            answers.path.append(one)
+        answer = _given(question, given, facts) or _from_data(question, facts, answers) or _asked(question, ask)
+        answer = answer or _assumed(question, given, facts)
+        if answer:
+            answers.path.append(answer)
     _check(given, answers)
     return answers
 
@@ -109,14 +109,14 @@ def _given(question: Question, given: Mapping[str, Any], facts: Mapping[str, Any
     implied = _implied(given) if question.id == TASK else []
     if not implied:
         return None
-    found = _from_data(question, facts, Answers())
-    return None if found and found.answer in implied else _one(question, implied[0], FLAG)
+    by_data = _from_data(question, facts, Answers())
+    return None if by_data and by_data.answer in implied else _one(question, implied[0], FLAG)
 
 
 def _implied(given: Mapping[str, Any]) -> list[str]:
     """The tasks that all given answers mean something for, in the order of the first of them."""
     lists = [questions()[name].when for name in given if questions()[name].when]
-    return [task for task in lists[0] if all(task in one for one in lists)] if lists else []
+    return [task for task in lists[0] if all(task in tasks for tasks in lists)] if lists else []
 
 
 def _one(question: Question, answer: Any, how: str, rule: str = "", because: str = "") -> Answered:
@@ -194,13 +194,13 @@ def _cost(flag: str, value: float) -> float:
 
 def _quantiles(text: str) -> list[float]:
     try:
-        found = sorted(float(one) for one in text.split(","))
+        quantiles = sorted(float(quantile) for quantile in text.split(","))
     except ValueError:
-        found = []
-    if not found or not all(0 < one < 1 for one in found):
+        quantiles = []
+    if not quantiles or not all(0 < quantile < 1 for quantile in quantiles):
         message = f"--quantiles takes numbers between 0 and 1 with commas, not '{text}'."
         raise BadParameter(message, hint="For example: --quantiles 0.05,0.5,0.95")
-    return found
+    return quantiles
 
 
 UP, DOWN, ENTER = "up", "down", "enter"

@@ -61,8 +61,8 @@ def welsch_width(facts: Known, _: Known) -> Value:
 
 
 def _deviation(facts: Known) -> Any:
-    found = facts.get("residual_mad")
-    return facts.get("mad") if found is None else found
+    deviation = facts.get("residual_mad")
+    return facts.get("mad") if deviation is None else deviation
 
 
 def _times(factor: float, width: Any) -> Value:
@@ -166,8 +166,8 @@ def compound_power(facts: Known, _: Known) -> Value:
 
 
 FUNCTIONS: dict[str, Callable[[Known, Known], Value]] = {
-    one.__name__: one
-    for one in (
+    function.__name__: function
+    for function in (
         *(huber_width_of_residuals, huber_width_of_target, tukey_width, cauchy_width, welsch_width),
         *(cost_ratio, cost_quantile, cost_of_over, negatives_per_positive, negatives_per_positive_by_label),
         *(balanced_weights, class_counts, first_quantile, all_quantiles, outside_interval),
@@ -202,12 +202,12 @@ class Derived:
 
 def derive(loss: str, facts: Mapping[str, Any], answers: Mapping[str, Any]) -> list[Derived]:
     """Compute what can be computed for a loss, at most one value for each parameter."""
-    found: dict[str, Derived] = {}
+    parameters: dict[str, Derived] = {}
     for setting, value in _values(loss, facts, answers):
         shown = _rounded(value)
         because = setting.because.format(value=written(shown))
-        found.setdefault(setting.param, Derived(setting.param, shown, setting.id, because, setting.source))
-    return list(found.values())
+        parameters.setdefault(setting.param, Derived(setting.param, shown, setting.id, because, setting.source))
+    return list(parameters.values())
 
 
 def _values(loss: str, facts: Mapping[str, Any], answers: Mapping[str, Any]) -> Iterator[tuple[Setting, float | list[float]]]:
@@ -221,13 +221,13 @@ def _values(loss: str, facts: Mapping[str, Any], answers: Mapping[str, Any]) -> 
 
 def _rounded(value: float | list[float]) -> float | list[float]:
     if isinstance(value, list):
-        return [float(f"{one:.{DIGITS}g}") for one in value]
+        return [float(f"{number:.{DIGITS}g}") for number in value]
     return float(f"{value:.{DIGITS}g}")
 
 
 def written(value: float | list[float]) -> str:
     """A parameter as one types it: `1.345`, `1,2,4`."""
-    return ",".join(f"{one:.{DIGITS}g}" for one in value) if isinstance(value, list) else f"{value:.{DIGITS}g}"
+    return ",".join(f"{number:.{DIGITS}g}" for number in value) if isinstance(value, list) else f"{value:.{DIGITS}g}"
 
 
 # Losses that another framework has only with an option that its own name does not tell.
@@ -265,7 +265,7 @@ TREES = ("lightgbm", "xgboost")
 
 def command(loss: Loss, derived: Sequence[Derived], sources: Sequence[str]) -> str:
     """The `lossctl compute` line; inputs without a file are named in capitals."""
-    spec = loss.name + (":" + ",".join(f"{one.param}={written(one.value)}" for one in derived) if derived else "")
+    spec = loss.name + (":" + ",".join(f"{each.param}={written(each.value)}" for each in derived) if derived else "")
     names = [argument.name.upper() for argument in loss.signature.inputs]
     shown = list(sources) if len(sources) == len(names) else names
     batchmean = " --reduction batchmean" if loss.name in BATCHMEAN else ""
@@ -277,7 +277,7 @@ def torch_line(loss: Loss, derived: Sequence[Derived]) -> str:
     if loss.name in expressions():
         # A loss that has no class, as an expression with its parameters filled in.
         numbers = {parameter.name: parameter.default for parameter in loss.signature.parameters}
-        return expressions()[loss.name].format_map(numbers | {one.param: written(one.value) for one in derived})
+        return expressions()[loss.name].format_map(numbers | {setting.param: written(setting.value) for setting in derived})
     if loss.name in OF_PROBABILITIES:
         words = [*_keywords(derived), "mode='binary'", "from_logits=False"]
         return TORCH_MODULES["smp"].format(OF_PROBABILITIES[loss.name], ", ".join(words))
@@ -297,14 +297,14 @@ def keras_line(loss: Loss, derived: Sequence[Derived]) -> str:
     if loss.name in EXTRA:
         return EXTRA[loss.name]
     name = _named(FRAMEWORKS["keras"], loss.name)
-    words = _keywords([one for one in derived if one.param in KERAS_TAKES])
+    words = _keywords([parameter for parameter in derived if parameter.param in KERAS_TAKES])
     return f"keras.losses.{name}({', '.join(words)})" if name else ""
 
 
 def objectives(loss: Loss) -> dict[str, str]:
     """What libraries of boosted trees call the same objective."""
-    found = {framework: _named(FRAMEWORKS[framework], loss.name) for framework in TREES}
-    return {framework: name for framework, name in found.items() if name} or SAME_MINIMUM.get(loss.name, {})
+    names = {framework: _named(FRAMEWORKS[framework], loss.name) for framework in TREES}
+    return {framework: name for framework, name in names.items() if name} or SAME_MINIMUM.get(loss.name, {})
 
 
 def _named(table: Mapping[str, str], loss: str) -> str:
@@ -312,12 +312,12 @@ def _named(table: Mapping[str, str], loss: str) -> str:
 
 
 def _keywords(derived: Iterable[Derived]) -> list[str]:
-    return [f"{one.param}={_literal(one.value, one.param)}" for one in derived]
+    return [f"{parameter.param}={_literal(parameter.value, parameter.param)}" for parameter in derived]
 
 
 def _literal(value: float | list[float], param: str) -> str:
     if isinstance(value, list):
-        return f"torch.tensor([{', '.join(f'{one:.4g}' for one in value)}])"
+        return f"torch.tensor([{', '.join(f'{number:.4g}' for number in value)}])"
     if param == "log_input":
         return str(bool(value))
     return f"torch.tensor({value:.4g})" if param in {"weight", "pos_weight"} else f"{value:.4g}"

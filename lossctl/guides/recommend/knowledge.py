@@ -149,7 +149,7 @@ def _within(value: Any, condition: Condition) -> Iterable[bool]:
 
 def all_hold(conditions: Iterable[Condition], facts: Mapping[str, Any], answers: Mapping[str, Any]) -> bool:
     """Whether all do."""
-    return all(holds(one, facts, answers) for one in conditions)
+    return all(holds(condition, facts, answers) for condition in conditions)
 
 
 def _read(name: str) -> Any:
@@ -161,8 +161,7 @@ def _read(name: str) -> Any:
 @cache
 def questions() -> dict[str, Question]:
     """All questions by name, in the order of asking."""
-    found = [Question.model_validate(item) for item in _read("questions")]
-    return {one.id: one for one in found}
+    return {item["id"]: Question.model_validate(item) for item in _read("questions")}
 
 
 @cache
@@ -180,8 +179,7 @@ def rules() -> tuple[Rule, ...]:
 @cache
 def expressions() -> dict[str, str]:
     """Losses that torch.nn has no class for, as lines of torch with {parameters}."""
-    found: dict[str, str] = _read("expressions")
-    return found
+    return dict(_read("expressions"))
 
 
 @cache

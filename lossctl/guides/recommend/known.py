@@ -107,10 +107,10 @@ def by_column(target: Reader, facts: Mapping[str, Any]) -> dict[str, Any]:
     whole = target.read(0, target.shape[0]).astype(np.float64)
     columns = [column[np.isfinite(column)] for column in whole.T]
     spreads, moments = [sample_spread(column) for column in columns], [Higher.of(column) for column in columns]
-    means = {name: _mean([one[name] for one in spreads]) for name in ("outlier_share", "tail")}
-    means |= {"skew": _mean([one.skew for one in moments]), "kurtosis": _mean([one.kurtosis for one in moments])}
-    means["variation"] = _mean([_variation(one.low.mean, one.low.std) for one in moments])
-    mads = [one["mad"] or 0.0 for one in spreads]
+    means = {name: _mean([spread[name] for spread in spreads]) for name in ("outlier_share", "tail")}
+    means |= {"skew": _mean([column.skew for column in moments]), "kurtosis": _mean([column.kurtosis for column in moments])}
+    means["variation"] = _mean([_variation(column.low.mean, column.low.std) for column in moments])
+    mads = [spread["mad"] or 0.0 for spread in spreads]
     alike = min(mads) > 0 and max(mads) / min(mads) < ALIKE
     return means | {"mad": _mean(mads) if alike else None}
 
@@ -170,8 +170,8 @@ class Evidence:
 
     def as_dict(self) -> dict[str, Any]:
         """The evidence for machines."""
-        found = {name: getattr(self, name) for name in ("loss", "value", "constant", "skill", "top_loss", "top_gradient")}
-        return found | ({"refused": self.refused} if self.refused else {})
+        entry = {name: getattr(self, name) for name in ("loss", "value", "constant", "skill", "top_loss", "top_gradient")}
+        return entry | ({"refused": self.refused} if self.refused else {})
 
 
 def evidence(  # noqa: PLR0913, PLR0917 - everything that a value depends on
@@ -218,8 +218,9 @@ class BoundLoss:
         """Sort parameters into numbers and arrays."""
         self.loss, self.options = loss, options
         names = {parameter.name for parameter in loss.signature.parameters}
-        self.params = scalars(loss, {one.param: written(one.value) for one in derived if one.param in names})
-        self.arrays = {one.param: Memory(np.asarray(one.value), one.param) for one in derived if one.param not in names}
+        values = {parameter.param: parameter.value for parameter in derived}
+        self.params = scalars(loss, {name: written(value) for name, value in values.items() if name in names})
+        self.arrays = {name: Memory(np.asarray(value), name) for name, value in values.items() if name not in names}
 
     def on(self, pred: Reader, target: Reader) -> Evidence:
         """Value, skill, and what the top percent carries.

@@ -243,15 +243,17 @@ class Read:
 
     def inputs(self) -> list[dict[str, Any]]:
         """Describe every input once: role, path, key, shape, type, and the hash of what was read."""
-        found = inputs_of(self.opened)
-        return found if self.target.dtype.kind != "U" else [*found, *self._text()]
+        described = inputs_of(self.opened)
+        return described if self.target.dtype.kind != "U" else [*described, *self._text()]
 
     def _text(self) -> list[dict[str, Any]]:
         """The files of a target that is text."""
         source = locate(self.source)
-        stored = [one.container.stored for one in self.opened.files.listed(self.source) if one.container is not None]
+        containers = [contents.container for contents in self.opened.files.listed(self.source)]
         facts = {"key": source.key, "shape": list(self.target.shape), "dtype": "text", "read": {"rows": len(self.target)}}
-        return [{"role": "target", "path": one.name, **facts, "sha256": one.sha256()} for one in stored]
+        return [
+            {"role": "target", "path": each.stored.name, **facts, "sha256": each.stored.sha256()} for each in containers if each
+        ]
 
 
 def read(features: str, target: str, options: Options, say: Callable[[str], None]) -> Read:
@@ -327,13 +329,13 @@ def _target_numbers(reader: Reader) -> NumPyArray:
     if reader.dtype.kind not in "biuf":
         message = f"{reader.name} holds {reader.dtype}, not real numbers."
         raise UnreadableFile(message, hint="Convert it to integers or floats.")
-    found: NumPyArray = np.asarray(whole(reader), np.float64)
-    wrong = ~np.isfinite(found)
+    numbers: NumPyArray = np.asarray(whole(reader), np.float64)
+    wrong = ~np.isfinite(numbers)
     if wrong.any():
         index = tuple(int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
-        message = f"{reader.name} at {reader.place(index)} is {found[index]}, {int(wrong.sum())} in all."
+        message = f"{reader.name} at {reader.place(index)} is {numbers[index]}, {int(wrong.sum())} in all."
         raise NotFinite(message, hint="Fill them in, or leave out such rows and columns.")
-    return found
+    return numbers
 
 
 def _target(opened: Opened, target: str, beside: str) -> NumPyArray:
@@ -362,15 +364,15 @@ def _is_number(text: str) -> bool:
 
 def _name(reader: Reader, column: int) -> str:
     """A feature as its file calls it, or by its number."""
-    found = COLUMN.search(reader.place((0, column))) if len(reader.shape) == MATRIX else None
-    return found[1].strip("'") if found else f"#{column + 1}"
+    match = COLUMN.search(reader.place((0, column))) if len(reader.shape) == MATRIX else None
+    return match[1].strip("'") if match else f"#{column + 1}"
 
 
 def _is_target(column: NumPyArray, target: NumPyArray) -> bool:
     """Whether a feature is the target, or one of its columns: then nothing would have to be learnt."""
     if target.dtype.kind == "U":
         return False
-    return any(np.array_equal(column, one) for one in np.atleast_2d(target.T))
+    return any(np.array_equal(column, numbers) for numbers in np.atleast_2d(target.T))
 
 
 USUAL = {

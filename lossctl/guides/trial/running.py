@@ -63,10 +63,10 @@ class TrainedLoss:
 
     def objective(self, backend: Any, raw: Any, target: Any) -> Any:
         """The mean over a batch, of raw outputs and of targets as the loss sees them, to be differentiated."""
-        tensors: dict[str, Any] = {one.name: None for one in self.loss.signature.tensors}
+        tensors: dict[str, Any] = {tensor.name: None for tensor in self.loss.signature.tensors}
         tensors |= {name: backend.give(np.asarray(whole(reader), np.float64)) for name, reader in self.tensors.items()}
-        found = self.loss.terms(backend.xp, self.wiring.train(raw), target, **tensors, **self.params)
-        terms: dict[str, Any] = found if isinstance(found, dict) else {"value": found}
+        computed = self.loss.terms(backend.xp, self.wiring.train(raw), target, **tensors, **self.params)
+        terms: dict[str, Any] = computed if isinstance(computed, dict) else {"value": computed}
         sums = {name: term.sum() for name, term in terms.items()}
         if "weight" not in sums:
             first = next(iter(terms.values()))
@@ -117,12 +117,12 @@ def candidate(label: str, loss: Loss, params: Mapping[str, Any], tensors: Mappin
         message = f"{loss.name} would need a {by_row} for each row of each batch."
         raise UsageError(message, hint="Leave it out; weights by class can be given.")
     scale = Scale.of(data.task, data.train.target)
-    found = TrainedLoss(label, loss, params, wire(loss, dict(params), data.task, scale), tensors)
-    _try(found, data.train, data.task)
-    return found
+    trained = TrainedLoss(label, loss, params, wire(loss, dict(params), data.task, scale), tensors)
+    _try(trained, data.train, data.task)
+    return trained
 
 
-def _try(one: TrainedLoss, part: TrainingRows, task: Task) -> None:
+def _try(trained: TrainedLoss, part: TrainingRows, task: Task) -> None:
     """See whether the loss takes all training targets, is finite near the start of training, and has slopes there.
 
     Raises: NoGradient, NotFinite, and what the engine raises.
@@ -132,15 +132,15 @@ def _try(one: TrainedLoss, part: TrainingRows, task: Task) -> None:
     rows = len(part)
     shape = (rows, task.outputs) if task.wide else (rows,)
     raw = backend.torch.randn(shape, generator=backend.torch.Generator().manual_seed(0), dtype=backend.torch.float64) / 4
-    one.value(backend.take(one.wiring.stand(raw)), part.target)
+    trained.value(backend.take(trained.wiring.stand(raw)), part.target)
     few = raw[:TRIED].requires_grad_()
-    value = one.objective(backend, few, backend.give(one.seen(part.target[:TRIED])))
+    value = trained.objective(backend, few, backend.give(trained.seen(part.target[:TRIED])))
     if not value.requires_grad:
-        message = f"{one.loss.name} does not depend on the outputs by anything that can be differentiated."
+        message = f"{trained.loss.name} does not depend on the outputs by anything that can be differentiated."
         raise NoGradient(message, hint="Give a loss that has a gradient.")
     slopes = backend.torch.autograd.grad(value, few, allow_unused=True)[0]
     if slopes is None or not bool(slopes.isfinite().all()):
-        message = f"{one.loss.name} has no finite gradient at the start of training."
+        message = f"{trained.loss.name} has no finite gradient at the start of training."
         raise NotFinite(message, hint="Give another loss, or other parameters.")
 
 
@@ -198,8 +198,8 @@ def auc(_: Task, outputs: NumPyArray, target: NumPyArray) -> float:
     """
     columns = zip(np.atleast_2d(outputs.T), np.atleast_2d(target.T), strict=True)
     areas = [ranked_above(scores, labels == 1) for scores, labels in columns]
-    found = [area for area in areas if area is not None]
-    return float(np.mean(found)) if found else math.nan
+    defined = [area for area in areas if area is not None]
+    return float(np.mean(defined)) if defined else math.nan
 
 
 def f1(task: Task, outputs: NumPyArray, target: NumPyArray) -> float:
@@ -212,15 +212,15 @@ def f1(task: Task, outputs: NumPyArray, target: NumPyArray) -> float:
     pairs = [(given == code, target == code) for code in codes]
     if task.name == LABELS:
         pairs = list(zip(given.T == 1, target.T == 1, strict=True))
-    found = [_overlap(one, other) for one, other in pairs]
+    overlaps = [_overlap(predicted, actual) for predicted, actual in pairs]
     if task.name == CLASSES:
-        found = [each for each in found if not math.isnan(each)]
-    return float(np.mean(np.nan_to_num(found)))
+        overlaps = [overlap for overlap in overlaps if not math.isnan(overlap)]
+    return float(np.mean(np.nan_to_num(overlaps)))
 
 
-def _overlap(one: NumPyArray, other: NumPyArray) -> float:
-    total = int(one.sum() + other.sum())
-    return 2 * int((one & other).sum()) / total if total else math.nan
+def _overlap(first: NumPyArray, second: NumPyArray) -> float:
+    total = int(first.sum() + second.sum())
+    return 2 * int((first & second).sum()) / total if total else math.nan
 
 
 ACCURACY = Score("accuracy", higher=True, of=_by_loss("zero_one", less_than_one=True))
@@ -325,7 +325,9 @@ def batches(torch: Any, rows: int, size: int, seed: int) -> Iterator[Any]:
         yield from torch.randperm(rows, generator=random).split(size)
 
 
-def train(one: TrainedLoss, data: Data, budget: Budget, seed: int, score: Score, tick: Callable[[int], None]) -> TrainingRun:  # noqa: PLR0913, PLR0917 - everything that a run depends on
+def train(  # noqa: PLR0913, PLR0917 - everything that a run depends on
+    candidate: TrainedLoss, data: Data, budget: Budget, seed: int, score: Score, tick: Callable[[int], None]
+) -> TrainingRun:
     """Train under one loss, calling `tick` with the number of steps that were done since.
 
     A loss that is NaN or infinite ends the run: it has diverged.
@@ -336,7 +338,7 @@ def train(one: TrainedLoss, data: Data, budget: Budget, seed: int, score: Score,
     with repeatable(torch, seed):
         model = built(torch, data.train.features.shape[1], data.task.outputs, budget)
         walk = _TrainingWalk(
-            one, data, backend, model, batches(torch, len(data.train), min(budget.batch, len(data.train)), seed)
+            candidate, data, backend, model, batches(torch, len(data.train), min(budget.batch, len(data.train)), seed)
         )
         optimizer = torch.optim.Adam(model.parameters(), lr=budget.lr)
         scores, diverged = [walk.score(score)], None
@@ -356,7 +358,7 @@ def train(one: TrainedLoss, data: Data, budget: Budget, seed: int, score: Score,
 class _TrainingWalk:
     """A model on its way."""
 
-    one: TrainedLoss
+    candidate: TrainedLoss
     data: Data
     backend: Any
     model: Any
@@ -366,19 +368,19 @@ class _TrainingWalk:
         """Put rows into torch's hands once."""
         train, test = self.data.train, self.data.test
         self.features, self.held = self.backend.give(train.features), self.backend.give(test.features)
-        self.target = self.backend.give(self.one.seen(train.target))
+        self.target = self.backend.give(self.candidate.seen(train.target))
 
     def raw(self, features: Any) -> Any:
         """The model's outputs, in an axis of their own only if the task has several."""
-        found = self.model(features)
-        return found if self.data.task.wide else found[:, 0]
+        outputs = self.model(features)
+        return outputs if self.data.task.wide else outputs[:, 0]
 
     def go(self, optimizer: Any, start: int, stop: int) -> int | None:
         """Take the steps from `start` to `stop`; returns the first at which the loss is not finite, counted from 1."""
         for step in range(start + 1, stop + 1):
             rows = next(self.batches)
             optimizer.zero_grad()
-            value = self.one.objective(self.backend, self.raw(self.features[rows]), self.target[rows])
+            value = self.candidate.objective(self.backend, self.raw(self.features[rows]), self.target[rows])
             if not math.isfinite(float(value.detach())):
                 return step
             # A batch may have nothing that counts, such as one without any foreground.
@@ -390,7 +392,7 @@ class _TrainingWalk:
     def outputs(self) -> NumPyArray:
         """The outputs on held-out rows, as all losses are evaluated on them."""
         with self.backend.torch.no_grad():
-            return np.asarray(self.backend.take(self.one.wiring.stand(self.raw(self.held))))
+            return np.asarray(self.backend.take(self.candidate.wiring.stand(self.raw(self.held))))
 
     def score(self, score: Score) -> float:
         """The task's score on held-out rows."""

@@ -57,9 +57,9 @@ def judge(errors: Sequence[NumPyArray | None]) -> list[JudgedTraining]:
     base, *others = errors
     first = DIVERGED if base is None else BASELINE
     able = [place for place, other in enumerate(others) if other is not None]
-    found = [JudgedTraining() if other is not None else DIVERGED for other in others]
+    verdicts = [JudgedTraining() if other is not None else DIVERGED for other in others]
     if base is None or not able:
-        return [first, *found]
+        return [first, *verdicts]
     differences = np.stack([np.asarray(others[place]) - base for place in able], axis=1)
     test = flip_test(differences)
     ends = interval(bootstrap_mean(differences, Draws(RESAMPLED)), 1 - ALPHA)
@@ -67,8 +67,8 @@ def judge(errors: Sequence[NumPyArray | None]) -> list[JudgedTraining]:
         said = (test.difference, ends.low, ends.high, test.p, test.adjusted)
         difference, low, high, p, adjusted = (float(each[column]) for each in said)
         word = verdict(difference, adjusted, ALPHA, identical=bool(test.identical[column]))
-        found[place] = JudgedTraining(difference, low, high, p, adjusted, word)
-    return [first, *found]
+        verdicts[place] = JudgedTraining(difference, low, high, p, adjusted, word)
+    return [first, *verdicts]
 
 
 # Learning rates that `tune` tries, as multiples of the given one; of equal ones the first wins.
@@ -144,34 +144,34 @@ def hold(candidates: Sequence[TrainedLoss], data: Data, plan: Plan, tick: Callab
     """Train the model under every loss with every seed, evaluate it, and judge each loss against the first."""
     # What torch imports for the first optimizer of a process is no loss's time.
     train(candidates[0], data, replace(plan.budget, steps=1), 0, plan.scores[0], lambda _: None)
-    rates = [tuned(one, data, plan, tick) if plan.tune else plan.budget.lr for one in candidates]
+    rates = [tuned(candidate, data, plan, tick) if plan.tune else plan.budget.lr for candidate in candidates]
     everything = [
-        tuple(train(one, data, replace(plan.budget, lr=lr), seed, plan.scores[0], tick) for seed in range(plan.seeds))
-        for one, lr in zip(candidates, rates, strict=True)
+        tuple(train(candidate, data, replace(plan.budget, lr=lr), seed, plan.scores[0], tick) for seed in range(plan.seeds))
+        for candidate, lr in zip(candidates, rates, strict=True)
     ]
     judged = judge([_errors(runs, data) for runs in everything])
     rows = zip(candidates, rates, everything, judged, strict=True)
-    return [_looked_at(one, lr, runs, said, candidates, data, plan) for one, lr, runs, said in rows]
+    return [_looked_at(candidate, lr, runs, said, candidates, data, plan) for candidate, lr, runs, said in rows]
 
 
-def tuned(one: TrainedLoss, data: Data, plan: Plan, tick: Callable[[int], None]) -> float:
+def tuned(candidate: TrainedLoss, data: Data, plan: Plan, tick: Callable[[int], None]) -> float:
     """The learning rate with the best leading score on a validation part of the training rows, with one seed."""
     inner = divide(data.train.features, data.train.target, data.task, VALIDATION, purpose="validation")
     rates = [factor * plan.budget.lr for factor in RATES]
-    found = [train(one, inner, replace(plan.budget, lr=lr), TUNING_SEED, plan.scores[0], tick).final for lr in rates]
+    finals = [train(candidate, inner, replace(plan.budget, lr=lr), TUNING_SEED, plan.scores[0], tick).final for lr in rates]
     sign = 1 if plan.scores[0].higher else -1
-    gains = [-math.inf if math.isnan(score) else sign * score for score in found]
+    gains = [-math.inf if math.isnan(score) else sign * score for score in finals]
     return rates[gains.index(max(gains))]
 
 
 def _errors(runs: Sequence[TrainingRun], data: Data) -> np.ndarray | None:
     """The errors (n,) of held-out rows, averaged over seeds; None where a run diverged."""
-    found = [errors(data.task, run.outputs, data.test.target) for run in runs if run.outputs is not None]
-    return np.mean(found, axis=0) if len(found) == len(runs) else None
+    by_seed = [errors(data.task, run.outputs, data.test.target) for run in runs if run.outputs is not None]
+    return np.mean(by_seed, axis=0) if len(by_seed) == len(runs) else None
 
 
 def _looked_at(  # noqa: PLR0913, PLR0917 - everything that is known of one loss
-    one: TrainedLoss,
+    candidate: TrainedLoss,
     lr: float,
     runs: tuple[TrainingRun, ...],
     judged: JudgedTraining,
@@ -183,10 +183,10 @@ def _looked_at(  # noqa: PLR0913, PLR0917 - everything that is known of one loss
     higher = plan.scores[0].higher
     steps = [None if run.diverged is not None else converged(plan.budget.looks, run.scores, higher=higher) for run in runs]
     scores = {score.name: Over(tuple(_scored(score, run, data) for run in runs)) for score in plan.scores}
-    found = {other.label: [_valued(other, one, run, data) for run in runs] for other in others}
-    under = {label: Over(tuple(value for value, _ in pairs)) for label, pairs in found.items()}
-    unread = {label: why for label, pairs in found.items() for _, why in pairs if why}
-    return Trained(one, lr, runs, scores, Over(tuple(_or_nan(step) for step in steps)), under, unread, judged)
+    valued = {other.label: [_valued(other, candidate, run, data) for run in runs] for other in others}
+    under = {label: Over(tuple(value for value, _ in pairs)) for label, pairs in valued.items()}
+    unread = {label: why for label, pairs in valued.items() for _, why in pairs if why}
+    return Trained(candidate, lr, runs, scores, Over(tuple(_or_nan(step) for step in steps)), under, unread, judged)
 
 
 def _or_nan(step: int | None) -> float:
@@ -197,12 +197,12 @@ def _scored(score: Score, run: TrainingRun, data: Data) -> float:
     return math.nan if run.outputs is None else score.of(data.task, run.outputs, data.test.target)
 
 
-def _valued(other: TrainedLoss, one: TrainedLoss, run: TrainingRun, data: Data) -> tuple[float, str]:
+def _valued(other: TrainedLoss, candidate: TrainedLoss, run: TrainingRun, data: Data) -> tuple[float, str]:
     """The value of a run's outputs under another loss, or why it has none."""
     if run.outputs is None:
         return math.nan, ""
     try:
-        return other.value(run.outputs, data.test.target, trained=one.wiring), ""
+        return other.value(run.outputs, data.test.target, trained=candidate.wiring), ""
     except LossctlError as error:
         return math.nan, error.message
 
@@ -228,31 +228,31 @@ def report(tried: TrialFindings, inputs: Sequence[Mapping[str, Any]]) -> Report:
     lead, *others = tried.plan.scores
     columns = [lead.name, "sd", "worst", *(score.name for score in others), "steps"]
     columns += ["difference", "low", "high", "p", "verdict"] if len(tried.trained) > 1 else []
-    columns += ["diverged"] if any(one.diverged for one in tried.trained) else []
+    columns += ["diverged"] if any(loss.diverged for loss in tried.trained) else []
     columns += ["lr"] if tried.plan.tune else []
     columns += ["seconds"] if tried.timed else []
-    rows = [{name: row[name] for name in ("loss", *columns)} for row in (_row(tried, one) for one in tried.trained)]
+    rows = [{name: row[name] for name in ("loss", *columns)} for row in (_row(tried, loss) for loss in tried.trained)]
     return Report(("loss", *columns), rows, _document(tried, inputs), bare=lead.name, more=[_matrix(tried)])
 
 
-def _row(tried: TrialFindings, one: Trained) -> dict[str, Any]:
+def _row(tried: TrialFindings, loss: Trained) -> dict[str, Any]:
     lead = tried.plan.scores[0]
-    over = one.scores[lead.name]
-    judged = one.judged
+    over = loss.scores[lead.name]
+    judged = loss.judged
     return {
-        "loss": one.candidate.label,
-        **{name: _known(each.mean) for name, each in one.scores.items()},
+        "loss": loss.candidate.label,
+        **{name: _known(each.mean) for name, each in loss.scores.items()},
         "sd": _known(over.sd),
         "worst": _known(over.worst(higher=lead.higher)),
-        "steps": _known(one.steps.mean),
+        "steps": _known(loss.steps.mean),
         "difference": _known(judged.difference),
         "low": _known(judged.low),
         "high": _known(judged.high),
         "p": _known(judged.adjusted),
         "verdict": judged.verdict,
-        "diverged": len(one.diverged),
-        "lr": one.lr,
-        "seconds": sum(run.seconds for run in one.runs) / len(one.runs),
+        "diverged": len(loss.diverged),
+        "lr": loss.lr,
+        "seconds": sum(run.seconds for run in loss.runs) / len(loss.runs),
     }
 
 
@@ -261,14 +261,14 @@ def _known(number: float) -> float | None:
 
 
 def _matrix(tried: TrialFindings) -> Report:
-    labels = [one.candidate.label for one in tried.trained]
-    rows = [{"trained under": one.candidate.label, **{name: _under(one, name) for name in labels}} for one in tried.trained]
+    labels = [loss.candidate.label for loss in tried.trained]
+    rows = [{"trained under": loss.candidate.label, **{name: _under(loss, name) for name in labels}} for loss in tried.trained]
     return Report(("trained under", *labels), rows, title=MATRIX)
 
 
-def _under(one: Trained, label: str) -> float | None:
+def _under(loss: Trained, label: str) -> float | None:
     """The mean over seeds, where the outputs of all runs that ended can be evaluated under a loss."""
-    return None if label in one.unread else _known(one.under[label].mean)
+    return None if label in loss.unread else _known(loss.under[label].mean)
 
 
 def _document(tried: TrialFindings, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -289,39 +289,39 @@ def _document(tried: TrialFindings, inputs: Sequence[Mapping[str, Any]]) -> dict
         "looks": plan.budget.looks,
         "verdicts_on": ERRORS[data.task.name][1],
         "covers": tried.footer,
-        "results": [_entry(tried, one) for one in tried.trained],
+        "results": [_entry(tried, loss) for loss in tried.trained],
         "left_out": [{"loss": label, "reason": reason} for label, reason in tried.left.items()],
     }
 
 
-def _entry(tried: TrialFindings, one: Trained) -> dict[str, Any]:
+def _entry(tried: TrialFindings, loss: Trained) -> dict[str, Any]:
     lead = tried.plan.scores[0]
-    judged = {name: value for name, value in asdict(one.judged).items() if name not in {"adjusted", "verdict"}}
-    found = {
-        "loss": one.candidate.label,
-        "name": one.candidate.loss.name,
-        "params": dict(one.candidate.params),
-        "head": one.candidate.wiring.head,
-        "target": one.candidate.wiring.target,
-        "lr": one.lr,
-        "scores": {name: _over(over) for name, over in one.scores.items()},
-        "worst": one.scores[lead.name].worst(higher=lead.higher),
-        "steps_to_converge": _over(one.steps),
-        "curves": [list(run.scores) for run in one.runs],
-        "diverged": [{"seed": run.seed, "step": run.diverged} for run in one.diverged],
-        "evaluated": {label: _evaluated(one, label) for label in one.under},
+    judged = {name: value for name, value in asdict(loss.judged).items() if name not in {"adjusted", "verdict"}}
+    entry = {
+        "loss": loss.candidate.label,
+        "name": loss.candidate.loss.name,
+        "params": dict(loss.candidate.params),
+        "head": loss.candidate.wiring.head,
+        "target": loss.candidate.wiring.target,
+        "lr": loss.lr,
+        "scores": {name: _over(over) for name, over in loss.scores.items()},
+        "worst": loss.scores[lead.name].worst(higher=lead.higher),
+        "steps_to_converge": _over(loss.steps),
+        "curves": [list(run.scores) for run in loss.runs],
+        "diverged": [{"seed": run.seed, "step": run.diverged} for run in loss.diverged],
+        "evaluated": {label: _evaluated(loss, label) for label in loss.under},
         **judged,
-        "p_adjusted": one.judged.adjusted,
-        "verdict": one.judged.verdict,
+        "p_adjusted": loss.judged.adjusted,
+        "verdict": loss.judged.verdict,
     }
-    return found | ({"seconds": [run.seconds for run in one.runs]} if tried.timed else {})
+    return entry | ({"seconds": [run.seconds for run in loss.runs]} if tried.timed else {})
 
 
 def _over(over: Over) -> dict[str, Any]:
     return {"mean": over.mean, "sd": over.sd, "values": list(over.values)}
 
 
-def _evaluated(one: Trained, label: str) -> dict[str, Any]:
-    if label in one.unread:
-        return {"mean": None, "reason": one.unread[label]}
-    return _over(one.under[label])
+def _evaluated(loss: Trained, label: str) -> dict[str, Any]:
+    if label in loss.unread:
+        return {"mean": None, "reason": loss.unread[label]}
+    return _over(loss.under[label])
