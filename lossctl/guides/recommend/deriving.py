@@ -191,13 +191,7 @@ class Derived:
 
     def as_dict(self) -> dict[str, Any]:
         """The parameter for machines."""
-        return {
-            "param": self.param,
-            "value": self.value,
-            "rule": self.rule,
-            "because": self.because,
-            "source": self.source,
-        }
+        return {"param": self.param, "value": self.value, "rule": self.rule, "because": self.because, "source": self.source}
 
 
 def derive(loss: str, facts: Mapping[str, Any], answers: Mapping[str, Any]) -> list[Derived]:

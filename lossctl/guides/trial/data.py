@@ -252,7 +252,9 @@ class Read:
         containers = [contents.container for contents in self.opened.files.listed(self.source)]
         facts = {"key": source.key, "shape": list(self.target.shape), "dtype": "text", "read": {"rows": len(self.target)}}
         return [
-            {"role": "target", "path": each.stored.name, **facts, "sha256": each.stored.sha256()} for each in containers if each
+            {"role": "target", "path": each.stored.name, **facts, "sha256": each.stored.sha256()}
+            for each in containers
+            if each is not None
         ]
 
 
