@@ -88,7 +88,7 @@ def run(features: str, target: str, options: Training, say: Callable[[str], None
     """
     from lossctl.guides.trial.data import divide, read, understand
     from lossctl.guides.trial.running import ERRORS, scores_of
-    from lossctl.guides.trial.trial import Plan, TrialFindings, hold, report
+    from lossctl.guides.trial.trial import Plan, TrialFindings, report, train_all
 
     _check(options, typed_steps=options.epochs is None)
     inputs = read(
@@ -102,7 +102,7 @@ def run(features: str, target: str, options: Training, say: Callable[[str], None
     candidates, left = _candidates(options, data, inputs, say)
     plan = Plan(_budget(options, data), options.seeds, scores, options.tune)
     with long_pass("training", plan.steps(len(candidates))) as step:
-        trained = hold(candidates, data, plan, step)
+        trained = train_all(candidates, data, plan, step)
     _say_diverged(trained, say)
     if len(trained) > 1:
         what = ERRORS[task.name][1]

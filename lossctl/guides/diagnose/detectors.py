@@ -74,11 +74,11 @@ def not_finite(history: History, curve: Curve) -> Iterator[Finding]:
         first, last = (float(step) for step in loss.steps[wrong][[0, -1]])
         what = "NaN" if np.isnan(loss.values[wrong][0]) else "infinite"
         ends = "" if wrong[-1] else ", and finite again in the end"
-        evidence = f"{what} at step {whole(first)}{ends}{_omens(history, first)}"
+        evidence = f"{what} at step {whole(first)}{ends}{_growth_before(history, first)}"
         yield Finding("D002", first, last, int(wrong.sum()), evidence)
 
 
-def _omens(history: History, first: float) -> str:
+def _growth_before(history: History, first: float) -> str:
     """What grew before a step."""
     logged = (("loss", history.loss), ("gradient norm", history.grad_norm))
     grown = [(name, _growth(series.before(first).finite())) for name, series in logged]

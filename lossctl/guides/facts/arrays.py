@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.guides.facts.counts import MATRIX, ElementCounts, Range, RowCounts, balance, begun, ignored
-from lossctl.guides.facts.kinds import looks
+from lossctl.guides.facts.kinds import likely_kinds
 from lossctl.sources.readers import cuts
 from lossctl.sources.wholes import SMALL, beyond, less, wide
 from lossctl.statistics.ordered import among, positions, rank_correlation, ranked_above, sample_spread, share_of_top
@@ -122,16 +122,16 @@ class ArrayPass:
         """Begin with an array's shape and type; a single number is one sample."""
         self.given, self.dtype = shape, dtype
         self.shape = shape or (1,)
-        self.tally = ElementCounts()
+        self.counts = ElementCounts()
         self.rows, self.means, self.square = begun(self.shape)
         self.places = positions(prod(self.shape))
-        self.taken: list[NumPyArray] = []
+        self.samples: list[NumPyArray] = []
 
     def add(self, array: NumPyArray, start: int) -> None:
         """Take in the samples from `start` on."""
         array = array.reshape(1) if not array.ndim else array
-        self.tally = self.tally.merge(ElementCounts.of(array, counting=self.tally.distinct is not None))
-        self.taken.append(self.sample(array, start))
+        self.counts = self.counts.merge(ElementCounts.of(array, counting=self.counts.distinct is not None))
+        self.samples.append(self.sample(array, start))
         if self.rows:
             values = array.astype(np.float64, copy=False)
             self.rows = [counts.add(values) for counts in self.rows]
@@ -147,23 +147,23 @@ class ArrayPass:
 
     def finish(self) -> Facts:
         """The facts of all that was taken in."""
-        taken = np.concatenate([np.zeros(0), *self.taken])
-        kept = taken[np.isfinite(taken)]
+        samples = np.concatenate([np.zeros(0), *self.samples])
+        kept = samples[np.isfinite(samples)]
         facts = {
             "n": self.shape[0],
             "shape": list(self.given),
             "dtype": self.dtype.name,
-            "elements": self.tally.elements,
-            **_figures(self.tally),
+            "elements": self.counts.elements,
+            **_figures(self.counts),
             **sample_spread(kept),
-            "sampled": self.places.size < self.tally.elements,
+            "sampled": self.places.size < self.counts.elements,
             "decimals": decimals(kept),
             "sample_repeats": kept.size - np.unique(kept).size,
             **self._rows(),
-            **_series(self.tally, self.shape),
+            **_series(self.counts, self.shape),
         }
         facts |= {"ignored": ignored(facts), "levels": _levels(facts["distinct_counts"])}
-        facts["looks"] = looks(facts)
+        facts["looks"] = likely_kinds(facts)
         facts["kind"] = facts["looks"][0]["kind"]
         facts |= balance(facts)
         counts = facts.pop("distinct_counts")
@@ -194,50 +194,50 @@ def _distance(seen: Range) -> float:
     return max(abs(seen.low - 1), abs(seen.high - 1))
 
 
-def _figures(tally: ElementCounts) -> dict[str, Any]:
+def _figures(counts: ElementCounts) -> dict[str, Any]:
     """Counts, shares and moments."""
-    n, moments = tally.finite, tally.settled
+    n, moments = counts.finite, counts.exact_moments
     mean = moments.low.mean if n else None
     variance = moments.variance
     return {
-        "missing": tally.nan + tally.infinite,
-        "nan": tally.nan,
-        "infinite": tally.infinite,
-        "low": tally.low,
-        "high": tally.high,
+        "missing": counts.nan + counts.infinite,
+        "nan": counts.nan,
+        "infinite": counts.infinite,
+        "low": counts.low,
+        "high": counts.high,
         "mean": _plain(mean),
         "std": _plain(moments.low.std),
         "skew": _plain(moments.skew),
         "kurtosis": _plain(moments.kurtosis),
         "dispersion": _plain(variance / mean) if mean else None,
-        "integral": bool(n) and tally.integral,
-        "constant": bool(n) and tally.low == tally.high,
-        "zero_share": tally.zeros / n if n else None,
-        "one_share": tally.ones / n if n else None,
-        "negative_share": tally.negatives / n if n else None,
-        "distinct_counts": tally.distinct,
+        "integral": bool(n) and counts.integral,
+        "constant": bool(n) and counts.low == counts.high,
+        "zero_share": counts.zeros / n if n else None,
+        "one_share": counts.ones / n if n else None,
+        "negative_share": counts.negatives / n if n else None,
+        "distinct_counts": counts.distinct,
     }
 
 
-def _series(tally: ElementCounts, shape: Shape) -> dict[str, Any]:
+def _series(counts: ElementCounts, shape: Shape) -> dict[str, Any]:
     """Order, steps, and intermittency along the first axis."""
-    single = len(shape) == 1 and bool(tally.elements)
+    single = len(shape) == 1 and bool(counts.elements)
     return {
-        "sorted": single and not tally.nan and tally.steps.monotone,
-        "even_step": _plain(tally.steps.even) if single else None,
-        "adi": shape[0] / tally.filled if tally.filled else None,
-        "cv2": _squared_variation(tally),
+        "sorted": single and not counts.nan and counts.steps.monotone,
+        "even_step": _plain(counts.steps.even) if single else None,
+        "adi": shape[0] / counts.filled if counts.filled else None,
+        "cv2": _squared_variation(counts),
     }
 
 
-def _squared_variation(tally: ElementCounts) -> float | None:
+def _squared_variation(counts: ElementCounts) -> float | None:
     """The variance of what is not zero over its squared mean. The zeros are taken out by Chan's formula backwards."""
-    n, used = tally.finite, tally.finite - tally.zeros
-    low = tally.settled.low
+    n, used = counts.finite, counts.finite - counts.zeros
+    low = counts.exact_moments.low
     if not used or not low.mean:
         return None
     mean = low.mean * n / used
-    m2 = low.m2 - mean * mean * (tally.zeros * used / n)
+    m2 = low.m2 - mean * mean * (counts.zeros * used / n)
     return _plain(max(0.0, m2) / used / (mean * mean)) if mean * mean else None
 
 
@@ -344,7 +344,7 @@ class PairPass:
         self.joint, self.residual = Joint(), Higher()
         self.size = 0.0
         self.origin: NumPyArray | None = None
-        self.taken: list[tuple[NumPyArray, NumPyArray]] = []
+        self.samples: list[tuple[NumPyArray, NumPyArray]] = []
 
     def add(self, pred: NumPyArray, target: NumPyArray, start: int, first: ArrayPass) -> None:
         """Take in the same samples of both, from `start` on."""
@@ -360,7 +360,7 @@ class PairPass:
         if pred.ndim > 1 and pred.shape == target.shape and pred.shape[1] > 1:
             self._count(rows_right=pred.argmax(axis=1) == target.argmax(axis=1))
             self.counts["rows"] += pred.size // pred.shape[1]
-        self.taken.append((first.sample(pred, start), first.sample(target, start)))
+        self.samples.append((first.sample(pred, start), first.sample(target, start)))
         self._add_elements(pred.reshape(-1), target.reshape(-1))
 
     def _near(self, pred: NumPyArray, target: NumPyArray) -> tuple[NumPyArray, NumPyArray]:
@@ -446,7 +446,7 @@ class PairPass:
         }
 
     def _sample(self) -> Half:
-        pred, target = (np.concatenate([np.zeros(0), *blocks]) for blocks in zip(*self.taken, strict=True))
+        pred, target = (np.concatenate([np.zeros(0), *blocks]) for blocks in zip(*self.samples, strict=True))
         kept = np.isfinite(pred) & np.isfinite(target)
         return Half(pred[kept], target[kept])
 

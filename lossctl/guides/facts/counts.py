@@ -214,6 +214,8 @@ GLANCE = 4096
 # Whole numbers in a range this wide are counted without sorting.
 DENSE = 1 << 16
 Number = float | int
+# Counts of two parts that are those of the whole when they are added.
+ADDITIVE = ("elements", "nan", "infinite", "zeros", "ones", "negatives", "filled")
 
 
 @dataclass(frozen=True)
@@ -279,16 +281,16 @@ class ElementCounts:
     @staticmethod
     def of(array: NumPyArray, *, counting: bool = True) -> ElementCounts:
         """Look at a block of an array of any shape with at least one axis; `counting` says whether values are still few."""
-        flat = array.reshape(-1)
-        values = flat.astype(np.float64, copy=False)
+        elements = array.reshape(-1)
+        values = elements.astype(np.float64, copy=False)
         # Longer floats are calculated with as float64 everywhere.
-        flat = values if flat.dtype.kind == "f" and flat.dtype.itemsize > values.dtype.itemsize else flat
-        large = wide(flat.dtype) and beyond(flat)
-        steps = Steps.of(flat if large else values) if array.ndim == 1 else Steps()
+        elements = values if elements.dtype.kind == "f" and elements.dtype.itemsize > values.dtype.itemsize else elements
+        large = wide(elements.dtype) and beyond(elements)
+        steps = Steps.of(elements if large else values) if array.ndim == 1 else Steps()
         finite = np.isfinite(values)
-        kept, raw = (values, flat) if finite.all() else (values[finite], flat[finite])
+        kept, raw = (values, elements) if finite.all() else (values[finite], elements[finite])
         return ElementCounts(
-            elements=flat.size,
+            elements=elements.size,
             nan=int(np.isnan(values).sum()) if kept is not values else 0,
             infinite=int(np.isinf(values).sum()) if kept is not values else 0,
             low=raw.min().item() + 0 if raw.size else None,
@@ -306,15 +308,9 @@ class ElementCounts:
     def merge(self, later: ElementCounts) -> ElementCounts:
         """Append what follows."""
         return ElementCounts(
-            elements=self.elements + later.elements,
-            nan=self.nan + later.nan,
-            infinite=self.infinite + later.infinite,
+            **{name: getattr(self, name) + getattr(later, name) for name in ADDITIVE},
             low=_outer(min, self.low, later.low),
             high=_outer(max, self.high, later.high),
-            zeros=self.zeros + later.zeros,
-            ones=self.ones + later.ones,
-            negatives=self.negatives + later.negatives,
-            filled=self.filled + later.filled,
             integral=self.integral and later.integral,
             moments=_quietly_merged(self.moments, later.moments),
             distinct=_added(self.distinct, later.distinct),
@@ -322,7 +318,7 @@ class ElementCounts:
         )
 
     @property
-    def settled(self) -> Higher:
+    def exact_moments(self) -> Higher:
         """The moments; of equal values exactly none, which rounding of their mean would hide."""
         same = self.low is not None and self.low == self.high
         return Higher(Moments(self.finite, float(self.low or 0))) if same else self.moments

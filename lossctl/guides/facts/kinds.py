@@ -129,8 +129,8 @@ def _falls(height: NumPyArray) -> bool:
 
 
 if TYPE_CHECKING:
-    Found = Mapping[str, Any]
-    Looks = Iterable[tuple[str, str]]
+    FactsByName = Mapping[str, Any]
+    Kinds = Iterable[tuple[str, str]]
 
 # Fewer values than this lie in [0, 1], or below 0, by chance.
 ENOUGH = 8
@@ -145,7 +145,7 @@ EPOCH = (315_532_800, 4_102_444_800)
 UNITS = {"seconds": 1, "milliseconds": 1000, "microseconds": 10**6, "nanoseconds": 10**9}
 
 
-def looks(facts: Found) -> list[dict[str, str]]:
+def likely_kinds(facts: FactsByName) -> list[dict[str, str]]:
     """Every kind that fits: `kind` and `reason`, the likeliest first. There is always one."""
     reasons: dict[str, str] = {}
     for rule in RULES:
@@ -154,33 +154,33 @@ def looks(facts: Found) -> list[dict[str, str]]:
     return [{"kind": kind, "reason": reason} for kind, reason in reasons.items()]
 
 
-def rank(facts: Found) -> int:
+def rank(facts: FactsByName) -> int:
     """How many axes there are, but for those of size 1 behind the first."""
     return 1 + len([size for size in facts["shape"][1:] if size != 1])
 
 
-def classes(facts: Found) -> int:
+def classes(facts: FactsByName) -> int:
     """How many columns the class axis has; 1 where there is none."""
     return int(facts["shape"][facts["class_axis"]]) if facts["class_axis"] is not None else 1
 
 
-def ranged(facts: Found) -> str:
+def ranged(facts: FactsByName) -> str:
     """`from 0 to 2.5`."""
     return f"from {facts['low']:.6g} to {facts['high']:.6g}"
 
 
-def _nothing(facts: Found) -> Looks:
+def _nothing(facts: FactsByName) -> Kinds:
     if facts["low"] is None:
         what = f"every value is NaN or infinite ({facts['elements']})" if facts["elements"] else "there are no values"
         yield "real", what
 
 
-def _constant(facts: Found) -> Looks:
+def _constant(facts: FactsByName) -> Kinds:
     if facts["constant"]:
         yield "constant", f"every value is {facts['low']:.6g}"
 
 
-def _two_levels(facts: Found) -> Looks:
+def _two_levels(facts: FactsByName) -> Kinds:
     """Zeros and ones, -1 and 1, or 0 and 255."""
     levels = {*(facts["levels"] or ())}
     if levels == {-1, 1}:
@@ -204,7 +204,7 @@ def _two_levels(facts: Found) -> Looks:
         yield "labels", "2 classes, 0 and 1"
 
 
-def _times(facts: Found) -> Looks:
+def _times(facts: FactsByName) -> Kinds:
     if rank(facts) != 1 or facts["low"] is None or facts["constant"]:
         return
     for unit, size in UNITS.items():
@@ -214,12 +214,12 @@ def _times(facts: Found) -> Looks:
         yield "times", f"evenly spaced {ranged(facts)}, {facts['even_step']:.6g} apart"
 
 
-def _boxes(facts: Found) -> Looks:
+def _boxes(facts: FactsByName) -> Kinds:
     if facts["corners"] and facts["n"] >= BOXES and not facts["missing"] and not _adds_up(facts):
         yield "boxes", f"4 columns, the third above the first and the fourth above the second in all {facts['n']} rows"
 
 
-def _distances(facts: Found) -> Looks:
+def _distances(facts: FactsByName) -> Kinds:
     if facts["symmetric"] and facts["low"] == 0 < facts["high"]:
         yield (
             "distances",
@@ -227,7 +227,7 @@ def _distances(facts: Found) -> Looks:
         )
 
 
-def _unit_interval(facts: Found) -> Looks:
+def _unit_interval(facts: FactsByName) -> Kinds:
     """Fractions between 0 and 1."""
     if facts["low"] is None or facts["low"] < 0 or facts["high"] > 1 or facts["integral"]:
         return
@@ -241,14 +241,14 @@ def _unit_interval(facts: Found) -> Looks:
     yield "proportions", f"{facts['elements']} numbers {ranged(facts)}"
 
 
-def _adds_up(facts: Found) -> bool:
+def _adds_up(facts: FactsByName) -> bool:
     low, high = facts["row_sum_low"], facts["row_sum_high"]
     if classes(facts) < 2 or low is None or facts["low"] is None or facts["low"] < 0:  # noqa: PLR2004 - one number is no row
         return False
     return bool(max(abs(low - 1), abs(high - 1)) <= _tolerance(facts))
 
 
-def _tolerance(facts: Found) -> float:
+def _tolerance(facts: FactsByName) -> float:
     """How far a row may be from 1: half a unit of the last digit for each class, where digits were rounded off."""
     rounded = 0.0 if facts["decimals"] is None else 0.5 * classes(facts) * 10.0 ** -facts["decimals"]
     return max(CLOSE, min(LOOSE, 1.001 * rounded))
@@ -263,7 +263,7 @@ def _even_levels(levels: list[float] | None) -> float | None:
     return step if even else None
 
 
-def _log_probabilities(facts: Found) -> Looks:
+def _log_probabilities(facts: FactsByName) -> Kinds:
     if facts["high"] is None or facts["high"] > 0 or facts["integral"] or facts["nan"]:
         return
     low, high = facts["row_exp_low"], facts["row_exp_high"]
@@ -273,7 +273,7 @@ def _log_probabilities(facts: Found) -> Looks:
         yield "log_probabilities", f"{facts['elements']} numbers {ranged(facts)}, none above 0"
 
 
-def _scores(facts: Found) -> Looks:
+def _scores(facts: FactsByName) -> Kinds:
     """Numbers of both signs: scores by class, or anything."""
     if facts["low"] is None or facts["low"] >= 0 or facts["integral"]:
         return
@@ -288,7 +288,7 @@ def _scores(facts: Found) -> Looks:
         yield "logits", f"scores {ranged(facts)}, one a sample"
 
 
-def _rest(facts: Found) -> Looks:
+def _rest(facts: FactsByName) -> Kinds:
     if facts["low"] is None:
         return
     if facts["low"] >= 0 and not facts["constant"]:
@@ -301,7 +301,7 @@ def _rest(facts: Found) -> Looks:
     yield "real", f"numbers {ranged(facts)}"
 
 
-RULES: tuple[Callable[[Found], Looks], ...] = (
+RULES: tuple[Callable[[FactsByName], Kinds], ...] = (
     _nothing,
     _constant,
     _two_levels,

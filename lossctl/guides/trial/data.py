@@ -199,11 +199,11 @@ def divide(features: NumPyArray, target: NumPyArray, task: Task, share: float, *
         raise ShapeMismatch(message, hint=f"Give at least {LEAST}.")
     order = np.argsort(Draws().words(f"{purpose} split", 0, len(target)), kind="stable")
     strata = target if task.name in {CLASSES, BINARY} else np.zeros(len(target), np.int64)
-    held = np.zeros(len(target), bool)
+    held_out = np.zeros(len(target), bool)
     for code in np.unique(strata):
-        held[_held_out(order[strata[order] == code], share, task, int(code))] = True
-    kept, scaled = _standardised(features, ~held)
-    train, test = (TrainingRows(scaled[rows], target[rows]) for rows in (~held, held))
+        held_out[_held_out(order[strata[order] == code], share, task, int(code))] = True
+    kept, scaled = _standardised(features, ~held_out)
+    train, test = (TrainingRows(scaled[rows], target[rows]) for rows in (~held_out, held_out))
     return Data(task, train, test, tuple(np.flatnonzero(~kept).tolist()))
 
 

@@ -367,7 +367,7 @@ class _TrainingWalk:
     def __post_init__(self) -> None:
         """Put rows into torch's hands once."""
         train, test = self.data.train, self.data.test
-        self.features, self.held = self.backend.give(train.features), self.backend.give(test.features)
+        self.features, self.held_out = self.backend.give(train.features), self.backend.give(test.features)
         self.target = self.backend.give(self.candidate.seen(train.target))
 
     def raw(self, features: Any) -> Any:
@@ -392,7 +392,7 @@ class _TrainingWalk:
     def outputs(self) -> NumPyArray:
         """The outputs on held-out rows, as all losses are evaluated on them."""
         with self.backend.torch.no_grad():
-            return np.asarray(self.backend.take(self.candidate.wiring.stand(self.raw(self.held))))
+            return np.asarray(self.backend.take(self.candidate.wiring.stand(self.raw(self.held_out))))
 
     def score(self, score: Score) -> float:
         """The task's score on held-out rows."""

@@ -140,7 +140,7 @@ class Plan:
         return losses * self.budget.steps * (self.seeds + len(RATES) * self.tune)
 
 
-def hold(candidates: Sequence[TrainedLoss], data: Data, plan: Plan, tick: Callable[[int], None]) -> list[Trained]:
+def train_all(candidates: Sequence[TrainedLoss], data: Data, plan: Plan, tick: Callable[[int], None]) -> list[Trained]:
     """Train the model under every loss with every seed, evaluate it, and judge each loss against the first."""
     # What torch imports for the first optimizer of a process is no loss's time.
     train(candidates[0], data, replace(plan.budget, steps=1), 0, plan.scores[0], lambda _: None)

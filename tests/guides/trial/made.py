@@ -4,7 +4,7 @@ import numpy as np
 
 from lossctl.guides.trial.data import divide, understand
 from lossctl.guides.trial.running import Budget, candidate, scores_of
-from lossctl.guides.trial.trial import Plan, hold
+from lossctl.guides.trial.trial import Plan, train_all
 from lossctl.request.lookup import by_shape, resolve
 from lossctl.request.spec import Spec, parse_losses
 from lossctl.sources.address import Given
@@ -57,4 +57,4 @@ def candidates(text, given):
 
 def tried(text, given, budget=BUDGET, seeds=2, *, tune=False):
     plan = Plan(budget, seeds, scores_of(given.task), tune)
-    return hold(candidates(text, given), given, plan, lambda _: None)
+    return train_all(candidates(text, given), given, plan, lambda _: None)
