@@ -123,12 +123,12 @@ def _subjects(spec: Spec, opened: Opened) -> tuple[list[Asked], list[Subject]]:
     named = set(spec.inputs)
     losses = [loss for loss in catalogue().values() if _takes(loss, named, len(spec.positional))]
     if not losses:
-        count = len(spec.positional) + len(named)
-        message = f"No loss of the catalogue takes these {count} inputs{_named(named)}."
+        names = f" with the names {', '.join(sorted(named))}" if named else ""
+        message = f"No loss of the catalogue takes these {len(spec.positional) + len(named)} inputs{names}."
         raise UsageError(message, hint=f"Write: {EXAMPLE}, and -i NAME=SOURCE for others.")
     known = {loss.name: _parameters(loss) for loss in losses}
     for name in typed:
-        if not any(name in names for names in known.values()):
+        if not any(name in parameters for parameters in known.values()):
             message = f"No loss of these inputs has a parameter '{name}'."
             raise BadParameter(message, hint="Leave it out.")
     wanted = tuple(LossSpec(loss.name, {k: v for k, v in typed.items() if k in known[loss.name]}) for loss in losses)
@@ -144,10 +144,6 @@ def _subjects(spec: Spec, opened: Opened) -> tuple[list[Asked], list[Subject]]:
 
 def _parameters(loss: Loss) -> set[str]:
     return {number.name for number in loss.signature.parameters} | {tensor.name for tensor in loss.signature.tensors}
-
-
-def _named(names: set[str]) -> str:
-    return f" with the names {', '.join(sorted(names))}" if names else ""
 
 
 def _takes(loss: Loss, named: set[str], count: int) -> bool:

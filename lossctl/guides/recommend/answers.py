@@ -178,17 +178,13 @@ def _answer(name: str, value: Any) -> Any:
     if name == "quantiles":
         return _quantiles(str(value))
     if not question.words:
-        return _cost(question.flag, float(value))
+        if not 0 < float(value) < math.inf:
+            message = f"{question.flag} is {float(value):g}, and a cost must be a number above 0."
+            raise BadParameter(message, hint="Only the ratio of both costs counts: --over-cost 1 --under-cost 4")
+        return float(value)
     if value not in question.words:
         message = f"{question.flag} knows no '{value}'."
         raise BadParameter(message, hint=near(value, question.words, "answers"))
-    return value
-
-
-def _cost(flag: str, value: float) -> float:
-    if not 0 < value < math.inf:
-        message = f"{flag} is {value:g}, and a cost must be a number above 0."
-        raise BadParameter(message, hint="Only the ratio of both costs counts: --over-cost 1 --under-cost 4")
     return value
 
 

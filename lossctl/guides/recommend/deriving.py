@@ -17,9 +17,8 @@ from lossctl.guides.recommend.knowledge import all_hold, expressions, settings
 from lossctl.losses.frameworks import FRAMEWORKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from lossctl.guides.recommend.knowledge import Setting
     from lossctl.losses.loss import Loss
 
 
@@ -37,36 +36,33 @@ LEAST_POWER, MOST_POWER, MIDDLE_POWER = 1.1, 1.9, 1.5
 
 def huber_width_of_residuals(facts: Known, _: Known) -> Value:
     """1.345 robust standard deviations of the errors."""
-    return _times(HUBER, facts.get("residual_mad"))
+    return _width(HUBER, facts, "residual_mad")
 
 
 def huber_width_of_target(facts: Known, _: Known) -> Value:
     """1.345 robust standard deviations of the target."""
-    return _times(HUBER, facts.get("mad"))
+    return _width(HUBER, facts, "mad")
 
 
 def tukey_width(facts: Known, _: Known) -> Value:
     """4.685 robust standard deviations of the errors, or of the target."""
-    return _times(TUKEY, _deviation(facts))
+    return _width(TUKEY, facts, "residual_mad", "mad")
 
 
 def cauchy_width(facts: Known, _: Known) -> Value:
     """1.686 robust standard deviations of the errors, or of the target."""
-    return _times(CAUCHY, _deviation(facts))
+    return _width(CAUCHY, facts, "residual_mad", "mad")
 
 
 def welsch_width(facts: Known, _: Known) -> Value:
     """2.111 robust standard deviations of the errors, or of the target."""
-    return _times(WELSCH, _deviation(facts))
+    return _width(WELSCH, facts, "residual_mad", "mad")
 
 
-def _deviation(facts: Known) -> Any:
-    deviation = facts.get("residual_mad")
-    return facts.get("mad") if deviation is None else deviation
-
-
-def _times(factor: float, width: Any) -> Value:
-    return factor * width if width else None
+def _width(factor: float, facts: Known, *deviations: str) -> Value:
+    """So many of the first of these deviations that is known; None where that is 0."""
+    deviation = next((facts[name] for name in deviations if facts.get(name) is not None), None)
+    return factor * deviation if deviation else None
 
 
 def cost_ratio(_: Known, answers: Known) -> Value:
@@ -197,26 +193,16 @@ class Derived:
 def derive(loss: str, facts: Mapping[str, Any], answers: Mapping[str, Any]) -> list[Derived]:
     """Compute what can be computed for a loss, at most one value for each parameter."""
     parameters: dict[str, Derived] = {}
-    for setting, value in _values(loss, facts, answers):
-        shown = _rounded(value)
-        because = setting.because.format(value=written(shown))
-        parameters.setdefault(setting.param, Derived(setting.param, shown, setting.id, because, setting.source))
-    return list(parameters.values())
-
-
-def _values(loss: str, facts: Mapping[str, Any], answers: Mapping[str, Any]) -> Iterator[tuple[Setting, float | list[float]]]:
     for setting in settings():
         fits = not setting.task or answers.get(TASK) in setting.task
         if loss in setting.loss and fits and all_hold(setting.when, facts, answers):
             value: Value = FUNCTIONS[setting.by](facts, answers)
             if value is not None:
-                yield setting, value
-
-
-def _rounded(value: float | list[float]) -> float | list[float]:
-    if isinstance(value, list):
-        return [float(f"{number:.{DIGITS}g}") for number in value]
-    return float(f"{value:.{DIGITS}g}")
+                numbers = [float(f"{number:.{DIGITS}g}") for number in (value if isinstance(value, list) else [value])]
+                shown = numbers if isinstance(value, list) else numbers[0]
+                because = setting.because.format(value=written(shown))
+                parameters.setdefault(setting.param, Derived(setting.param, shown, setting.id, because, setting.source))
+    return list(parameters.values())
 
 
 def written(value: float | list[float]) -> str:
