@@ -111,22 +111,20 @@ class InspectedArray:
         """The likeliest kind, and the next."""
         if self.listed.why:
             return "nothing that is read"
-        kinds = [look["kind"] for look in self.facts["looks"][:2]] or [self.facts["kind"]]
-        return " or ".join(kinds)
+        return " or ".join([look["kind"] for look in self.facts["looks"][:2]] or [self.facts["kind"]])
 
     def reason(self) -> dict[str, str]:
         """The row that says why it looks so."""
-        return {"name": self.listed.name, "because": self._because()}
-
-    def _because(self) -> str:
         from lossctl.sources.values import shown
 
         if self.listed.why:
-            return self.listed.why
-        if self.facts["kind"] == "text":
-            examples = ", ".join(map(shown, self.facts["examples"]))
-            return examples if self.facts["distinct"] == len(self.facts["examples"]) else f"{examples}, …"
-        return str(self.facts["looks"][0]["reason"])
+            because = self.listed.why
+        elif self.facts["kind"] == "text":
+            because = ", ".join(map(shown, self.facts["examples"]))
+            because += "" if self.facts["distinct"] == len(self.facts["examples"]) else ", …"
+        else:
+            because = str(self.facts["looks"][0]["reason"])
+        return {"name": self.listed.name, "because": because}
 
     def entry(self) -> dict[str, Any]:
         """The entry of the document, with all facts."""

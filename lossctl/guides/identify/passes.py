@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -148,13 +148,10 @@ def _one(bound: Bound, block: Block, sizes: tuple[int, ...]) -> TrialSums:
         for name, term in terms.items():
             sums.sums.add(name, block.backend.total(term))
         if sizes and not bound.loss.whole:
-            sums.batches = _batches(bound, {name: _by_sample(term) for name, term in terms.items()}, sizes)
+            rows = {name: np.reshape(term, (len(term), -1)) for name, term in terms.items()}
+            samples = {name: row.sum(axis=1, dtype=np.float64) for name, row in rows.items()}
+            sums.batches = _batches(bound, samples, sizes)
     return sums
-
-
-def _by_sample(term: Any) -> NumPyArray:
-    flat: NumPyArray = np.reshape(term, (len(term), -1)).sum(axis=1, dtype=np.float64)
-    return flat
 
 
 def _batches(bound: Bound, samples: Mapping[str, NumPyArray], sizes: tuple[int, ...]) -> dict[int, Batches]:

@@ -232,7 +232,11 @@ def report(tried: TrialFindings, inputs: Sequence[Mapping[str, Any]]) -> Report:
     columns += ["lr"] if tried.plan.tune else []
     columns += ["seconds"] if tried.timed else []
     rows = [{name: row[name] for name in ("loss", *columns)} for row in (_row(tried, loss) for loss in tried.trained)]
-    return Report(("loss", *columns), rows, _document(tried, inputs), bare=lead.name, more=[_matrix(tried)])
+    labels = [loss.candidate.label for loss in tried.trained]
+    by_label = {loss.candidate.label: {name: _under(loss, name) for name in labels} for loss in tried.trained}
+    evaluated = [{"trained under": label, **values} for label, values in by_label.items()]
+    matrix = Report(("trained under", *labels), evaluated, title=MATRIX)
+    return Report(("loss", *columns), rows, _document(tried, inputs), bare=lead.name, more=[matrix])
 
 
 def _row(tried: TrialFindings, loss: Trained) -> dict[str, Any]:
@@ -258,12 +262,6 @@ def _row(tried: TrialFindings, loss: Trained) -> dict[str, Any]:
 
 def _known(number: float) -> float | None:
     return None if math.isnan(number) else number
-
-
-def _matrix(tried: TrialFindings) -> Report:
-    labels = [loss.candidate.label for loss in tried.trained]
-    rows = [{"trained under": loss.candidate.label, **{name: _under(loss, name) for name in labels}} for loss in tried.trained]
-    return Report(("trained under", *labels), rows, title=MATRIX)
 
 
 def _under(loss: Trained, label: str) -> float | None:
