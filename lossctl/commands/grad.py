@@ -302,34 +302,26 @@ def report(
     document = document_of("grad", answer, checks, inputs, warnings)
     document |= {"gradient": _values(found), "gradients": [_entry(found, name) for name in found.gradients]}
     value = answer.total if answer.total is not None else answer.outcomes[0].value
+    arrays = {name: array.tolist() for name, array in found.arrays.items()}
     rows: list[dict[str, Any]] = [
-        {"wrt": name, "value": value, **facts(one), "gradient": _listed(found, name)} for name, one in found.gradients.items()
+        {"wrt": name, "value": value, **facts(one), "gradient": arrays.get(name)} for name, one in found.gradients.items()
     ]
     rows += [{"wrt": name, "value": value, "gradient": number} for name, number in found.numbers.items()]
     columns = ("wrt", "value", *COLUMNS, "gradient")
+    title = "d " + " + ".join(f"{loss.weight:g} {loss.label}" if loss.term else loss.label for loss in answer.asked)
     more = [part for name in found.gradients for part in _details(found, name)]
-    return Report(columns, rows, document, bare="gradient", title=_title(answer), heads="wrt", more=more)
-
-
-def _title(answer: Answer) -> str:
-    names = [f"{one.weight:g} {one.label}" if one.term else one.label for one in answer.asked]
-    return f"d {' + '.join(names)}"
-
-
-def _listed(found: FoundGradients, name: str) -> Any:
-    return found.arrays[name].tolist() if name in found.arrays else None
+    return Report(columns, rows, document, bare="gradient", title=title, heads="wrt", more=more)
 
 
 def _values(found: FoundGradients) -> Any:
     """The nested list of a small gradient, or where a large one was written; by name if there are several."""
-    every: dict[str, Any] = {name: _value(found, name) for name in found.gradients} | found.numbers
+    every: dict[str, Any] = {
+        name: found.arrays[name].tolist()
+        if name in found.arrays
+        else {"files": list(found.files), "shape": list(gradient.shape)}
+        for name, gradient in found.gradients.items()
+    } | found.numbers
     return next(iter(every.values())) if len(every) == 1 else every
-
-
-def _value(found: FoundGradients, name: str) -> Any:
-    if name in found.arrays:
-        return found.arrays[name].tolist()
-    return {"files": list(found.files), "shape": list(found.gradients[name].shape)}
 
 
 def _entry(found: FoundGradients, name: str) -> dict[str, Any]:
@@ -407,13 +399,10 @@ def show(folder: str, step: int, answer: Answer, found: FoundGradients) -> None:
         for sink in gradient.sinks
         if isinstance(sink, Span)
     }
-    write_board(folder, step, _losses(answer) | _figures(head, found), histograms)
-
-
-def _losses(answer: Answer) -> dict[str, float]:
-    """The value of the loss; of a weighted sum, the total and the value of each term before its weight."""
-    values = {f"loss/{one.label}": float(outcome.value) for one, outcome in zip(answer.asked, answer.outcomes, strict=True)}
-    return values if answer.total is None else values | {f"loss/{TOTAL}": answer.total}
+    # Of a weighted sum, the total and the value of each term before its weight.
+    values = {f"loss/{loss.label}": float(outcome.value) for loss, outcome in zip(answer.asked, answer.outcomes, strict=True)}
+    values |= {} if answer.total is None else {f"loss/{TOTAL}": answer.total}
+    write_board(folder, step, values | _figures(head, found), histograms)
 
 
 def _figures(head: str, found: FoundGradients) -> dict[str, float]:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from lossctl.commands.partial import LossSums, Partial, Totals
-    from lossctl.engine.binding import Bound
     from lossctl.engine.totals import LossTotals
     from lossctl.errors import LossctlError
     from lossctl.report.answer import Answer
@@ -87,7 +86,10 @@ def run(
     spec = replace(spec, options=chosen, gates=gates, against=options.against, alpha=alpha)
     _check_alike(partials)
     asked = resolve(spec)
-    _check_losses(asked, every)
+    for partial in every:
+        if len(partial.losses) != len(asked):
+            message = f"A partial result holds sums of {len(partial.losses)} losses, but asks for {len(asked)}."
+            raise UnreadableFile(message, hint="Compute the parts anew.")
     _check_contents(partials)
     for same in _sets(partials):
         _check_parts(same)
@@ -243,28 +245,19 @@ def _doubled(path: str) -> InputError:
 
 
 def _answer(spec: Spec, asked: Sequence[Asked], partials: Sequence[Partial]) -> Answer:
+    from lossctl.engine.binding import Bound
     from lossctl.engine.reduce import outcome_of
     from lossctl.report.answer import Answer
 
     groups = sorted({name for one in partials for loss in one.losses for name in loss.groups})
     tallies = [_tally([one.losses[at] for one in partials], groups) for at in range(len(asked))]
-    bounds = [_unbound(one, tally) for one, tally in zip(asked, tallies, strict=True)]
+    # Losses without their arrays, which are elsewhere.
+    bounds = [
+        Bound(loss.loss, loss.params, (), {}, tally.n, single=False, shape=())
+        for loss, tally in zip(asked, tallies, strict=True)
+    ]
     outcomes = [outcome_of(bound, tally, spec.options) for bound, tally in zip(bounds, tallies, strict=True)]
     return Answer(spec, asked, bounds, outcomes, groups, None)
-
-
-def _unbound(one: Asked, tally: LossTotals) -> Bound:
-    """The loss without its arrays, which are elsewhere."""
-    from lossctl.engine.binding import Bound
-
-    return Bound(one.loss, one.params, (), {}, tally.n, single=False, shape=())
-
-
-def _check_losses(asked: Sequence[Asked], partials: Iterable[Partial]) -> None:
-    for partial in partials:
-        if len(partial.losses) != len(asked):
-            message = f"A partial result holds sums of {len(partial.losses)} losses, but asks for {len(asked)}."
-            raise UnreadableFile(message, hint="Compute the parts anew.")
 
 
 def _tally(losses: Sequence[LossSums], groups: Sequence[str]) -> LossTotals:

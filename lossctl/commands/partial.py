@@ -190,7 +190,10 @@ def run(spec: Spec, path: str, say: Callable[[str], None]) -> Report:
     _check(spec)
     spec, prepared = spelt_out(spec, prepare(spec, say), say)
     selection, groups = grouped(prepared)
-    _check_losses(prepared.bounds)
+    for bound in prepared.bounds:
+        if bound.loss.whole:
+            message = f"{bound.loss.name} couples all samples, so that its shares do not add up."
+            raise UsageError(message, hint="Compute it in one run.")
     check_asked(prepared.bounds, spec.options, selection)
     tallies = fold(prepared.bounds, BACKENDS.get(spec.options.backend)(), spec.options, selection)
     outcomes = [_outcome(bound, tally, spec.options) for bound, tally in zip(prepared.bounds, tallies, strict=True)]
@@ -226,13 +229,6 @@ def _check(spec: Spec) -> None:
         raise UsageError(message, hint="Give the gate to lossctl merge.")
 
 
-def _check_losses(bounds: Sequence[Bound]) -> None:
-    whole = [bound.loss.name for bound in bounds if bound.loss.whole]
-    if whole:
-        message = f"{whole[0]} couples all samples, so that its shares do not add up."
-        raise UsageError(message, hint="Compute it in one run.")
-
-
 def _outcome(bound: Bound, tally: LossTotals, options: Options) -> Outcome:
     sums = tally.sums.finish()
     value = float(reduced(bound, sums, tally.n, options.reduction)) if sums and tally.n else math.nan
@@ -266,8 +262,8 @@ def _input(opened: Opened, given: Given, role: str, reader: Reader) -> dict[str,
     return {**facts, **({} if key is None else {"key": key}), "seen": _said(found)}
 
 
-def _said(found: Seen) -> dict[str, Any]:
-    return {name: item for name, item in asdict(found).items() if item is not None}
+def _said(file: Seen) -> dict[str, Any]:
+    return {name: item for name, item in asdict(file).items() if item is not None}
 
 
 def _groups(opened: Opened) -> dict[str, Any]:

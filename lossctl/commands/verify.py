@@ -151,7 +151,7 @@ def recompute(path: str, options: Verifying, say: Callable[[str], None]) -> tupl
 
     saved = load(path, whole=True).document
     command = saved["command"]
-    if command not in _RUNS:
+    if command not in {"compute", "grad", "compare"}:
         message = f"{path} was written by lossctl {command}, and verify computes again what compute, grad and compare wrote."
         raise UsageError(message, hint=HINTS.get(command, "Run the command again, and compare."))
     request = saved.get("request", {})
@@ -167,7 +167,7 @@ def recompute(path: str, options: Verifying, say: Callable[[str], None]) -> tupl
         say(f"{path} was computed by lossctl {saved['version']}, and this is {__version__}")
     facts = [_same_input(one, spec.folder) for one in saved["inputs"]]
     if not any(fact.wrong for fact in facts):
-        report = _RUNS[command](spec, request, path)
+        report = _again(command, spec, request, path)
         facts += _compared(saved, json.loads(json.dumps(strict(report.document))), options.rtol)
     rows = [{"file": path, **fact.row()} for fact in facts]
     document = {"schema": "lossctl/verify/1", "file": path, "checks": rows}
@@ -189,7 +189,7 @@ def _same_input(saved: Mapping[str, Any], folder: str) -> Fact:
         raise UsageError(message, hint="Save it to a file, and compute from that.")
     check = f"{saved['role']} {path}" if path else f"{saved['role']} in place"
     file = Path(folder, path) if path else None
-    if file is None or _is_folder(file) or any(sign in path for sign in "*?[") or "://" in path:
+    if file is None or (exists(file) and file.is_dir()) or any(sign in path for sign in "*?[") or "://" in path:
         # The hash of what was written in place, or put together of many files, is compared once it is computed again.
         return Fact(check, right="compared with the numbers")
     if not exists(file) or not file.is_file():
@@ -197,12 +197,6 @@ def _same_input(saved: Mapping[str, Any], folder: str) -> Fact:
         raise MissingFile(message, hint="Run verify in the folder that the result was computed in.")
     found = _hash(file)
     return Fact(check, "" if found == saved["sha256"] else f"the file has changed: its SHA-256 is {found}", f"SHA-256 {found}")
-
-
-def _is_folder(path: Path) -> bool:
-    from lossctl.sources.source import exists
-
-    return exists(path) and path.is_dir()
 
 
 def _hash(path: Path) -> str:
@@ -216,45 +210,32 @@ def _hash(path: Path) -> str:
     return found.hexdigest()
 
 
-def _compute(spec: Spec, _: Mapping[str, Any], __: str) -> Report:
+def _again(command: str, spec: Spec, request: Mapping[str, Any], name: str) -> Report:
+    """The report of the same command, run without a word."""
+    if command == "grad":
+        from lossctl.commands.grad import Grading
+        from lossctl.commands.grad import run as grad
+        from lossctl.request.models import own_options
+
+        return grad(spec, Grading(**own_options(request, name, "grad", Grading)), lambda _: None, document=True)[0]
+    if command == "compare":
+        from lossctl.commands.compare import run as compare
+        from lossctl.commands.compare import wanted_again
+
+        return compare(spec, wanted_again(request, name, spec.options.reduction), lambda _: None, document=True)[0]
     from lossctl.commands.compute import run as compute
 
-    return compute(spec, _silent, document=True)[0]
-
-
-def _grad(spec: Spec, request: Mapping[str, Any], name: str) -> Report:
-    from lossctl.commands.grad import Grading
-    from lossctl.commands.grad import run as grad
-    from lossctl.request.models import own_options
-
-    return grad(spec, Grading(**own_options(request, name, "grad", Grading)), _silent, document=True)[0]
-
-
-def _compare(spec: Spec, request: Mapping[str, Any], name: str) -> Report:
-    from lossctl.commands.compare import run as compare
-    from lossctl.commands.compare import wanted_again
-
-    return compare(spec, wanted_again(request, name, spec.options.reduction), _silent, document=True)[0]
-
-
-_RUNS = {"compute": _compute, "grad": _grad, "compare": _compare}
-
-
-def _silent(text: str) -> None:
-    del text
+    return compute(spec, lambda _: None, document=True)[0]
 
 
 def _compared(saved: Mapping[str, Any], found: Mapping[str, Any], rtol: float) -> list[Fact]:
     """One fact for the signature and the inputs where they are others, and one a result, comparison and so on."""
-    facts = [_signature(saved, found)] if saved["version"] == found["version"] else []
+    facts = []
+    if saved["version"] == found["version"] and (old := saved["signature"]) != (new := found["signature"]):
+        facts.append(Fact("signature", f"it says {old}, but the request in the file means {new}"))
     facts.append(_inputs(saved["inputs"], found["inputs"]))
     sections = [fact for name in SECTIONS for fact in _section(name, saved.get(name), found.get(name), rtol)]
     return [fact for fact in facts if fact.wrong] + sections
-
-
-def _signature(saved: Mapping[str, Any], found: Mapping[str, Any]) -> Fact:
-    old, new = saved["signature"], found["signature"]
-    return Fact("signature", "" if old == new else f"it says {old}, but the request in the file means {new}")
 
 
 def _inputs(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> Fact:

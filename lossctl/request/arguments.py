@@ -107,7 +107,9 @@ def compute_spec(words: Sequence[str], options: Options, typed: set[str]) -> Spe
         from lossctl.request.specfile import read_spec
 
         spec = read_spec(words[0])
-        params = {name: _array_from_here(value, spec.folder) for name, value in params.items()}
+        params = {
+            name: f"@{_from_here(value[1:], spec.folder)}" if value.startswith("@") else value for name, value in params.items()
+        }
         spec = replace(spec, losses=with_params(spec.losses, params, instead=True))
         chosen = _overlay(spec.options, options, typed, spec.folder)
     else:
@@ -208,10 +210,6 @@ def _from_here(source: str, folder: str) -> str:
     except LossctlError:
         return str(Path.cwd() / source)
     return source if found.literal is not None or found.paths == (STDIN,) else str(Path.cwd() / source)
-
-
-def _array_from_here(value: str, folder: str) -> str:
-    return f"@{_from_here(value[1:], folder)}" if value.startswith("@") else value
 
 
 def _pairs(items: Iterable[str], flag: str, form: str) -> Iterable[tuple[str, str]]:

@@ -106,7 +106,9 @@ def _check_code(spec: Spec, name: str) -> None:
     from lossctl.sources.formats import FORMATS, ROWS
 
     losses = [one for one in (*spec.losses, *(term.loss for term in spec.terms)) if not one.name.startswith("@")]
-    foreign = [one.name for one in losses if not _is_ours(one.name)]
+    foreign = [
+        loss.name for loss in losses if LOSSES.spelling(understand(loss.name)[0].name) not in LOSSES.rows() or ":" in loss.name
+    ]
     if spec.options.in_format and FORMATS.spelling(spec.options.in_format) not in ROWS:
         foreign.append(spec.options.in_format)
     library, at, device = spec.options.backend.partition(AT)
@@ -115,11 +117,6 @@ def _check_code(spec: Spec, name: str) -> None:
     if foreign:
         message = f"{name} names '{foreign[0]}', which is none of lossctl's own and would run code."
         raise UsageError(message, hint="If you trust it, use --allow-code.")
-
-
-def _is_ours(name: str) -> bool:
-    meant, _ = understand(name)
-    return ":" not in name and LOSSES.spelling(meant.name) in LOSSES.rows()
 
 
 def _loss_of(one: Mapping[str, Any]) -> LossSpec:

@@ -75,14 +75,7 @@ def part_of(text: str) -> tuple[int, int]:
     return number, parts
 
 
-def _codes(words: Iterable[str]) -> tuple[str, ...]:
-    return tuple(word.upper() for word in words)
-
-
-def _bytes_of(mebibytes: int) -> int:
-    return mebibytes << 20
-
-
+CODES = Typed("list[str]", [], lambda words: tuple(map(str.upper, words)))
 SOURCE = Typed("str | None", None, lambda text: Given(text=text) if text else None)
 REDUCING = ("compute", "grad", "compare")
 # What an option is about decides where it may come from. The numbers: a spec, a saved result, and the signature names it.
@@ -125,9 +118,7 @@ class Options:
     class_dim: int | None = option(None, "--class-dim K", INPUT, "The axis of the classes, if it is not 1.", label=True, **DATA)
     label_offset: int = option(0, "--label-offset K", INPUT, "Added to class labels: -1 for labels from 1.", label=True, **DATA)
     ignore_index: int | None = option(None, "--ignore-index K", HOW, "The label that counts for nothing.", label=True, **DATA)
-    ignore: tuple[str, ...] = option(
-        (), "--ignore CODE", TALK, "Do not warn of this. Repeatable.", typed=Typed("list[str]", [], _codes), **VERDICT
-    )
+    ignore: tuple[str, ...] = option((), "--ignore CODE", TALK, "Do not warn of this. Repeatable.", typed=CODES, **VERDICT)
     strict: bool = option(False, "--strict", GATES, "Fail (exit 1) where there is a warning.", **VERDICT)
     dtype: str = option("f64", "--dtype TYPE", HOW, "Calculate in {}.", choices="f64 f32 native", always="dtype", **DATA)
     backend: str = option(
@@ -147,7 +138,7 @@ class Options:
         HOW,
         "For losses that need all samples at once.",
         min=1,
-        typed=Typed("int", 2048, _bytes_of),
+        typed=Typed("int", 2048, lambda mebibytes: mebibytes << 20),
         unsigned=True,
     )
     jobs: int = option(0, "--jobs N", HOW, "Threads; 0 is one a core. No result depends on it.", min=0, unsigned=True)

@@ -19,7 +19,6 @@ from lossctl.sources.touched import read_whole
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
     from lossctl.request.models import GateItem, SpecItems, TermItem
@@ -159,7 +158,9 @@ def build(document: Document, folder: str) -> Spec:
     try:
         items = SpecItems.model_validate(document.value)
     except ValidationError as error:
-        raise _worst(document, error) from error
+        # A mistyped key explains what seems to be missing.
+        faults = sorted(error.errors(), key=lambda fault: (fault["type"] != "extra_forbidden", document.line(fault["loc"])))
+        raise _explained(document, faults[0]) from error
     _one_of(document, items, LOSSES, ())
     return Spec(
         losses=_losses(document, items),
@@ -173,12 +174,6 @@ def build(document: Document, folder: str) -> Spec:
     )
 
 
-def _worst(document: Document, error: ValidationError) -> BadSpec:
-    """The fault to say first: a mistyped key explains what seems to be missing."""
-    faults = sorted(error.errors(), key=lambda one: (one["type"] != "extra_forbidden", document.line(one["loc"])))
-    return _explained(document, faults[0])
-
-
 def _explained(document: Document, fault: ErrorDetails) -> BadSpec:
     where, kind = fault["loc"], fault["type"]
     name = where[-1] if kind in {"extra_forbidden", "missing"} else _name(document, where)
@@ -187,12 +182,9 @@ def _explained(document: Document, fault: ErrorDetails) -> BadSpec:
     if kind == "missing":
         return document.fault(where, f"the key '{name}' is missing.")
     said = WORDS.get(kind) or fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    found = "" if kind == "value_error" or isinstance(fault["input"], dict | list) else f", not {_quoted(fault['input'])}"
+    quoted = "nothing" if fault["input"] is None else repr(fault["input"])
+    found = "" if kind == "value_error" or isinstance(fault["input"], dict | list) else f", not {quoted}"
     return document.fault(where, f"'{name}' {said}{found}.", HINTS.get(kind, ""))
-
-
-def _quoted(value: Any) -> str:
-    return "nothing" if value is None else repr(value)
 
 
 def _name(document: Document, where: Where) -> str:
