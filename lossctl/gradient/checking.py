@@ -56,7 +56,7 @@ SEED = 0
 
 
 @dataclass(frozen=True)
-class Sampled:
+class CheckedSamples:
     """A loss on some of its samples, whose numbers in the file are `rows`."""
 
     one: Differentiated
@@ -64,7 +64,7 @@ class Sampled:
     rows: NumPyArray
 
 
-def sampled(one: Differentiated, options: Options, selection: Selection, wanted: Iterable[int]) -> Sampled:
+def sampled(one: Differentiated, options: Options, selection: Selection, wanted: Iterable[int]) -> CheckedSamples:
     """Read a part of the samples, the wanted ones among them; all of them where the loss couples them.
 
     Raises: TooLarge.
@@ -73,13 +73,13 @@ def sampled(one: Differentiated, options: Options, selection: Selection, wanted:
     loss = replace(bound.loss, guard=None)
     if bound.loss.whole:
         elements_of(bound, options)
-        return Sampled(replace(one, bound=replace(bound, loss=loss)), selection, np.arange(bound.n))
+        return CheckedSamples(replace(one, bound=replace(bound, loss=loss)), selection, np.arange(bound.n))
     rows = _rows(bound.n, min(SAMPLES, max(1, NUMBERS // max(1, bound.elements))), wanted)
     slots = tuple(_part(slot, rows) for slot in bound.slots)
     weights, mask = (None if reader is None else _picked(reader, rows, 0) for reader in (selection.weights, selection.mask))
     peers = tuple(replace(peer, slots=tuple(_part(slot, rows) for slot in peer.slots), n=len(rows)) for peer in one.peers)
     part = replace(one, bound=replace(bound, loss=loss, slots=slots, n=len(rows)), peers=peers)
-    return Sampled(part, Selection(weights, mask), rows)
+    return CheckedSamples(part, Selection(weights, mask), rows)
 
 
 def _rows(n: int, most: int, wanted: Iterable[int]) -> NumPyArray:
