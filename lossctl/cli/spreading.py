@@ -7,7 +7,7 @@ import inspect
 import sys
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -71,37 +71,24 @@ def signed(run: Any) -> None:
     parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
     parameters += [plain[name].replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY) for name in own]
     # Arguments come first in the help, then the panels in their order.
-    by_panel = sorted(options_of(command)[1].values(), key=lambda row: PANELS.index(row.panel))
+    by_panel = sorted(map(with_formats, options_of(command)[1].values()), key=lambda row: PANELS.index(row.panel))
     parameters += [
-        inspect.Parameter(row.name, inspect.Parameter.KEYWORD_ONLY, annotation=_annotation(row), default=row.typed_default)
+        inspect.Parameter(row.name, inspect.Parameter.KEYWORD_ONLY, annotation=row.annotation(), default=row.typed_default)
         for row in by_panel
     ]
     run.__signature__ = inspect.Signature(parameters)
     run.__annotations__ = {}
 
 
-def _annotation(row: Option) -> Any:
-    """A row in Typer's words."""
-    said = typer.Option(
-        *row.flags,
-        help=help_of(row),
-        rich_help_panel=row.panel,
-        metavar=row.metavar,
-        envvar=row.envvar,
-        min=row.min,
-        max=row.max,
-        count=row.count,
-        show_default=row.show_default,
-    )
-    return Annotated[row.typed_type, said]
+def with_formats(row: Option) -> Option:
+    """The row of --format with the names to choose from, and any other row as it is.
 
-
-def help_of(row: Option) -> str:
-    """The sentence of an option's help. Packages are asked for their output formats only where help is shown: it costs."""
-    if row.name == "format":
-        names = RENDERERS.names() if {"-h", "--help"} & {*sys.argv} else FORMATS
-        row = replace(row, choices=("auto", *names))
-    return row.help
+    Packages are asked for their output formats only where help is shown: it costs.
+    """
+    if row.name != "format":
+        return row
+    names = RENDERERS.names() if {"-h", "--help"} & {*sys.argv} else FORMATS
+    return replace(row, choices=("auto", *names))
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from lossctl.errors import UsageError
 
@@ -103,6 +103,23 @@ class Option:
         """The sentence of its help."""
         *others, last = self.words or ("",)
         return self.doc.replace("{}", f"{', '.join(others)} or {last}" if others else last)
+
+    def annotation(self) -> Any:
+        """The row in Typer's words: the type of what is typed, with flags, help and bounds."""
+        from typer import Option as TyperOption
+
+        said = TyperOption(
+            *self.flags,
+            help=self.help,
+            rich_help_panel=self.panel,
+            metavar=self.metavar,
+            envvar=self.envvar,
+            min=self.min,
+            max=self.max,
+            count=self.count,
+            show_default=self.show_default,
+        )
+        return Annotated[self.typed_type, said]
 
     @property
     def typed_type(self) -> Any:
