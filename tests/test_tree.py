@@ -110,7 +110,7 @@ def test_contributing_is_short_and_its_map_shows_every_room():
 
 
 # Ceilings of what there is: lower them when something falls away, and do not raise them without saying why.
-ENTRIES, MODULES, SMALL = 20, 195, 2
+ENTRIES, MODULES, SMALL = 20, 193, 2
 ENTERED, CHANGES = 58, 610
 ON_THE_WAY = """
 import sys

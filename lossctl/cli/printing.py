@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import InputError, LossctlError, UsageError
-from lossctl.report.cells import visible
+from lossctl.report.report import visible
 from lossctl.sources.touched import current
 
 if TYPE_CHECKING:

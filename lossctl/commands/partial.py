@@ -21,9 +21,8 @@ from lossctl.engine.sets import grouped, spelt_out
 from lossctl.errors import MissingFile, UnreadableFile, UsageError
 from lossctl.losses.backends import BACKENDS
 from lossctl.report.answer import Answer, signature, warnings
-from lossctl.report.cells import Style
 from lossctl.report.machine import render_json
-from lossctl.report.report import Report, strict
+from lossctl.report.report import Report, Style, strict
 from lossctl.request.option_table import rows
 from lossctl.request.replay import request_of
 from lossctl.request.spec import Options

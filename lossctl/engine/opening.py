@@ -24,8 +24,8 @@ from lossctl.request.lookup import by_shape, resolve
 from lossctl.sources import shapes
 from lossctl.sources.address import Given
 from lossctl.sources.files import Files
-from lossctl.sources.heading import ways
 from lossctl.sources.inputs import Ordered
+from lossctl.sources.layout import ways
 from lossctl.sources.readers import BLOCK
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from lossctl.request.lookup import Asked
     from lossctl.request.spec import Options, Spec
     from lossctl.sources.container import Heading
-    from lossctl.sources.heading import Entry
+    from lossctl.sources.layout import Entry
     from lossctl.sources.readers import NumPyArray, Reader
 
     Readers = dict[str, Reader]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lossctl.errors import UnknownName, UsageError
 from lossctl.plugins import Plugins, resolve
-from lossctl.report.cells import Style
+from lossctl.report.report import Style
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

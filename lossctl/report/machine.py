@@ -9,14 +9,12 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from lossctl.report.cells import exact, leaves
-from lossctl.report.report import strict
+from lossctl.report.report import exact, leaves, strict
 
 if TYPE_CHECKING:
     from json import JSONEncoder
 
-    from lossctl.report.cells import Style
-    from lossctl.report.report import Report
+    from lossctl.report.report import Report, Style
 
 # TSV has no quotes: what would end a cell or a line is written as in C.
 # A terminal would obey the other control characters, and a pipe often ends on one.

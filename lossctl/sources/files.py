@@ -77,7 +77,7 @@ class Files:
             self._with_name(path, source.key)
         if len(source.paths) == 1:
             return self._reader(self._container(source.paths[0]), source, role, spare)
-        from lossctl.sources.heading import alike
+        from lossctl.sources.layout import alike
 
         for path in alike({path: table.heading for path in source.paths if (table := self._table(path))}):
             self.turn(path, "as in the files beside it")
@@ -137,7 +137,7 @@ class Files:
         """Say of each table whose first row may be read either way how it was, once."""
         for path, heading in self.doubtful().items():
             if heading.why and path not in self._told:
-                from lossctl.sources.heading import sentence
+                from lossctl.sources.layout import sentence
 
                 self._told.add(path)
                 table = self._table(path)

@@ -14,8 +14,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.sources.container import TextTable
-from lossctl.sources.heading import DECIMAL, FEW
-from lossctl.sources.layout import CSV, SAMPLE, TSV, TXT, UNKNOWN, Layout, Row, TextStyle, read_layout, read_otherwise, rows
+from lossctl.sources.layout import (
+    CSV,
+    DECIMAL,
+    FEW,
+    SAMPLE,
+    TSV,
+    TXT,
+    UNKNOWN,
+    Layout,
+    Row,
+    TextStyle,
+    read_layout,
+    read_otherwise,
+    rows,
+)
 from lossctl.sources.readers import place
 from lossctl.sources.spool import Converted, ConvertedFile, Group, slowly
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lossctl.sources.container import EVEN, RULE, SURE, WEAK, Heading
-from lossctl.sources.heading import alike, heading, ways
+from lossctl.sources.layout import alike, heading, ways
 
 
 def of(**tables):

@@ -27,9 +27,9 @@ from lossctl.guides.diagnose.faults import whole
 from lossctl.guides.diagnose.history import Series, numbered, settle
 from lossctl.sources.cells import floats, not_a_number
 from lossctl.sources.container import SURE, Heading, TextTable
-from lossctl.sources.heading import sentence
 from lossctl.sources.inputs import how_in_words
 from lossctl.sources.keys import is_unnamed
+from lossctl.sources.layout import sentence
 from lossctl.sources.opening import opener, spooled, stored
 from lossctl.sources.source import STDIN, locate
 from lossctl.sources.stored import titled
