@@ -189,7 +189,6 @@ def test_clusters_are_flipped_as_a_whole(systems, folder):
         ({"test": "t", "cluster_by": "t.npy"}, UsageError),
         ({"test": "flip", "horizon": 2}, UsageError),
         ({"test": "t", "order": "t.npy"}, UsageError),
-        ({"test": "tt"}, BadParameter),
         ({"correction": "bonferroni"}, BadParameter),
         ({"alpha": 0.5}, BadParameter),
         ({"alpha": 0.0}, BadParameter),

@@ -21,7 +21,7 @@ from lossctl.errors import (
 )
 from lossctl.sources.address import Given
 
-SOURCE = Path(__file__).with_name("others.py")
+SOURCE = Path(__file__).parents[1] / "others.py"
 MINE = f"{SOURCE}:"
 
 
