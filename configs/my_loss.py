@@ -1,7 +1,7 @@
 """A loss of one's own: the terms of each sample, a word for each input, and a docstring that is its page."""
 
-from lossctl.losses.loss import Array, loss
-from lossctl.losses.words import Real
+from lossctl.loss import loss
+from lossctl.words import Array, Real
 
 
 @loss("regression", source="this file")
