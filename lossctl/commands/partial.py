@@ -24,7 +24,7 @@ from lossctl.report.answer import Answer, signature, warnings
 from lossctl.report.machine import render_json
 from lossctl.report.report import Report, Style, strict
 from lossctl.request.option_table import rows
-from lossctl.request.replay import request_of
+from lossctl.request.saving import request_of
 from lossctl.request.spec import Options
 from lossctl.sources.address import shown_source
 from lossctl.sources.drafts import atomic
