@@ -349,14 +349,14 @@ def stream(  # noqa: PLR0913, PLR0917 - everything that a comparison depends on
         _by_slice(bound, outcomes[number], tallies[number].found, options.reduction)
         for bound, number in zip(bounds, fit, strict=True)
     ]
-    pairs = _pairs(slicing, losses)
+    pairs = _pair_totals(slicing, losses)
     tallies = fold(bounds, backend, options, selection, keep=TERMS, digest=Deviating(slicing, pairs)) if pairs else []
     deviations = {(code, number): tallies[number].found.found[code] for code, number in pairs}  # type: ignore[union-attr]
     tested = Names(names.systems, [names.losses[column] for column in columns])
     estimates = []
     for code in sorted({code for each in losses for code in each}):
         group = None if groups is None or code == ALL else groups.names[code]
-        estimates += _estimates(code, tested.estimates(_rows(losses, code, len(columns)), group), pairs, deviations, rules)
+        estimates += _estimates(code, tested.estimates(_estimate_rows(losses, code, len(columns)), group), pairs, deviations, rules)
     return Comparison(names.systems, names.losses, rows, rules, estimates)
 
 
@@ -376,13 +376,13 @@ def _by_slice(bound: Bound, outcome: Outcome, sums: Any, reduction: str) -> dict
     return losses
 
 
-def _rows(losses: Sequence[Mapping[int, LossOfSlice]], code: int, width: int) -> list[list[LossOfSlice]]:
+def _estimate_rows(losses: Sequence[Mapping[int, LossOfSlice]], code: int, width: int) -> list[list[LossOfSlice]]:
     """The losses of a slice by system; one that cannot be told apart by sample has only the whole."""
     own = [each.get(code, each[ALL]) for each in losses]
     return [own[start : start + width] for start in range(0, len(own), width)]
 
 
-def _pairs(slicing: Slicing, losses: Sequence[Mapping[int, LossOfSlice]]) -> dict[tuple[int, int], PairTotals]:
+def _pair_totals(slicing: Slicing, losses: Sequence[Mapping[int, LossOfSlice]]) -> dict[tuple[int, int], PairTotals]:
     """The pairs that can be tested, by slice and the number of the system's loss."""
     return {
         (code, number): PairTotals(losses[base][code].total, loss.total)

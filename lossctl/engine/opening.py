@@ -21,7 +21,7 @@ from lossctl.engine.reduce import check_asked, evaluate, keep_of, outcome_of
 from lossctl.errors import InputError, LossctlError, ShapeMismatch, UnknownKey, UsageError
 from lossctl.losses.backends import BACKENDS
 from lossctl.request.lookup import by_shape, resolve
-from lossctl.sources import shapes
+from lossctl.sources.shapes import broadcast
 from lossctl.sources.address import Given
 from lossctl.sources.files import Files
 from lossctl.sources.inputs import Ordered
@@ -347,7 +347,7 @@ def _bind(one: Asked, readers: Mapping[str, Reader], options: Options) -> Bound:
 def _both_readings(one: Asked, readers: Mapping[str, Reader], options: Options) -> str | None:
     """Compute what broadcasting gives and what matching rows gives, where both are possible."""
     given = [readers[argument.name].shape for argument in one.loss.signature.inputs if argument.name in readers]
-    common = shapes.broadcast(*given)
+    common = broadcast(*given)
     sizes = {prod(shape) for shape in given}
     if options.broadcast or common is None or prod(common) > PAIRS or len(sizes) > 1 or max(sizes) > BLOCK:
         return None

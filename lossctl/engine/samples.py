@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lossctl.request.spec import Options
     from lossctl.sources.readers import NumPyArray, Part
 
-    Values = Callable[[Bound, LossTotals], tuple[NumPyArray, NumPyArray]]
+    Values = Callable[[Bound, "LossTotals"], tuple[NumPyArray, NumPyArray]]
 
 
 class Digest(Protocol):

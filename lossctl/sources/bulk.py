@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from lossctl.progress import watch
-from lossctl.sources import cells
 from lossctl.sources.arrowed import joined
-from lossctl.sources.cells import BLANK
+from lossctl.sources.cells import BLANK, Mixed, large, whole
 from lossctl.sources.layout import WHITESPACE, Layout, rows
 from lossctl.sources.spool import CHUNK, Group, Spool, ahead, slowly
 
@@ -119,8 +118,8 @@ def _by_pieces(stored: Stored, layout: Layout, groups: Sequence[Group]) -> Itera
         if b'"' in piece:
             raise _Quoted
         columns = _arrays(csv.read_csv(pa.BufferReader(piece), **options), piece)
-        large = [position for position, values in columns.items() if cells.large(values)]
-        return columns | _wholes(piece, layout, large, columns) if large else columns
+        beyond = [position for position, values in columns.items() if large(values)]
+        return columns | _wholes(piece, layout, beyond, columns) if beyond else columns
 
     yield from ahead(parse, _pieces(_data(stored, layout)))
 
@@ -135,8 +134,8 @@ def _wholes(piece: bytes, layout: Layout, positions: Sequence[int], values: Mapp
     table = csv.read_csv(pa.BufferReader(piece), **options)
     texts = {int(name): column.to_pylist() for name, column in zip(table.schema.names, table.columns, strict=True)}
     try:
-        return {position: cells.whole(texts[position], values[position]) for position in positions}
-    except cells.Mixed as error:
+        return {position: whole(texts[position], values[position]) for position in positions}
+    except Mixed as error:
         # Who goes cell by cell knows the line.
         raise _Odd from error
 
@@ -153,7 +152,7 @@ def _as_stream(stored: Stored, layout: Layout, groups: Sequence[Group]) -> Itera
     mark = layout.delimiter.join([str(MARK)] * len(layout.names))
     with csv.open_csv(_Marked(data.stream(), f"\n{mark}\n".encode()), **options) as reader:
         for columns in _unmarked(_arrays(batch, b"(") for batch in reader if len(batch)):
-            if any(map(cells.large, columns.values())):
+            if any(map(large, columns.values())):
                 raise _Odd
             yield columns
 

@@ -35,7 +35,7 @@ VALUES = frozenset({NUMERIC, TRUTH, DATE})
 # What people write where a value is missing.
 MISSING = BLANK | {"n/a", "#n/a", "<na>", "none", "-", "--", "?", "."}
 # No longer than what is read at once as a number.
-WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 # As pandas and NumPy write floating-point numbers, also whole ones.
 DECIMAL = re.compile(r"[+-]?(\d*\.\d*(e[+-]?\d+)?|\d+e[+-]?\d+)", re.ASCII | re.IGNORECASE)
 DAY = re.compile(r"\d{4}-\d\d?-\d\d?([T ]\d\d?:\d\d.*)?|\d\d?[/.]\d\d?[/.]\d{4}|\d\d?:\d\d(:\d\d.*)?", re.ASCII)
@@ -129,17 +129,17 @@ def _columns(rows: Sequence[Sequence[str]], positions: Sequence[int]) -> Columns
 
 def _tells_apart(column: Sequence[str]) -> bool:
     """Whether a column looks like an index: unique whole numbers or unique text, without a gap."""
-    return len(set(column)) == len(column) and all(WHOLE.fullmatch(cell) or _kind(cell) in {TEXT, DATE} for cell in column)
+    return len(set(column)) == len(column) and all(INTEGER.fullmatch(cell) or _kind(cell) in {TEXT, DATE} for cell in column)
 
 
 def _of_one(column: Sequence[str]) -> Heading:
     """A single column under 0. Labels often begin with 0, and pandas writes numbers with a decimal point as 0.0."""
     if column and _kind_of(column) == TEXT:
         return Heading(header=True, doubt=RULE, why="as pandas writes it above a column without a name")
-    if any(DECIMAL.fullmatch(cell) for cell in column) and not any(map(WHOLE.fullmatch, column)):
+    if any(DECIMAL.fullmatch(cell) for cell in column) and not any(map(INTEGER.fullmatch, column)):
         return Heading(header=True, doubt=RULE, why="as pandas writes it above a column without a name")
     goes_on = column[:1] == ["1"]
-    alone = len(column) >= FEW and "0" not in column and not goes_on and all(map(WHOLE.fullmatch, column))
+    alone = len(column) >= FEW and "0" not in column and not goes_on and all(map(INTEGER.fullmatch, column))
     return Heading(header=False, doubt=WEAK, why="though no other is 0" if alone else "")
 
 
@@ -147,7 +147,7 @@ def _of_several(columns: Columns) -> Heading:
     """Several columns, under 0, 1, and so on."""
     if any(column and _kind_of(column) == TEXT for column in columns):
         return Heading(header=True, doubt=RULE)
-    inside = all(WHOLE.fullmatch(cell) and 0 <= int(cell) < len(columns) for column in columns for cell in column)
+    inside = all(INTEGER.fullmatch(cell) and 0 <= int(cell) < len(columns) for column in columns for cell in column)
     if inside and any(columns):
         return Heading(header=False, doubt=EVEN, why="though pandas writes the same above columns without names")
     return Heading(header=True, doubt=RULE, why="as pandas writes them above columns without names")
@@ -155,7 +155,7 @@ def _of_several(columns: Columns) -> Heading:
 
 def _rises(names: Sequence[str]) -> bool:
     """Whether all are whole numbers, each larger than the one before it."""
-    if not all(map(WHOLE.fullmatch, names)):
+    if not all(map(INTEGER.fullmatch, names)):
         return False
     numbers = [int(name) for name in names]
     return all(low < high for low, high in pairwise(numbers))
@@ -186,7 +186,7 @@ def _of_words(first: list[str], below: Sequence[Sequence[str]], more: Callable[[
     """A first row with text: names, unless each column goes on as it begins and one of values tells so."""
     kinds = [_kind(cell) for cell in first]
     if not below:
-        sample = any(kind == NUMERIC and not WHOLE.fullmatch(cell) for kind, cell in zip(kinds, first, strict=True))
+        sample = any(kind == NUMERIC and not INTEGER.fullmatch(cell) for kind, cell in zip(kinds, first, strict=True))
         return Heading(header=False, doubt=WEAK, why="though nothing follows it") if sample else Heading(header=True)
     numeric: list[int] = []
     goes_on = False

@@ -17,7 +17,8 @@ import numpy as np
 
 from lossctl.errors import LossctlError, UnreadableFile
 from lossctl.progress import watch
-from lossctl.sources import cells
+from lossctl.sources.cells import Mixed, not_a_number
+from lossctl.sources.cells import numbers as numbers_of
 from lossctl.sources.container import Container
 from lossctl.sources.npy import Header, NpyPart
 from lossctl.sources.readers import Memory
@@ -252,11 +253,11 @@ def slowly(rows: Iterator[Row], groups: Sequence[Group], stored: Stored, layout:
 
 def _column(chunk: list[Row], position: int, stored: Stored, layout: Layout) -> NumPyArray:
     try:
-        values = cells.numbers([row[position] for _, row in chunk])
-    except cells.Mixed as mixed:
+        values = numbers_of([row[position] for _, row in chunk])
+    except Mixed as mixed:
         where = f"{stored.name}, line {chunk[mixed.index][0]}, column '{layout.names[position]}':"
         raise refusal(mixed.number, f"{where} the cell", MIXED) from mixed
     if isinstance(values, int):
         line, row = chunk[values]
-        raise cells.not_a_number(stored.name, line, layout.names[position], row[position])
+        raise not_a_number(stored.name, line, layout.names[position], row[position])
     return values

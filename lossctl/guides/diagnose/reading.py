@@ -279,7 +279,7 @@ def _from_table(container: Container, wanted: Mapping[str, str], floor: float | 
     if not names:
         raise missing((), titled(container.stored.name))
     chosen = _chosen(names, wanted, titled(container.stored.name))
-    cells = {role: _numbers(container, lists[at]) for role, at in chosen.items()}
+    cells = {role: _column_numbers(container, lists[at]) for role, at in chosen.items()}
     columns = {role: names[at] for role, at in chosen.items()}
     _check_lengths(cells, columns, container.stored.name)
     rest = set(lists) - {lists[at] for at in chosen.values()}
@@ -322,7 +322,7 @@ def _is_list(container: Container, at: int) -> bool:
         return False
 
 
-def _numbers(container: Container, at: int) -> tuple[Floats, Flags]:
+def _column_numbers(container: Container, at: int) -> tuple[Floats, Flags]:
     """The numbers of a column, and which of its cells are gaps.
 
     Raises: UnreadableFile for a cell that is text.

@@ -66,7 +66,7 @@ def known_of(target: Reader, pred: Reader | None = None) -> dict[str, Any]:
         "positive_share": _positive_share(facts),
         "also_counts": _also_counts(facts),
     }
-    facts["class_counts"] = class_counts(target, facts)
+    facts["class_counts"] = counts_of_target(target, facts)
     facts |= by_column(target, facts)
     if pred is None:
         return facts
@@ -136,7 +136,7 @@ def _positive_share(facts: Mapping[str, Any]) -> float | None:
     return facts["foreground_share"] if facts["kind"] in {"mask", "binary"} else None
 
 
-def class_counts(target: Reader, facts: Mapping[str, Any]) -> list[int] | None:
+def counts_of_target(target: Reader, facts: Mapping[str, Any]) -> list[int] | None:
     """How often each class 0 … C-1 occurs, of labels, masks of labels and one-hot rows; None for anything else."""
     if facts["kind"] == "one_hot" and facts["column_means"]:
         rows = facts["elements"] / facts["columns"]

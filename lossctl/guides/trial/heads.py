@@ -180,7 +180,7 @@ def wire(loss: Loss, params: dict[str, Any], task: Task, scale: Scale) -> Wiring
     """
     pred, target = (argument.word for argument in loss.signature.inputs)
     if task.name == REGRESSION:
-        return _numbers(loss, params, (pred, target), scale)
+        return _number_wiring(loss, params, (pred, target), scale)
     head = next((head for known, head in HEADS if pred in known), None)
     if head is None or (head.form == COLUMNS and task.name == LABELS):
         raise _refused(loss, task, f"it takes {pred.says}, which this model does not give")
@@ -188,7 +188,7 @@ def wire(loss: Loss, params: dict[str, Any], task: Task, scale: Scale) -> Wiring
     if pred in REAL:
         head = head if task.name == CLASSES else Head("raw outputs + 1/2", ELEMENTS, half_up)
         shares = _softmax if task.name == CLASSES else _sigmoid
-    said, view = _target(loss, task, target, head.form)
+    said, view = _target_input(loss, task, target, head.form)
     form = _seen(task, head.form)
     read: Change = lambda raw: head.change(form(raw))  # noqa: E731 - two steps in one
     return Wiring(head.says, said, read, same, read, view, shares)
@@ -217,7 +217,7 @@ def _one(raw: Any) -> Any:
     return raw[:, None]
 
 
-def _target(loss: Loss, task: Task, word: Tensor, form: str) -> tuple[str, Callable[[NumPyArray], NumPyArray]]:
+def _target_input(loss: Loss, task: Task, word: Tensor, form: str) -> tuple[str, Callable[[NumPyArray], NumPyArray]]:
     """How the target looks to a loss, in words and as a function of the coded one."""
     if word in UNKNOWN and task.name == CLASSES:
         return "class indices", same
@@ -249,7 +249,7 @@ def listed(marks: NumPyArray) -> NumPyArray:
     return np.where(np.take_along_axis(marks, order, axis=1) == 1, order, -1)
 
 
-def _numbers(loss: Loss, params: dict[str, Any], given: tuple[Tensor, Tensor], scale: Scale) -> Wiring:
+def _number_wiring(loss: Loss, params: dict[str, Any], given: tuple[Tensor, Tensor], scale: Scale) -> Wiring:
     """Outputs in the target's units, which each loss reads as it needs them."""
     pred, target = given
     known = {word: kind for kind, hint in KINDS.items() for word in _words(hint)}
