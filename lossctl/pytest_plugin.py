@@ -112,6 +112,6 @@ def _array(value: Any) -> Any:
 
 def _say(text: str) -> None:
     """Notes and warnings stand in the captured output, which pytest shows where a test fails."""
-    from lossctl.cli.printing import tell
+    from lossctl.cli.command import tell
 
     tell(f"lossctl: {text}")

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.checking.checks import gradients, value
-from lossctl.checking.draws import Drawn
+from lossctl.checking.checks import Drawn, gradients, value
 from lossctl.commands.listing import NO_GUIDE, describe
 from lossctl.losses import catalogue
 from lossctl.losses.frameworks import FRAMEWORKS

@@ -7,8 +7,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, get_args
 
 from lossctl import errors
+from lossctl.cli.command import options_of
 from lossctl.cli.program import name_of, program
-from lossctl.cli.spreading import options_of
 from lossctl.request.arguments import Passing
 from lossctl.request.option_table import PANELS
 from lossctl.request.spec import Options

@@ -13,17 +13,15 @@ from lossctl.cli.program import COMMANDS, name_of, program
 HEAVY = ("torch", "array_api_compat", "scipy", "pandas", "pydantic", "yaml", "rich", "pyarrow", "importlib.metadata")
 # What a run needs only where it is asked for gates, samples, groups, several files, or has something to warn of.
 OF_OTHER_RUNS = (
-    "lossctl.engine.samples",
     "lossctl.checking.judging",
     "lossctl.checking.saved",
     "lossctl.gates",
     "lossctl.statistics.flips",
     "lossctl.statistics.intervals",
     "lossctl.statistics.ordered",
-    "lossctl.statistics.paired",
+    "lossctl.statistics.arrays",
     "lossctl.statistics.power",
     "lossctl.request.specfile",
-    "lossctl.sources.codes",
     "lossctl.sources.rows",
     "lossctl.sources.listing",
     "lossctl.sources.table",
@@ -124,8 +122,8 @@ def test_a_plain_run_loads_few_modules_and_none_that_only_other_runs_need(pair):
     ("more", "wanted"),
     [
         ("--max mse=10", {"lossctl.gates", "lossctl.checking.judging"}),
-        ("--stats", {"lossctl.engine.samples", "lossctl.statistics.ordered"}),
-        ("--by group.npy", {"lossctl.sources.codes"}),
+        ("--stats", {"lossctl.engine.totals", "lossctl.statistics.ordered"}),
+        ("--by group.npy", {"lossctl.sources.rows"}),
         ("--format json", {"json"}),
     ],
 )

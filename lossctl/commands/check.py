@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from lossctl import __version__
-from lossctl.cli.printing import Printed, check_outputs, printed, say
+from lossctl.cli.command import Printed, check_outputs, printed, say, spread
 from lossctl.cli.program import app
-from lossctl.cli.spreading import spread
 from lossctl.errors import GateFailed, LossctlError, MissingFile, Undecided, UsageError, WouldOverwrite
 from lossctl.report.report import Report
 from lossctl.request.arguments import Gating, compute_spec, gates_of

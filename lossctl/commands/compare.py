@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from lossctl.cli.printing import Printed, check_outputs, printed, say, wants_document
+from lossctl.cli.command import Printed, check_outputs, printed, say, spread, wants_document
 from lossctl.cli.program import Losses, Sources, app
-from lossctl.cli.spreading import spread
 from lossctl.errors import BadParameter, NoSuchReduction, UsageError
 from lossctl.report.report import with_request
 from lossctl.request.arguments import Gated, compute_spec
@@ -86,8 +85,8 @@ def wanted_of(options: Comparing, sources: Sequence[str]) -> ComparisonWanted:
     Raises: UsageError where there is no prediction or no target; BadParameter for an alpha.
     """
     from lossctl.comparison.comparing import ComparisonWanted
+    from lossctl.comparison.judging import check_rules
     from lossctl.comparison.result import ComparisonRules
-    from lossctl.comparison.testing import check_rules
     from lossctl.statistics.arrays import Draws
 
     if not 0 < options.alpha < 0.5:  # noqa: PLR2004 - at one half, twice alpha is certain
@@ -184,7 +183,7 @@ def _run(
 ) -> tuple[Report, LossctlError | None]:
     from lossctl.checking.judging import judged
     from lossctl.comparison.comparing import compared_of, reruns
-    from lossctl.comparison.noise import with_tolerances
+    from lossctl.comparison.judging import with_tolerances
     from lossctl.comparison.reported import report
     from lossctl.engine.opening import inputs_of, prepare_all
     from lossctl.report.answer import Answer, document_of, results, warnings

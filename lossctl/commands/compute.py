@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
-from lossctl.cli.printing import Printed, check_outputs, printed, say, wants_document
+from lossctl.cli.command import Printed, check_outputs, printed, say, spread, wants_document
 from lossctl.cli.program import Losses, Sources, app
-from lossctl.cli.spreading import spread
 from lossctl.errors import LossctlError, TooLarge, UsageError
 from lossctl.request.arguments import Gated, compute_spec
 from lossctl.request.option_table import RESULT, option
@@ -64,9 +63,8 @@ def run(spec: Spec, say: Callable[[str], None], *, document: bool) -> tuple[Repo
 
     Returns the report, and the error to exit with if a gate failed or could not be decided.
     """
-    from lossctl.engine.opening import inputs_of, prepare
+    from lossctl.engine.opening import grouped, inputs_of, prepare, without
     from lossctl.engine.reduce import evaluate
-    from lossctl.engine.sets import grouped, without
     from lossctl.losses.backends import BACKENDS
     from lossctl.report.answer import Answer, report, warnings
 

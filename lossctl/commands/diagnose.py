@@ -15,9 +15,8 @@ import numpy as np
 import typer
 
 from lossctl import __version__
-from lossctl.cli.printing import Printed, check_outputs, printed, say, unicode
+from lossctl.cli.command import Printed, check_outputs, printed, say, spread, unicode
 from lossctl.cli.program import app
-from lossctl.cli.spreading import spread
 from lossctl.errors import BadParameter, GateFailed, near
 from lossctl.report.report import Report
 from lossctl.request.arguments import Passing

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lossctl.cli.printing import Printed, check_outputs, printed, say, wants_document
+from lossctl.cli.command import Printed, check_outputs, printed, say, spread, wants_document
 from lossctl.cli.program import Sources, app
-from lossctl.cli.spreading import spread
 from lossctl.errors import MissingExtra, UnknownName, UsageError, near
 from lossctl.report.report import Report, with_request
 from lossctl.request.arguments import Gated, compute_spec
@@ -32,8 +31,7 @@ if TYPE_CHECKING:
     from lossctl.engine.reduce import Outcome
     from lossctl.errors import LossctlError
     from lossctl.gates import Check
-    from lossctl.gradient.gathering import Gradient
-    from lossctl.gradient.job import Job
+    from lossctl.gradient.gathering import Gradient, Job
     from lossctl.gradient.verdicts import GradientVerdict
     from lossctl.report.answer import Answer
     from lossctl.request.lookup import Asked
@@ -105,7 +103,7 @@ def run(spec: Spec, options: Grading, say: Callable[[str], None], *, document: b
     from lossctl.engine.opening import inputs_of, prepare
     from lossctl.engine.reduce import evaluate
     from lossctl.gradient.passes import chosen
-    from lossctl.gradient.tensorboard import check_board
+    from lossctl.gradient.profile import check_board
     from lossctl.gradient.verdicts import settle
     from lossctl.losses.backends import BACKENDS
     from lossctl.report.answer import Answer, warnings
@@ -185,8 +183,7 @@ def _job(  # noqa: PLR0913, PLR0917 - everything that a derivative depends on
     outcomes: Sequence[Outcome],
     torch: Any,
 ) -> Job:
-    from lossctl.gradient.gathering import Clipped
-    from lossctl.gradient.job import Job
+    from lossctl.gradient.gathering import Clipped, Job
     from lossctl.gradient.passes import Differentiated, slopes
 
     terms = []
@@ -212,8 +209,8 @@ def _found(job: Job, options: Grading, prepared: Prepared) -> FoundGradients:
     """Run the second pass, and write what `-o` asks for: files appear when all of it has gone well."""
     import numpy as np
 
+    from lossctl.gradient.profile import Span
     from lossctl.gradient.sinks import Field, MemorySink
-    from lossctl.gradient.tensorboard import Span
     from lossctl.gradient.writing import is_array, opened
 
     sources = job.sources()
@@ -390,7 +387,7 @@ def show(folder: str, step: int, answer: Answer, found: FoundGradients) -> None:
 
     Raises: MissingExtra, InputError.
     """
-    from lossctl.gradient.tensorboard import Span, histogram, write_board
+    from lossctl.gradient.profile import Span, histogram, write_board
 
     head = answer.asked[0].label if answer.total is None else TOTAL
     histograms = {

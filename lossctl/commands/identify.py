@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lossctl import __version__
-from lossctl.cli.printing import Printed, check_outputs, printed, say, wants_document
+from lossctl.cli.command import Printed, check_outputs, printed, say, spread, wants_document
 from lossctl.cli.program import Sources, app
-from lossctl.cli.spreading import spread
 from lossctl.errors import BadParameter, LossctlError, Undecided, UsageError
 from lossctl.report.report import Report, status
 from lossctl.request.arguments import Asking, compute_spec

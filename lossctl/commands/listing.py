@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lossctl.cli.printing import Printed, check_outputs, printed
+from lossctl.cli.command import Printed, check_outputs, printed, spread
 from lossctl.cli.program import app
-from lossctl.cli.spreading import spread
 from lossctl.errors import UnknownName, near
 from lossctl.report.report import Report
 from lossctl.request.arguments import Talk

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
-from lossctl.cli.printing import Printed, check_outputs, printed, say
+from lossctl.cli.command import Printed, check_outputs, printed, say, spread
 from lossctl.cli.program import app
-from lossctl.cli.spreading import spread
 from lossctl.errors import InputError, UnreadableFile
 from lossctl.request.arguments import Gating, gates_of
 from lossctl.request.spec import Options
@@ -72,7 +71,7 @@ def run(
     from lossctl.checking.judging import judged
     from lossctl.commands.partial import load
     from lossctl.request.lookup import resolve
-    from lossctl.request.replay import spec_of
+    from lossctl.request.models import spec_of
 
     gates = tuple(gates_of(options))
     twice = [path for at, path in enumerate(paths) if path in paths[:at]]

@@ -15,17 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lossctl import __version__
 from lossctl.engine.fold import fold
-from lossctl.engine.opening import prepare
+from lossctl.engine.opening import grouped, prepare, spelt_out
 from lossctl.engine.reduce import Outcome, check_asked, reduced
-from lossctl.engine.sets import grouped, spelt_out
 from lossctl.errors import MissingFile, UnreadableFile, UsageError
 from lossctl.losses.backends import BACKENDS
 from lossctl.report.answer import Answer, signature, warnings
-from lossctl.report.machine import render_json
-from lossctl.report.report import Report, Style, strict
+from lossctl.report.report import Report, Style, render_json, strict
 from lossctl.request.option_table import rows
-from lossctl.request.saving import request_of
-from lossctl.request.spec import Options
+from lossctl.request.spec import Options, request_of
 from lossctl.sources.address import shown_source
 from lossctl.sources.drafts import atomic
 from lossctl.sources.touched import read_whole

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from lossctl import __version__
-from lossctl.cli.printing import Printed, check_outputs, printed, say, terminal, unicode
+from lossctl.cli.command import Printed, check_outputs, printed, say, spread, terminal, unicode
 from lossctl.cli.program import app
-from lossctl.cli.spreading import spread
 from lossctl.errors import UsageError
 from lossctl.report.report import Report
 from lossctl.request.arguments import Talk

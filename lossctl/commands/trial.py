@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from lossctl.cli.printing import Printed, check_outputs, printed, say
+from lossctl.cli.command import Printed, check_outputs, printed, say, spread
 from lossctl.cli.program import app
-from lossctl.cli.spreading import spread
 from lossctl.errors import BadParameter, LossctlError, TooLarge, UsageError
 from lossctl.plugins import torch_of
 from lossctl.progress import long_pass

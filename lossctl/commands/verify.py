@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from lossctl import __version__
-from lossctl.cli.printing import Printed, check_outputs, printed, say
+from lossctl.cli.command import Printed, check_outputs, printed, say, spread
 from lossctl.cli.program import app
-from lossctl.cli.spreading import spread
 from lossctl.errors import BadParameter, GateFailed, MissingFile, UnreadableFile, UsageError, near
 from lossctl.report.report import Report, strict
 from lossctl.request.arguments import Passing
@@ -102,7 +101,7 @@ def _settled(loss: Loss, asked: LossSpec) -> Loss:
     """
     import numpy as np
 
-    from lossctl.checking.draws import settled
+    from lossctl.checking.checks import settled
     from lossctl.losses.loss import scalars
     from lossctl.request.lookup import as_given
     from lossctl.sources.files import Files
@@ -147,7 +146,7 @@ def recompute(path: str, options: Verifying, say: Callable[[str], None]) -> tupl
     Raises: MissingFile, UnreadableFile, UsageError for what is not allowed, and what computing raises.
     """
     from lossctl.checking.saved import load
-    from lossctl.request.replay import spec_of
+    from lossctl.request.models import spec_of
 
     saved = load(path, whole=True).document
     command = saved["command"]

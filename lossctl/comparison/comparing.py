@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.comparison.explaining import column_of, explain
-from lossctl.comparison.judging import judge
+from lossctl.comparison.judging import Pair, judge
 from lossctl.comparison.measured import measure
 from lossctl.comparison.result import Comparison, Names, names
 from lossctl.comparison.statistics import left_out
 from lossctl.comparison.streaming import stream, streams
-from lossctl.comparison.testing import Pair
+from lossctl.engine.opening import without
 from lossctl.engine.reduce import Outcome, evaluate
-from lossctl.engine.sets import without
 from lossctl.errors import UsageError
 from lossctl.losses.backends import BACKENDS
 

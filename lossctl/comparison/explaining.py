@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lossctl.comparison.judging import Pair, raw_p
 from lossctl.comparison.reported import known
-from lossctl.comparison.testing import Pair, raw_p
 from lossctl.report.report import Report
 from lossctl.statistics.flips import adjust
 

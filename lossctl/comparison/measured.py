@@ -14,7 +14,7 @@ import numpy as np
 from lossctl.engine.reduce import evaluate_keeping, reduced
 from lossctl.errors import TooLarge
 from lossctl.losses.loss import weighted_mean
-from lossctl.statistics.paired import LARGE
+from lossctl.statistics.arrays import LARGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,8 +14,8 @@ import numpy as np
 
 from lossctl.comparison.character import Character, character
 from lossctl.comparison.constant import Constant, constants
+from lossctl.engine.opening import without
 from lossctl.engine.reduce import evaluate_keeping, reduced
-from lossctl.engine.sets import without
 from lossctl.engine.threads import in_lanes
 from lossctl.errors import UsageError
 from lossctl.losses.backends import BACKENDS

@@ -17,16 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.comparison.judging import by_t, with_verdict
+from lossctl.comparison.judging import PValues, by_t, not_two_valued, with_verdict
 from lossctl.comparison.measured import ROUNDING
 from lossctl.comparison.result import Comparison, Names
 from lossctl.comparison.statistics import Differences, statistics_of
-from lossctl.comparison.testing import PValues, not_two_valued
 from lossctl.engine.fold import fold
 from lossctl.engine.reduce import evaluate_keeping, reduced
 from lossctl.errors import UsageError
 from lossctl.losses.loss import weighted_mean
-from lossctl.statistics import paired
+from lossctl.statistics import arrays
 from lossctl.statistics.arrays import t_two_sided
 from lossctl.statistics.flips import adjust
 from lossctl.statistics.sums import Higher, Moments, Sums
@@ -303,7 +302,7 @@ TERMS = frozenset({"terms"})
 def streams(bounds: Sequence[Bound], rules: ComparisonRules, *, ordered: bool, explained: bool) -> bool:
     """Whether a comparison does without holding samples: there are very many, and nothing that was asked for needs them."""
     plain = rules.test in {"auto", "t", "mcnemar"} and not (ordered or explained)
-    return plain and len({bound.n for bound in bounds}) == 1 and bounds[0].n > paired.LARGE
+    return plain and len({bound.n for bound in bounds}) == 1 and bounds[0].n > arrays.LARGE
 
 
 @dataclass(frozen=True)
@@ -356,7 +355,9 @@ def stream(  # noqa: PLR0913, PLR0917 - everything that a comparison depends on
     estimates = []
     for code in sorted({code for each in losses for code in each}):
         group = None if groups is None or code == ALL else groups.names[code]
-        estimates += _estimates(code, tested.estimates(_estimate_rows(losses, code, len(columns)), group), pairs, deviations, rules)
+        estimates += _estimates(
+            code, tested.estimates(_estimate_rows(losses, code, len(columns)), group), pairs, deviations, rules
+        )
     return Comparison(names.systems, names.losses, rows, rules, estimates)
 
 
@@ -461,9 +462,9 @@ def _tested(pair: PairTotals, deviations: Deviations, rules: ComparisonRules) ->
     if rules.test == "mcnemar" and not binary:
         raise not_two_valued(name, "t")
     if pair.scales is not None and binary and rules.test != "t":
-        return paired.mcnemar(deviations.more, deviations.less).p, "McNemar"
+        return arrays.mcnemar(deviations.more, deviations.less).p, "McNemar"
     if pair.scales is not None:
-        return paired.paired_t(deviations.apart).p, "paired t"
+        return arrays.paired_t(deviations.apart).p, "paired t"
     p = _student(pair.other.value - pair.base.value, _error(pair, deviations), deviations.moments.low.n)
     return p, "jackknife t"
 

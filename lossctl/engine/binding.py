@@ -3,6 +3,11 @@
 Fitting arrays to a loss's signature: which axis is the samples', which shapes are the same thing seen another way.
 
 Where torch and this module differ, this one refuses: shapes that merely broadcast are an error until `--broadcast`.
+
+Whole numbers beyond 2^53: a loss of the difference alone gets it exactly, others refuse what is rounded.
+
+Only arrays of int64 and uint64 are looked at. What they are is decided where they are read, so that values, gradients and
+comparisons see the same numbers.
 """
 
 from __future__ import annotations
@@ -15,16 +20,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.errors import BadParameter, ShapeMismatch, UnreadableFile, UsageError
+from lossctl.losses.loss import ANY
 from lossctl.losses.words import UNIT
-from lossctl.sources import shapes
-from lossctl.sources.readers import Memory, Moved, Reader, reshaped, stretched, whole
+from lossctl.sources.readers import (
+    Memory,
+    Moved,
+    Reader,
+    Same,
+    broadcast,
+    fixed,
+    match,
+    reshaped,
+    sample_axis,
+    say,
+    squeezed,
+    stretched,
+    tokens,
+    whole,
+)
+from lossctl.sources.values import SMALL, beyond, difference, first_rounded, refusal, wide
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lossctl.losses.loss import Input, Loss
     from lossctl.request.spec import Options
-    from lossctl.sources.shapes import Dims, Shape
+    from lossctl.sources.readers import Dims, NumPyArray, Shape
 
 
 Readers = dict[str, Reader]
@@ -47,7 +68,7 @@ def views(loss: Loss, readers: Readers, options: Options) -> Readers:
 def _classes_second(loss: Loss, readers: Readers, axis: int) -> Readers:
     """Move the class axis where torch wants it, in the scores and in targets of their shape."""
     first = loss.signature.inputs[0]
-    if "c" not in shapes.tokens(first.word.shape) or "t" in shapes.tokens(first.word.shape):
+    if "c" not in tokens(first.word.shape) or "t" in tokens(first.word.shape):
         message = f"--class-dim has no meaning for {loss.name}: its {first.name} has no class axis that could stand elsewhere."
         raise UsageError(message, hint="Leave it out.")
     scores = readers[first.name].shape
@@ -65,7 +86,7 @@ def _squeezed(loss: Loss, readers: Readers) -> Readers:
     result = {a.name: _squeeze(a, readers[a.name], lead) for a in loss.signature.arrays if a.name in readers}
     alike = _elementwise(loss, result)
     if len({result[name].shape[:1] for name in alike}) > 1:
-        result |= {name: reshaped(result[name], shapes.squeezed("*d", result[name].shape)) for name in alike}
+        result |= {name: reshaped(result[name], squeezed("*d", result[name].shape)) for name in alike}
     return result
 
 
@@ -77,7 +98,7 @@ def _squeeze(argument: Input, reader: Reader, lead: Shape) -> Reader:
         lost = [axis + first for axis in lost if reader.shape[axis + first] == 1]
         return reshaped(reader, tuple(size for axis, size in enumerate(reader.shape) if axis not in lost))
     soft = argument.word.rule == "target" and reader.shape == lead
-    return reshaped(reader, shapes.squeezed("n c *d" if soft else argument.word.shape, reader.shape))
+    return reshaped(reader, squeezed("n c *d" if soft else argument.word.shape, reader.shape))
 
 
 def _elementwise(loss: Loss, readers: Readers) -> list[str]:
@@ -90,7 +111,7 @@ def _broadcast(loss: Loss, readers: Readers) -> Readers:
     """Stretch the elementwise inputs to their common shape, as torch would."""
     inputs = {argument.name for argument in loss.signature.inputs}
     names = [name for name in _elementwise(loss, readers) if name in inputs]
-    common = shapes.broadcast(*(readers[name].shape for name in names))
+    common = broadcast(*(readers[name].shape for name in names))
     if common is None:
         return readers
     return {name: stretched(r, common) if name in names else r for name, r in readers.items()}
@@ -104,7 +125,7 @@ def free(argument: Input, reader: Reader, readers: Mapping[str, Reader], _: Dims
     """
     name, first = next(iter(readers.items()))
     lead, given = first.shape, reader.shape
-    if given != lead and prod(given) > 1 and shapes.squeezed("*d", given) == shapes.squeezed("*d", lead):
+    if given != lead and prod(given) > 1 and squeezed("*d", given) == squeezed("*d", lead):
         spec = f"n *_{name}"
         return replace(argument, word=replace(argument.word, shape=spec)), reader, spec
     counts = Counter(other.shape[0] for other in readers.values() if other.shape)
@@ -158,7 +179,7 @@ def bind(loss: Loss, readers: Mapping[str, Reader], params: Mapping[str, Any], o
     seen = views(loss, _present(loss, readers), options)
     first = loss.signature.inputs[0]
     lead = seen[first.name].shape
-    single = len(lead) == shapes.fixed(first.word.shape) - 1 and first.word.rule != "columns"
+    single = len(lead) == fixed(first.word.shape) - 1 and first.word.rule != "columns"
     dims: Dims = {}
     slots = []
     for argument in (a for a in loss.signature.arrays if a.name in seen):
@@ -166,8 +187,6 @@ def bind(loss: Loss, readers: Mapping[str, Reader], params: Mapping[str, Any], o
         slots.append(slot)
     _check_dims(loss, seen[first.name], dims, single=single)
     if any(slot.reader.dtype.kind in "iu" and slot.reader.dtype.itemsize == WIDE for slot in slots):
-        from lossctl.engine.exactly import exact
-
         wide = exact(loss, [(slot.input, slot.reader) for slot in slots], params)
         slots = [replace(slot, reader=reader) for slot, reader in zip(slots, wide, strict=True)]
     return Bound(loss, _shifted(slots, params, options), tuple(slots), dims, dims["n"][0], single, lead)
@@ -180,7 +199,7 @@ def _check_dims(loss: Loss, first: Reader, dims: Dims, *, single: bool) -> None:
     if empty or (loss.pairs and single):
         why = f"there are no {empty}" if empty else f"{loss.name} compares samples with one another, and this is a single one"
         message = f"{loss.signature.inputs[0].name} ({first.name}) has shape {first.shape}: {why}."
-        raise ShapeMismatch(message, hint=f"It must be {shapes.say(loss.signature.inputs[0].word.shape, {})}.")
+        raise ShapeMismatch(message, hint=f"It must be {say(loss.signature.inputs[0].word.shape, {})}.")
 
 
 def _shifted(slots: list[Slot], params: Mapping[str, Any], options: Options) -> Mapping[str, Any]:
@@ -209,21 +228,21 @@ def _fit(argument: Input, readers: Mapping[str, Reader], dims: Dims, *, single: 
     reader = readers[argument.name]
     rule = RULES[argument.word.rule]
     word = argument.word.shape
-    if single and len(reader.shape) < shapes.fixed(word) and "n" in shapes.tokens(word) and argument.word.rule != "broadcast":
+    if single and len(reader.shape) < fixed(word) and "n" in tokens(word) and argument.word.rule != "broadcast":
         reader = _with_sample_axis(reader, word)
     if argument.word.index and dims:
         # Labels have no axes that the scores before them do not have.
         dims = {"d": (), **dims}
     argument, reader, spec = rule(argument, reader, readers, dims, single)
-    bound = shapes.match(spec, reader.shape, dims)
+    bound = match(spec, reader.shape, dims)
     if bound is None:
         raise _mismatch(argument, readers, dims)
-    axis = shapes.sample_axis(spec)
+    axis = sample_axis(spec)
     return Slot(argument, reader, axis), bound
 
 
 def _with_sample_axis(reader: Reader, word: str) -> Reader:
-    axis = shapes.sample_axis(word) or 0
+    axis = sample_axis(word) or 0
     return reshaped(reader, (*reader.shape[:axis], 1, *reader.shape[axis:]))
 
 
@@ -232,13 +251,11 @@ def _mismatch(argument: Input, readers: Mapping[str, Reader], dims: Dims) -> Sha
     reader = readers[argument.name]
     first_name, first = next(iter(readers.items()))
     if first_name == argument.name:
-        message = (
-            f"{argument.name} ({reader.name}) has shape {reader.shape}; it must be {shapes.say(argument.word.shape, dims)}."
-        )
+        message = f"{argument.name} ({reader.name}) has shape {reader.shape}; it must be {say(argument.word.shape, dims)}."
         return ShapeMismatch(message, hint=f"Wanted: {argument.word.says}.")
     message = (
         f"{first_name} ({first.name}) has shape {first.shape} and {argument.name} ({reader.name}) has shape {reader.shape}, "
-        f"which must be {shapes.say(argument.word.shape, dims)}."
+        f"which must be {say(argument.word.shape, dims)}."
     )
     return ShapeMismatch(message, hint=_way_out(reader.shape, first.shape, argument))
 
@@ -250,7 +267,7 @@ def _way_out(given: Shape, lead: Shape, argument: Input) -> str:
     if argument.word.rule == "target" and given and given == lead[:-1]:
         return "If the classes are on the last axis, use --class-dim -1."
     if argument.word.rule == "exact" and argument.word.shape == "n *d":
-        return "Give both in one shape" + (", or use --broadcast." if shapes.broadcast(given, lead) else ".")
+        return "Give both in one shape" + (", or use --broadcast." if broadcast(given, lead) else ".")
     return f"Wanted: {argument.word.says}."
 
 
@@ -288,7 +305,7 @@ def _variance(argument: Input, reader: Reader, readers: Mapping[str, Reader], di
 def _trailing(argument: Input, reader: Reader, readers: Mapping[str, Reader], dims: Dims, single: bool) -> Fitted:  # noqa: FBT001
     """Broadcast against the last axes; a weight that has no sample axis of its own is read whole."""
     lead = (*(() if single else dims["n"]), *dims["d"])
-    if len(reader.shape) > len(lead) or shapes.broadcast(reader.shape, lead) != lead:
+    if len(reader.shape) > len(lead) or broadcast(reader.shape, lead) != lead:
         raise _mismatch(argument, readers, dims)
     rank = len(dims["n"]) + len(dims["d"])
     view = reshaped(reader, (1,) * (rank - len(reader.shape)) + reader.shape)
@@ -329,3 +346,120 @@ RULES = {
     "columns": _columns,
     "free": free,
 }
+
+
+# Samples on which it is tried whether a loss depends on the difference alone.
+TRIED = 5
+
+
+@dataclass(frozen=True)
+class Exact(Same):
+    """Whole numbers as float64, each of which is exact."""
+
+    role: str
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Always float64."""
+        return np.dtype(np.float64)
+
+    def read(self, start: int, stop: int, axis: int = 0) -> NumPyArray:
+        """Return the range [start, stop) along `axis`.
+
+        Raises: OutOfDomain with the first number that would be rounded.
+        """
+        array = self.inner.read(start, stop, axis)
+        found = first_rounded(array)
+        if found is not None:
+            place = [at + start * (axis == number) for number, at in enumerate(found)]
+            name = f"{self.role} ({self.name})"
+            where = f"{name} at {self.inner.place(tuple(place))}" if self.shape else name
+            raise refusal(int(array[found]), where)
+        return array.astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Less(Same):
+    """A prediction minus its target where the target is large, and as it is elsewhere."""
+
+    target: Reader
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Always float64."""
+        return np.dtype(np.float64)
+
+    def read(self, start: int, stop: int, axis: int = 0) -> NumPyArray:
+        """Return the range [start, stop) along `axis`."""
+        array, target = self.inner.read(start, stop, axis), self.target.read(start, stop, axis)
+        if not beyond(target, SMALL):
+            return array.astype(np.float64)
+        # What is not finite stays where it is.
+        return np.where(np.isfinite(target), difference(array, target), array)
+
+
+@dataclass(frozen=True)
+class Taken(Same):
+    """A target that was taken from its prediction: zero where it is large, and as it is elsewhere."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Always float64."""
+        return np.dtype(np.float64)
+
+    def read(self, start: int, stop: int, axis: int = 0) -> NumPyArray:
+        """Return the range [start, stop) along `axis`."""
+        array = self.inner.read(start, stop, axis)
+        return np.where(np.isfinite(array), 0.0, array) if beyond(array, SMALL) else array.astype(np.float64)
+
+
+def exact(loss: Loss, arrays: Sequence[tuple[Input, Reader]], params: Mapping[str, Any]) -> list[Reader]:
+    """Put readers of wide whole numbers in the place of those that would be rounded; labels and lengths stay whole."""
+    readers = {given.name: reader for given, reader in arrays}
+    pred, target = readers.get("pred"), readers.get("target")
+    both = pred is not None and target is not None and _subtracted(pred, target) and by_difference(loss, readers, params)
+    return [_seen(given, reader, target if both else None) for given, reader in arrays]
+
+
+def _seen(given: Input, reader: Reader, target: Reader | None) -> Reader:
+    if target is not None and given.name in {"pred", "target"}:
+        return Less(reader, target) if given.name == "pred" else Taken(reader)
+    plain = given.word.index or given.word.rule == "free" or not wide(reader.dtype)
+    return reader if plain else Exact(reader, given.name)
+
+
+def _subtracted(pred: Reader, target: Reader) -> bool:
+    """Whether numbers stand against numbers, one by one, and some of them may be large whole ones."""
+    return pred.shape == target.shape and (wide(pred.dtype) or wide(target.dtype))
+
+
+def by_difference(loss: Loss, readers: Mapping[str, Reader], params: Mapping[str, Any]) -> bool:
+    """Whether the loss depends on its prediction and target by their difference alone: tried on numbers of these shapes."""
+    arrays = [a for a in loss.signature.arrays if a.name in readers]
+    if any(a.word.index or a.word.signs or a.word.rule == "free" or a.word.domain != ANY for a in arrays[:2]):
+        return False
+    drawn = {a.name: _waves(readers[a.name].shape, number) for number, a in enumerate(arrays)}
+    moved = {**drawn, "pred": drawn["pred"] - drawn["target"], "target": np.zeros(drawn["target"].shape)}
+    try:
+        return _same(_terms(loss, drawn, params), _terms(loss, moved, params))
+    except Exception:  # noqa: BLE001 - a loss that does not take these numbers is no loss of any difference
+        return False
+
+
+def _waves(shape: Shape, number: int) -> NumPyArray:
+    """Numbers of both signs for the first two arrays, and above zero for what stands beside them."""
+    few = (min(shape[0], TRIED), *shape[1:]) if shape else ()
+    waves = np.asarray(3 * np.sin(np.arange(np.prod(few, dtype=int)) * (1.3 + number) + 0.7 * number)).reshape(few)
+    return waves if number < 2 else 0.5 + np.abs(waves)  # noqa: PLR2004 - pred and target
+
+
+def _terms(loss: Loss, arrays: Mapping[str, NumPyArray], params: Mapping[str, Any]) -> Mapping[str, Any]:
+    inputs = [arrays[a.name] for a in loss.signature.inputs]
+    tensors = {a.name: arrays.get(a.name) for a in loss.signature.tensors}
+    with np.errstate(all="ignore"):
+        found: Any = loss.terms(np, *inputs, **tensors, **params)
+    return found if isinstance(found, dict) else {"value": found}
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(np.array_equal(np.asarray(one[name]), np.asarray(other[name])) for name in one)

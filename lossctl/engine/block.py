@@ -17,7 +17,7 @@ import numpy as np
 
 from lossctl.engine.values import bounded, cast, check, finite_rows, harmless, infinities, surely_finite, traits
 from lossctl.errors import LossctlError, OutOfDomain, ShapeMismatch
-from lossctl.sources import shapes
+from lossctl.sources import readers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,11 +46,11 @@ class Uncounted:
             return None
         if self.places.ndim == 1:
             lifted = np.reshape(self.places, (*(1,) * slot.axis, -1, *(1,) * (len(shape) - slot.axis - 1)))
-        elif "*d" in shapes.tokens(spec):
-            lifted = np.reshape(self.places, shapes.lifted(spec, self.places.shape))
+        elif "*d" in readers.tokens(spec):
+            lifted = np.reshape(self.places, readers.lifted(spec, self.places.shape))
         else:
             return None
-        return lifted if shapes.broadcast(lifted.shape, shape) == shape else None
+        return lifted if readers.broadcast(lifted.shape, shape) == shape else None
 
 
 def by_inputs(bound: Bound, raw: Callable[[Slot], NumPyArray], count: int, offset: int) -> Iterator[Uncounted]:
@@ -74,7 +74,7 @@ def by_inputs(bound: Bound, raw: Callable[[Slot], NumPyArray], count: int, offse
         yield Uncounted(known & nothing[np.where(known, numbers, 0).astype(np.int64)], labels.input.name)
     elif (first := bound.slots[0]).axis == 0:
         shape = (count, *first.reader.shape[1:])
-        if shapes.broadcast(nothing.shape, shape) == shape:
+        if readers.broadcast(nothing.shape, shape) == shape:
             yield Uncounted(np.broadcast_to(nothing, shape), weight.input.name)
 
 
@@ -331,11 +331,11 @@ class Block:
         """Return the block of one array with a harmless value where a mask by element says that nothing counts."""
         array = self.raw(slot)
         spec = slot.input.word.shape
-        if slot.axis is None or not self.selection.by_element or "*d" not in shapes.tokens(spec):
+        if slot.axis is None or not self.selection.by_element or "*d" not in readers.tokens(spec):
             return array
         mask = self.marks
-        lifted = np.reshape(mask, shapes.lifted(spec, mask.shape))
-        if shapes.broadcast(lifted.shape, array.shape) != array.shape:
+        lifted = np.reshape(mask, readers.lifted(spec, mask.shape))
+        if readers.broadcast(lifted.shape, array.shape) != array.shape:
             return array
         return np.where(lifted, array, np.asarray(harmless(slot.input.word.domain), array.dtype))
 
@@ -347,7 +347,7 @@ class Block:
         reader = self.selection.weights
         if reader is None:
             return None
-        from lossctl.sources.wholes import first_rounded, refusal
+        from lossctl.sources.values import first_rounded, refusal
 
         raw = self.narrow(reader.read(self.start, self.stop)).reshape(self.kept)
         if (lost := first_rounded(raw)) is not None:

@@ -22,8 +22,8 @@ from lossctl import __version__
 from lossctl.engine.threads import lanes
 from lossctl.errors import InputError, LossctlError, MissingExtra, UsageError
 from lossctl.progress import watch
-from lossctl.sources.descriptors import kept_open
 from lossctl.sources.readers import keep_memory
+from lossctl.sources.touched import kept_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from lossctl.engine.binding import Bound, Slot
     from lossctl.engine.block import Selection
-    from lossctl.engine.samples import Digest
+    from lossctl.engine.totals import Digest
     from lossctl.losses.backends import Backend
     from lossctl.request.spec import Options
     from lossctl.sources.readers import NumPyArray

@@ -3,6 +3,9 @@
 First rows that may be names or a sample are read so that all inputs are equally long. Where both readings make them so, losses
 are computed of the first samples as each reading has them: a row that a loss refuses as a sample holds names, and two values
 are for the user to choose between.
+
+A set, `@regression`, stands for all losses of a task whose shapes and options fit; the others are left out and named. Whether
+values fit shows in the pass that computes: a member that refuses them ends alone there.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import isfinite, isnan, nan, prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -21,12 +24,12 @@ from lossctl.engine.reduce import check_asked, evaluate, keep_of, outcome_of
 from lossctl.errors import InputError, LossctlError, ShapeMismatch, UnknownKey, UsageError
 from lossctl.losses.backends import BACKENDS
 from lossctl.request.lookup import by_shape, resolve
-from lossctl.sources.shapes import broadcast
+from lossctl.request.spec import LossSpec
 from lossctl.sources.address import Given
 from lossctl.sources.files import Files
 from lossctl.sources.inputs import Ordered
 from lossctl.sources.layout import ways
-from lossctl.sources.readers import BLOCK
+from lossctl.sources.readers import BLOCK, broadcast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
     Readers = dict[str, Reader]
     # What each loss gives with these files read the other way; None where it refuses the samples.
     Values = Callable[[frozenset[str]], Sequence["Sampled | None"]]
+    from collections.abc import Callable, Sequence
+
 
 # Beyond this many pairs, and where an input is more than a block, the message about shapes that broadcast has no numbers.
 PAIRS = 10_000_000
@@ -303,7 +308,7 @@ def _labels(opened: Opened, asked: Sequence[Asked], groups: Groups | None) -> li
 
 def _groups_by(column: str, opened: Opened, asked: Sequence[Asked]) -> Groups:
     """Find a column in the table of the first input that has it."""
-    from lossctl.sources.codes import numbered, told_apart
+    from lossctl.sources.rows import numbered, told_apart
 
     refused: list[UnknownKey] = []
     inputs = [given for name, given in asked[0].given.items() if _is_input(asked[0], name)]
@@ -457,3 +462,76 @@ def _facts(reader: Reader) -> dict[str, Any]:
         "sha256": facts["sha256"],
         "read": {"rows": reader.shape[0] if reader.shape else None, **reader.how()},
     }
+
+
+class Fitting(Protocol):
+    """What a loss came to, or why it refuses the values."""
+
+    @property
+    def unfit(self) -> LossctlError | None:
+        """The error of a member of a set that does not fit; the rest then means nothing."""
+
+
+Computed = TypeVar("Computed", bound=Fitting)
+
+
+def without(
+    every: Sequence[Prepared], rows: Sequence[Sequence[Computed]], say: Callable[[str], None]
+) -> tuple[list[Prepared], list[list[Computed]]]:
+    """Leave out the members of sets that refused the values of some request; `rows` hold what each request came to.
+
+    Raises: as `_say` where nothing is left.
+    """
+    if not any(bound.optional for one in every for bound in one.bounds):
+        return [*every], [[*row] for row in rows]
+    unfit = [any(row[at].unfit for row in rows) for at in range(len(rows[0]))]
+    _say(every[0], unfit, [one.unfit for row in rows for one in row if one.unfit], say)
+    return [_kept(one, unfit) for one in every], [[one for one, out in zip(row, unfit, strict=True) if not out] for row in rows]
+
+
+def spelt_out(spec: Spec, prepared: Prepared, say: Callable[[str], None]) -> tuple[Spec, Prepared]:
+    """A request with the losses of sets by their names, as every part of it has to compute the same ones.
+
+    Which these are is decided by shapes alone, and none of them couples samples; values that one refuses are an error.
+    """
+    if not prepared.members:
+        return spec, prepared
+    coupled = [bound.optional and bound.loss.whole for bound in prepared.bounds]
+    _say(prepared, coupled, (), say)
+    prepared = _kept(prepared, coupled)
+    members = {one.name: [LossSpec(asked.loss.name) for asked in prepared.asked if asked.of == one.name] for one in spec.losses}
+    losses = tuple(loss for one in spec.losses for loss in (members[one.name] if one.name.startswith("@") else [one]))
+    return replace(spec, losses=losses), prepared
+
+
+def _kept(prepared: Prepared, unfit: Sequence[bool]) -> Prepared:
+    places = [at for at, out in enumerate(unfit) if not out]
+    bounds = [replace(prepared.bounds[at], optional=False) for at in places]
+    return replace(prepared, asked=[prepared.asked[at] for at in places], bounds=bounds)
+
+
+def _say(prepared: Prepared, unfit: Sequence[bool], errors: Sequence[LossctlError], say: Callable[[str], None]) -> None:
+    """Say what is left out, whatever the reason.
+
+    Raises: the error that all losses have in common where none is left, or UsageError.
+    """
+    kept = {one.loss.name for one, out in zip(prepared.asked, unfit, strict=True) if not out}
+    if not kept:
+        known = {error.message: error for error in errors}
+        raise next(iter(known.values())) if len(known) == 1 else fits_none(prepared.asked[0].of)
+    if left := [name for name in prepared.members if name not in kept]:
+        say(f"left out, since the inputs do not fit them: {', '.join(left)}")
+
+
+def grouped(prepared: Prepared) -> tuple[Selection, Sequence[str]]:
+    """The selection with its groups.
+
+    Raises: UsageError for a loss that couples samples.
+    """
+    if prepared.groups is None:
+        return prepared.selection, ()
+    whole = [bound.loss.name for bound in prepared.bounds if bound.loss.whole]
+    if whole:
+        message = f"{whole[0]} couples all samples, so that its groups cannot be told apart in one pass."
+        raise UsageError(message, hint="Leave out --by, or give it one group's samples.")
+    return replace(prepared.selection, groups=prepared.groups.codes), prepared.groups.names

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from lossctl.engine.binding import Bound
     from lossctl.engine.block import Selection
-    from lossctl.engine.samples import Digest
-    from lossctl.engine.totals import LossTotals
+    from lossctl.engine.totals import Digest, LossTotals
     from lossctl.errors import LossctlError
     from lossctl.losses.backends import Backend
     from lossctl.request.spec import Options
@@ -67,7 +66,7 @@ def evaluate(bounds: Sequence[Bound], backend: Backend, options: Options, select
     some = (options.worst or options.best or options.stats) and not options.per_sample
     digest = None
     if some:
-        from lossctl.engine.samples import ByOptions
+        from lossctl.engine.totals import ByOptions
 
         digest = ByOptions(bounds, options, own_values)
     return evaluate_keeping(bounds, backend, options, selection, keep_of(options), digest=digest)[0]
@@ -198,7 +197,7 @@ def _of_samples(
     bound: Bound, tally: LossTotals, options: Options
 ) -> tuple[tuple[NumPyArray, NumPyArray] | None, dict[str, float]]:
     """The samples that were asked for, and their spread."""
-    from lossctl.engine.samples import Kept
+    from lossctl.engine.totals import Kept
     from lossctl.statistics.ordered import spread, statistics
 
     kept = tally.found if isinstance(tally.found, Kept) else Kept()

@@ -23,8 +23,7 @@ from numpy.lib import format as npy
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lossctl.sources.readers import NumPyArray
-    from lossctl.sources.shapes import Shape
+    from lossctl.sources.readers import NumPyArray, Shape
 
 
 @dataclass(frozen=True)

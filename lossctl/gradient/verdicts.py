@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from lossctl.engine.binding import Bound
     from lossctl.engine.reduce import Outcome
     from lossctl.gradient.checking import ComparedGradient, Place
-    from lossctl.gradient.gathering import Gradient
-    from lossctl.gradient.job import GradientSource, Job
+    from lossctl.gradient.gathering import Gradient, GradientSource, Job
     from lossctl.losses.loss import Domain
     from lossctl.sources.readers import NumPyArray
 

@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from lossctl.gradient.sinks import StoredSink
-    from lossctl.sources.readers import NumPyArray
-    from lossctl.sources.shapes import Shape
+    from lossctl.sources.readers import NumPyArray, Shape
 
 
 # More columns than this are no table that anybody reads, and each costs a header in every part of a .parquet.

@@ -37,11 +37,11 @@ class Format:
 # In the order in which help shows them.
 FORMATS = {
     "table": Format("lossctl.report.table:render_table"),
-    "value": Format("lossctl.report.machine:render_value"),
-    "json": Format("lossctl.report.machine:render_json", (".json",), document=True, json=True),
-    "jsonl": Format("lossctl.report.machine:render_jsonl", (".jsonl",), document=True, json=True),
-    "csv": Format("lossctl.report.machine:render_csv", (".csv",)),
-    "tsv": Format("lossctl.report.machine:render_tsv", (".tsv", ".txt")),
+    "value": Format("lossctl.report.report:render_value"),
+    "json": Format("lossctl.report.report:render_json", (".json",), document=True, json=True),
+    "jsonl": Format("lossctl.report.report:render_jsonl", (".jsonl",), document=True, json=True),
+    "csv": Format("lossctl.report.report:render_csv", (".csv",)),
+    "tsv": Format("lossctl.report.report:render_tsv", (".tsv", ".txt")),
     "markdown": Format("lossctl.report.table:render_markdown", (".md", ".markdown")),
     "junit": Format("lossctl.report.ci:render_junit", (".xml",)),
     "github": Format("lossctl.report.ci:render_github"),

@@ -18,14 +18,12 @@ import numpy as np
 
 from lossctl.errors import LossctlError, TooLarge, UnreadableFile
 from lossctl.sources.stored import explained, titled
-from lossctl.sources.values import reason
-from lossctl.sources.wholes import Rounded, as_floats, held
+from lossctl.sources.values import Rounded, as_floats, held, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from lossctl.sources.readers import NumPyArray
-    from lossctl.sources.shapes import Shape
+    from lossctl.sources.readers import NumPyArray, Shape
 
 # Arrow's names for its types of numbers, and NumPy's. A decimal is the float64 nearest to it; a column of nulls alone is NaN.
 PLAIN = {"bool": "bool", "halffloat": "float16", "float": "float32", "double": "float64", "null": "float64"}

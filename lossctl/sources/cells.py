@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lossctl.errors import UnreadableFile
-from lossctl.sources.values import shown
-from lossctl.sources.wholes import LIMIT, held, together
+from lossctl.sources.values import LIMIT, held, shown, together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -257,7 +257,7 @@ def side_by_side(parts: Sequence[Part], names: Sequence[str], where: str) -> Num
     if odd is not None:
         message = f"{where}: '{names[odd]}' has shape {shapes[odd]}, but '{names[0]}' has {shapes[0]}."
         raise ShapeMismatch(message, hint="Only one-dimensional arrays of one length stand side by side in a block.")
-    from lossctl.sources.wholes import common, first_of, refusal
+    from lossctl.sources.values import common, first_of, refusal
 
     columns = [part.read(0, part.shape[0]) for part in parts]
     alike = common(columns)

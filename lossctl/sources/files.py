@@ -23,8 +23,8 @@ from lossctl.sources.values import numbers, shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lossctl.sources.codes import Labels
     from lossctl.sources.listing import Contents
+    from lossctl.sources.rows import Labels
     from lossctl.sources.stored import Seen
 
 # What an id takes until rows are in order, in bytes a row; measured with two tables of a million.
@@ -358,7 +358,7 @@ class Files:
 
         Raises: as `labels`.
         """
-        from lossctl.sources.codes import numbered
+        from lossctl.sources.rows import numbered
 
         return numbered(piece for column in self._labels(text, beside)[1] for piece in column.pieces())
 
@@ -392,7 +392,7 @@ class Files:
             message = f"'{text}' is neither a column beside '{beside.text}' nor a file."
             raise UnknownKey(message, hint=near(text, known, "columns")) from error
         if source.literal is not None:
-            from lossctl.sources.codes import Labels
+            from lossctl.sources.rows import Labels
             from lossctl.sources.tree import texts
 
             return source, [Labels(literal=texts(source.literal, source.text))]
@@ -437,7 +437,7 @@ def _is_place(text: str, container: Container) -> bool:
 
 
 def _labels(container: Container, position: int) -> Labels:
-    from lossctl.sources.codes import Labels
+    from lossctl.sources.rows import Labels
 
     return Labels(container, position)
 

@@ -24,8 +24,7 @@ from lossctl.sources.values import DEEPEST, MOST_NAMES, reason
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lossctl.sources.readers import NumPyArray, Part
-    from lossctl.sources.shapes import Shape
+    from lossctl.sources.readers import NumPyArray, Part, Shape
     from lossctl.sources.stored import Stored
 
 # Datasets that are kept open, each with a cache of two chunks: a chunk is unpacked once, though many blocks lie in it.

@@ -17,8 +17,7 @@ from lossctl.sources.stored import sha256
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from lossctl.sources.readers import NumPyArray, Part, Reader
-    from lossctl.sources.shapes import Shape
+    from lossctl.sources.readers import NumPyArray, Part, Reader, Shape
     from lossctl.sources.source import Source
     from lossctl.sources.stored import Stored
 
@@ -159,7 +158,7 @@ class Stacked(FileBacked):
             spans = [(max(start - first, 0), min(stop, last) - first) for first, last in zip(starts, self._stops, strict=False)]
             pieces = [part.read(*span) for part, span in zip(self.parts, spans, strict=True) if span[0] < span[1]]
         if self.dtype.kind == "f":
-            from lossctl.sources.wholes import Rounded, as_floats, refusal
+            from lossctl.sources.values import Rounded, as_floats, refusal
 
             try:
                 pieces = [as_floats(piece, self.dtype) for piece in pieces]

@@ -22,8 +22,7 @@ from lossctl.sources.values import DEEPEST, reason
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lossctl.sources.readers import NumPyArray, Part
-    from lossctl.sources.shapes import Shape
+    from lossctl.sources.readers import NumPyArray, Part, Shape
     from lossctl.sources.stored import Stored
 
 # A header is a hundred bytes, or some thousands with very many fields; NumPy's own limit is the same.

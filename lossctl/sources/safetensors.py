@@ -24,8 +24,7 @@ from lossctl.sources.values import DEEPEST, reason, shown, unique
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lossctl.sources.readers import NumPyArray, Part
-    from lossctl.sources.shapes import Shape
+    from lossctl.sources.readers import NumPyArray, Part, Shape
     from lossctl.sources.stored import Stored
 
 

@@ -23,7 +23,7 @@ from lossctl.sources.container import Container
 from lossctl.sources.npy import Header, NpyPart
 from lossctl.sources.readers import Memory
 from lossctl.sources.stored import Stored, Temporary, explained
-from lossctl.sources.wholes import common, first_of, refusal, wide
+from lossctl.sources.values import common, first_of, refusal, wide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
     from lossctl.errors import OutOfDomain
     from lossctl.sources.layout import Layout, Row
-    from lossctl.sources.readers import NumPyArray, Part
-    from lossctl.sources.shapes import Shape
+    from lossctl.sources.readers import NumPyArray, Part, Shape
 
 Given = TypeVar("Given")
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from lossctl.errors import MissingFile, UnreadableFile
 from lossctl.progress import watch
-from lossctl.sources.descriptors import read_at
+from lossctl.sources.touched import read_at
 
 if TYPE_CHECKING:
     import mmap

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     import zipfile
     from collections.abc import Iterator, Mapping
 
-    from lossctl.sources.readers import NumPyArray, Part
-    from lossctl.sources.shapes import Shape
+    from lossctl.sources.readers import NumPyArray, Part, Shape
     from lossctl.sources.stored import Stored
 
 # What the record about the byte order says on every usual computer.

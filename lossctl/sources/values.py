@@ -1,4 +1,10 @@
-"""Numbers out of Python values: inline inputs, JSON and YAML all come this way."""
+"""Numbers out of Python values: inline inputs, JSON and YAML all come this way.
+
+Whole numbers beyond 2^53, which float64 holds only in part: which are rounded, what two differ by, and how to refuse one.
+
+Nanoseconds since 1970, hashes and ids are of this size. Rounded to float64 they lose up to 128 at 1.7e18, which is all of the
+difference between two of them.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.errors import ShapeMismatch, UnreadableFile
+from lossctl.errors import OutOfDomain, ShapeMismatch, UnreadableFile
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lossctl.sources.readers import NumPyArray
+
 
 # JSON has no words for these, so they are also understood in quotes.
 WORDS = {"nan": np.nan, "inf": np.inf, "+inf": np.inf, "-inf": -np.inf, "infinity": np.inf, "-infinity": -np.inf}
@@ -57,8 +66,6 @@ def _refuse_rounded(value: Any, where: str, at: tuple[int, ...]) -> None:
 
     Raises: OutOfDomain.
     """
-    from lossctl.sources.wholes import held, refusal
-
     if isinstance(value, list | tuple):
         for index, item in enumerate(value):
             _refuse_rounded(item, where, (*at, index))
@@ -142,3 +149,156 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         message = f"the key '{double}' occurs twice in one object"
         raise ValueError(message)
     return record
+
+
+# Up to here every whole number is a float64.
+LIMIT = 2**53
+# Beyond this floats have no fraction, and a whole number that is rounded changes its difference from a smaller one by no more
+# than the last bit.
+SMALL = LIMIT // 2
+# A difference of this size may not fit into int64.
+FAR = 2.0**62
+# Numbers that a message proposes to subtract end in so many zeros.
+ZEROS = 9
+
+
+def wide(dtype: np.dtype[Any]) -> bool:
+    """Whether a type has whole numbers that float64 does not hold."""
+    return dtype.kind in "iu" and dtype.itemsize == 8  # noqa: PLR2004 - bytes
+
+
+def beyond(array: NumPyArray, limit: int = LIMIT) -> bool:
+    """Whether any number is larger than `limit` in size; NaN is not."""
+    if array.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):
+            return bool((array > np.float64(limit)).any() or (array < -np.float64(limit)).any())
+    return bool(wide(array.dtype) and array.size and (array.max() > limit or array.min() < -limit))
+
+
+def rounded(array: NumPyArray) -> NumPyArray | None:
+    """Which whole numbers float64 does not hold; None where it holds all of them."""
+    if not wide(array.dtype) or not beyond(array):
+        return None
+    # Of the smallest int64 the size is right as well, since it wraps around to itself.
+    sizes = np.where(array < 0, np.negative(array), array).astype(np.uint64) if array.dtype.kind == "i" else array
+    near = sizes.astype(np.float64)
+    fits = near < 2.0**64
+    lost = ~fits | (np.where(fits, near, 0).astype(np.uint64) != sizes)
+    return lost if lost.any() else None
+
+
+def first_rounded(array: NumPyArray) -> tuple[int, ...] | None:
+    """Where the first whole number stands that float64 does not hold; None where it holds all of them."""
+    lost = rounded(array)
+    return None if lost is None else tuple(int(i) for i in np.unravel_index(int(np.argmax(lost)), lost.shape))
+
+
+def difference(first: NumPyArray, second: NumPyArray) -> NumPyArray:
+    """Subtract numbers of any types, element by element, as if every whole number were exact, and round to float64 once.
+
+    Rounding shows only where both are large: then floats are whole too.
+    """
+    one, other = first.reshape(-1), second.reshape(-1)
+    with np.errstate(invalid="ignore", over="ignore"):
+        found: NumPyArray = one.astype(np.float64) - other.astype(np.float64)
+        both = (np.abs(one.astype(np.float64)) > SMALL) & (np.abs(other.astype(np.float64)) > SMALL) & np.isfinite(found)
+        near = both & (np.abs(found) < FAR)
+        for array in (one, other):
+            near &= (np.abs(array) < 2.0**63) if array.dtype.kind == "f" else True
+    found[near] = (_bits(one[near]) - _bits(other[near])).view(np.int64)
+    for place in np.flatnonzero(both & ~near).tolist():
+        found[place] = float(int(one[place]) - int(other[place]))
+    return found.reshape(first.shape)
+
+
+def less(array: NumPyArray, origin: NumPyArray) -> NumPyArray:
+    """An array minus one number, as differences are."""
+    return difference(array, np.broadcast_to(origin, array.shape))
+
+
+def _bits(array: NumPyArray) -> NumPyArray:
+    """Whole numbers modulo 2^64."""
+    return (array.astype(np.int64) if array.dtype.kind == "f" else array).astype(np.uint64)
+
+
+def held(number: int) -> bool:
+    """Whether float64 holds a whole number."""
+    try:
+        return int(float(number)) == number
+    except OverflowError:
+        return False
+
+
+def together(values: list[int]) -> NumPyArray | None:
+    """Whole numbers as int64, or as uint64 where none is negative; None where neither holds them all."""
+    for kind in (np.int64, np.uint64):
+        limits = np.iinfo(kind)
+        if not values or (limits.min <= min(values) and max(values) <= limits.max):
+            return np.array(values, kind)
+    return None
+
+
+def common(arrays: Sequence[NumPyArray]) -> list[NumPyArray] | None:
+    """The same numbers in one type that holds all of them: float64, or int64 or uint64 where some are wide whole numbers.
+
+    None where no type does: wide whole numbers beside fractions, NaN, or whole numbers of another range.
+    """
+    kinds = {array.dtype for array in arrays}
+    if len(kinds) < 2 or not any(map(wide, kinds)):  # noqa: PLR2004 - one type is common
+        return list(arrays)
+    for kind in (np.int64, np.uint64, np.float64):
+        found = [_as(array, np.dtype(kind)) for array in arrays]
+        if all(one is not None for one in found):
+            return [one for one in found if one is not None]
+    return None
+
+
+def _as(array: NumPyArray, kind: np.dtype[Any]) -> NumPyArray | None:
+    """The same numbers in another type; None if it does not hold all of them."""
+    if kind.kind == "f":
+        return array.astype(kind) if rounded(array) is None else None
+    limits = np.iinfo(kind)
+    if array.dtype.kind == "f" and not (np.isfinite(array).all() and (array == np.floor(array)).all()):
+        return None
+    # The limits as floats lie above the largest number, which is therefore never one of them.
+    within = not array.size or (limits.min <= array.min() and (array.max() < float(limits.max) or array.dtype == kind))
+    return array.astype(kind) if within else None
+
+
+class Rounded(Exception):
+    """The entry `row` is a whole number that float64 does not hold. Whoever knows the file makes an error of it."""
+
+    def __init__(self, row: int, number: int) -> None:
+        """Keep both."""
+        super().__init__(row, number)
+        self.row, self.number = row, number
+
+
+def as_floats(array: NumPyArray, dtype: Any = np.float64) -> NumPyArray:
+    """Whole numbers as floats.
+
+    Raises: Rounded with the first, counted through all axes, that float64 does not hold.
+    """
+    lost = rounded(array)
+    if lost is not None:
+        row = int(np.argmax(lost))
+        raise Rounded(row, int(array.reshape(-1)[row]))
+    return array.astype(dtype, copy=False)
+
+
+def first_of(arrays: Sequence[NumPyArray]) -> int:
+    """The first number of some arrays that float64 does not hold."""
+    found = ((array, first_rounded(np.atleast_1d(array))) for array in arrays)
+    return next(int(np.atleast_1d(array)[at]) for array, at in found if at is not None)
+
+
+def refusal(number: int, where: str, why: str = "") -> OutOfDomain:
+    """The error about a whole number that would be rounded."""
+    near = f"rounded to {int(float(number))}" if abs(number) < 2**1000 else "out of range"
+    message = f"{where} is {number}, a whole number beyond 2^53 that float64 does not hold: it would be {near}{why}."
+    offset = number - number % 10**ZEROS if number > 0 else number + -number % 10**ZEROS
+    hint = (
+        f"Subtract one number from all that is compared before it is written: numpy.save(path, array - ({offset})). Losses of "
+        "the difference alone, such as mse, l1 and huber, subtract whole numbers exactly."
+    )
+    return OutOfDomain(message, hint=hint)

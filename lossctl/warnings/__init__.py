@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lossctl.errors import UnknownName, near
-from lossctl.warnings import labels, numbers, order
+from lossctl.warnings import order, values
 from lossctl.warnings.order import has_order
 from lossctl.warnings.sight import Sight, Trap, Warned, look_at
 
@@ -39,7 +39,7 @@ IDS = Trap(
 )
 ORDER = order.misaligned.code
 TRAPS: dict[str, Trap] = {
-    found.code: found for module in (labels, numbers, order) for found in vars(module).values() if isinstance(found, Trap)
+    found.code: found for module in (values, order) for found in vars(module).values() if isinstance(found, Trap)
 } | {one.code: one for one in (SHARES, IDS)}
 
 

@@ -54,7 +54,7 @@ def test_a_gradient_that_is_computed_on_threads(name, tmp_path):
 
 
 def test_what_tensorboard_is_given_leaves_nothing_behind(tmp_path):
-    prelude = KILLED.format(name="SIGTERM") + "import lossctl.gradient.tensorboard as board\nreal = board._write_events\n"
+    prelude = KILLED.format(name="SIGTERM") + "import lossctl.gradient.profile as board\nreal = board._write_events\n"
     prelude += "def write(folder, *more):\n  real(folder, *more)\n  send()\nboard._write_events = write"
     (tmp_path / "tmp").mkdir()
     case = {"argv": "grad mse [1] [3] --tensorboard runs", "prelude": prelude, "env": {"TMPDIR": str(tmp_path / "tmp")}}

@@ -8,8 +8,8 @@ import golden
 import numpy as np
 import pytest
 
+from lossctl.cli.command import options_of
 from lossctl.cli.program import COMMANDS, _run, program
-from lossctl.cli.spreading import options_of
 from lossctl.progress import Nobody, watched_by
 
 SPEC = "loss: mse\ninputs: {pred: p.csv, target: t.csv}\ngates: [{key: mse, max: 99}]\n"

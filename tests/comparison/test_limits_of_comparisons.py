@@ -6,7 +6,7 @@ from asking import compared, document, save
 from scipy.stats import spearmanr
 from tied import beside, tie
 
-from lossctl.comparison.noise import noise
+from lossctl.comparison.judging import noise
 from lossctl.comparison.side_by_side import RANKED, Beside
 from lossctl.engine.reduce import Outcome
 

@@ -7,7 +7,7 @@ import pytest
 from asking import compared, document, save
 from scipy import stats
 
-from lossctl.comparison.noise import noise
+from lossctl.comparison.judging import noise
 from lossctl.errors import UsageError
 
 

@@ -8,9 +8,9 @@ import pytest
 from asking import compared, document, entries, save
 from scipy import stats
 
-from lossctl.comparison import comparing, judging, measured, streaming, testing
+from lossctl.comparison import comparing, judging, measured, streaming
 from lossctl.errors import GateFailed, TooLarge, UsageError
-from lossctl.statistics import paired
+from lossctl.statistics import arrays
 from lossctl.statistics.sums import Higher
 
 # What needs the order of samples by size.
@@ -21,7 +21,7 @@ N = 3000
 @pytest.fixture
 def many(folder, monkeypatch):
     """Three systems of so many samples that more than 100 are many."""
-    for module in (paired, testing, judging, measured):
+    for module in (arrays, judging, judging, measured):
         monkeypatch.setattr(module, "LARGE", 100)
     rng = np.random.default_rng(11)
     target = rng.normal(size=N)

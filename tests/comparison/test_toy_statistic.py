@@ -27,7 +27,7 @@ def toys(systems):
 
 def many(monkeypatch):
     """Let 20 samples be too many to hold."""
-    for module in ("lossctl.statistics.paired", "lossctl.comparison.testing", "lossctl.comparison.judging"):
+    for module in ("lossctl.statistics.arrays", "lossctl.comparison.judging", "lossctl.comparison.judging"):
         monkeypatch.setattr(f"{module}.LARGE", 20)
 
 

@@ -8,13 +8,12 @@ import pytest
 from asking import compared, entries, save
 from scipy import stats
 
-from lossctl.comparison.judging import DifferenceInterval, _interval, by_t, with_verdict
+from lossctl.comparison.judging import DifferenceInterval, PValues, _interval, _is_large, by_t, with_verdict
 from lossctl.comparison.result import ComparisonRules, Estimate
 from lossctl.comparison.streaming import streams
-from lossctl.comparison.testing import PValues, _is_large
 from lossctl.errors import TooLarge
+from lossctl.statistics.arrays import LARGE
 from lossctl.statistics.intervals import Bootstrap
-from lossctl.statistics.paired import LARGE
 
 PREDS = ["a.npy", "b.npy"]
 INTERVAL = DifferenceInterval("t", -1.0, 1.0, -0.5, 0.5, error=0.25, units=100, detectable=0.7, small=False, skewed=False)

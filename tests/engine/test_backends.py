@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from ask import ask, value
 
-from lossctl.checking.draws import draw
+from lossctl.checking.checks import draw
 from lossctl.errors import UnknownName
 from lossctl.losses import catalogue
 from lossctl.losses.backends import BACKENDS

@@ -8,7 +8,7 @@ from ask import ask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossctl.engine.samples import Extremes, Kept, Pile
+from lossctl.engine.totals import Extremes, Kept, Pile
 from lossctl.request.spec import Options
 from lossctl.sources import spool
 from lossctl.statistics import ordered as levels

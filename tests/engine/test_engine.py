@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from ask import ask, none, value
 
-from lossctl.checking.draws import draw
+from lossctl.checking.checks import draw
 from lossctl.engine.binding import bind
 from lossctl.engine.block import Selection
 from lossctl.engine.reduce import FEW, evaluate
@@ -13,8 +13,7 @@ from lossctl.errors import NoSuchReduction, NotFinite, NothingLeft, UsageError
 from lossctl.losses import catalogue
 from lossctl.losses.backends import BACKENDS
 from lossctl.request.spec import Options
-from lossctl.sources.readers import BLOCK, Memory
-from lossctl.sources.shapes import sample_axis
+from lossctl.sources.readers import BLOCK, Memory, sample_axis
 from lossctl.statistics.ordered import statistics
 
 ADDITIVE = [name for name, loss in catalogue().items() if not loss.whole]

@@ -6,8 +6,7 @@ from ask import ask, ask_all, select, tie, value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lossctl.checking.checks import bound_to
-from lossctl.checking.draws import draw
+from lossctl.checking.checks import bound_to, draw
 from lossctl.engine.fold import fold
 from lossctl.engine.reduce import reduced
 from lossctl.errors import NothingLeft, OutOfDomain, TooLarge

@@ -91,7 +91,7 @@ REFUSING = {"poisson_deviance", "gamma_deviance", "keras_poisson", "poisson_nll"
 )
 def test_whether_values_fit_is_not_asked_apart(folder, reads, monkeypatch, argv, large):
     """A member that refuses the values reads them once, to see that it does; the others read as if it were not there."""
-    monkeypatch.setattr("lossctl.statistics.paired.LARGE", 100 if large else 200_000)
+    monkeypatch.setattr("lossctl.statistics.arrays.LARGE", 100 if large else 200_000)
     # On one thread, since the samples that constants are looked for on may be read by several at once.
     done = run(f"{argv.format('@regression')} --jobs 1", folder)
     every = Counter(reads)
@@ -133,7 +133,7 @@ def test_a_value_at_the_very_end_leaves_a_loss_out(folder):
 )
 @pytest.mark.parametrize("large", [100, 200_000])
 def test_what_all_losses_refuse_is_said_as_it_is(folder, monkeypatch, argv, large):
-    monkeypatch.setattr("lossctl.statistics.paired.LARGE", large)
+    monkeypatch.setattr("lossctl.statistics.arrays.LARGE", large)
     np.save(folder / "nan.npy", np.r_[np.nan, np.ones(399)])
     done = run(argv, folder)
     assert (done.code, done.stdout, "pred (nan.npy) at [0] is nan" in done.stderr) == (4, "", True), done.stderr

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from ask import tie
 
-from lossctl.checking.draws import draw
+from lossctl.checking.checks import draw
 from lossctl.engine.binding import bind
 from lossctl.engine.block import Selection
 from lossctl.engine.reduce import evaluate
 from lossctl.gradient.checking import NUMBERS, RUN, SAMPLES, TOGETHER, compare, positions, sampled
 from lossctl.gradient.differences import FACTORS, KINK, OK, STEEP, WRONG, Line, judge
-from lossctl.gradient.job import Job
+from lossctl.gradient.gathering import Job
 from lossctl.gradient.passes import Differentiated, Slopes, chosen, slopes
 from lossctl.gradient.verdicts import check, settle
 from lossctl.losses import LOSSES, catalogue

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from lossctl.checking.draws import draw
+from lossctl.checking.checks import draw
 from lossctl.commands import compute, grad
 from lossctl.errors import LossctlError, NotFinite
 from lossctl.losses import LOSSES, catalogue
 from lossctl.request.spec import LossSpec, Options, Spec
 from lossctl.sources.address import Given
-from lossctl.sources.shapes import tokens
+from lossctl.sources.readers import tokens
 
 
 def cut(word, array, shape):

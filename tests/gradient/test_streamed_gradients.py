@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from differentiating import at_once, real_inputs, real_params, streamed, tied
 
-from lossctl.checking import draws
+from lossctl.checking import checks
 from lossctl.losses import LOSSES, catalogue
 
 SMOOTH = [loss.name for loss in catalogue().values() if not loss.flat]
@@ -15,9 +15,9 @@ SAMPLES = 19
 @pytest.fixture
 def bound(request, monkeypatch):
     name, varied = request.param
-    monkeypatch.setitem(draws.SIZES, "n", SAMPLES)
+    monkeypatch.setitem(checks.SIZES, "n", SAMPLES)
     loss = LOSSES.get(name)
-    return tied(loss, draws.draw(loss, varied=varied))
+    return tied(loss, checks.draw(loss, varied=varied))
 
 
 EVERY = pytest.mark.parametrize(

@@ -11,8 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lossctl.cli.program import program
 from lossctl.errors import InputError
-from lossctl.gradient.profile import Profile, look
-from lossctl.gradient.tensorboard import Span, check_board, histogram, write_board
+from lossctl.gradient.profile import Profile, Span, check_board, histogram, look, write_board
 
 NO_TENSORBOARD = "import sys; sys.modules['tensorboard'] = None"
 FIGURES = ("norm", "mean", "max", "zeros", "saturated", "top_1_percent", "not_finite")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from differentiating import EVERYTHING, NUMPY, TORCH, real_inputs, tied
 
-from lossctl.checking.draws import Drawn, draw
+from lossctl.checking.checks import Drawn, draw
 from lossctl.cli.program import program
 from lossctl.engine.block import Selection
 from lossctl.engine.fold import fold

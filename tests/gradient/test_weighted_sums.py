@@ -11,7 +11,7 @@ from differentiating import answered, printed
 from torch.nn import functional as F  # noqa: N812 - as everybody calls it
 
 from lossctl.errors import BadParameter, NoGradient
-from lossctl.gradient import job as combining
+from lossctl.gradient import gathering as combining
 
 RNG = np.random.default_rng(15)
 N = 26

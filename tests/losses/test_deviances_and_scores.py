@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from ask import value
 
-from lossctl.checking.checks import gradients, numeric_gradients
-from lossctl.checking.draws import Drawn
+from lossctl.checking.checks import Drawn, gradients, numeric_gradients
 from lossctl.errors import BadParameter, NoSuchReduction, NotFinite, OutOfDomain
 from lossctl.losses import LOSSES
 from lossctl.request.spec import Options

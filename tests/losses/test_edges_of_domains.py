@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from lossctl.checking.checks import gradients
-from lossctl.checking.draws import Drawn
+from lossctl.checking.checks import Drawn, gradients
 from lossctl.losses import LOSSES
 from lossctl.losses.loss import scalars
 

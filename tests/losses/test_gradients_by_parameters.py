@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lossctl.checking.checks import value
-from lossctl.checking.draws import draw
+from lossctl.checking.checks import draw, value
 from lossctl.losses import LOSSES, catalogue
 from lossctl.losses.backends import BACKENDS
 from lossctl.losses.loss import Number

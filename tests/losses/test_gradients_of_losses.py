@@ -7,9 +7,8 @@ import pytest
 import torch
 from ask import value
 
-from lossctl.checking.checks import gradients, twin_gradients
+from lossctl.checking.checks import Drawn, draw, gradients, twin_gradients
 from lossctl.checking.checks import value as drawn_value
-from lossctl.checking.draws import Drawn, draw
 from lossctl.commands.listing import describe
 from lossctl.commands.listing import info_page as info
 from lossctl.losses import LOSSES, catalogue

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ask import ask, none, value
 
-from lossctl.checking.draws import draw
+from lossctl.checking.checks import draw
 from lossctl.cli.program import program
 from lossctl.engine.binding import bind
 from lossctl.engine.block import Selection

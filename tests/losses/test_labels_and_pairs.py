@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from ask import ask, none, value
 
-from lossctl.checking.checks import gradients
-from lossctl.checking.draws import Drawn
+from lossctl.checking.checks import Drawn, gradients
 from lossctl.errors import BadParameter, NotFinite, OutOfDomain, ShapeMismatch
 from lossctl.losses import LOSSES
 from lossctl.losses.loss import scalars

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lossctl.checking.checks import gradients, twin_gradients
-from lossctl.checking.draws import Drawn
+from lossctl.checking.checks import Drawn, gradients, twin_gradients
 from lossctl.engine.binding import bind
 from lossctl.engine.values import SHORT, cast
 from lossctl.losses import catalogue, numerics

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lossctl.checking.checks import gradients
-from lossctl.checking.draws import draw
+from lossctl.checking.checks import draw, gradients
 from lossctl.errors import BadParameter, LossctlError, NotFinite, OutOfDomain, ShapeMismatch
 from lossctl.losses import LOSSES
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 from ask import ask, none, value
 
-from lossctl.checking.checks import gradients, twin_gradients
-from lossctl.checking.draws import Drawn
+from lossctl.checking.checks import Drawn, gradients, twin_gradients
 from lossctl.errors import BadParameter, NothingLeft, OutOfDomain, ShapeMismatch
 from lossctl.losses import LOSSES
 from lossctl.losses.loss import scalars

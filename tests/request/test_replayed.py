@@ -9,9 +9,8 @@ import pytest
 from inside import run as run_in
 
 from lossctl.commands.partial import checksum
-from lossctl.request.models import ReplayedOptions
+from lossctl.request.models import ReplayedOptions, spec_of
 from lossctl.request.option_table import rows
-from lossctl.request.replay import spec_of
 from lossctl.request.spec import Options
 
 # They reach other machines, run code, use up this one, or change no number.

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from lossctl.sources.chunked import RECENT, Recent, _Chunk
 from lossctl.sources.parquet import RowGroups
-from lossctl.sources.recent import RECENT, Recent, _Chunk
 
 NUMBERS = np.random.default_rng(0).normal(size=1000)
 
@@ -130,7 +130,7 @@ def test_a_file_may_be_let_go_while_another_is_looked_for(monkeypatch):
         recent.forget(old)
         return _Chunk()
 
-    monkeypatch.setattr("lossctl.sources.recent._Chunk", made)
+    monkeypatch.setattr("lossctl.sources.chunked._Chunk", made)
     thread = threading.Thread(target=recent.columns, args=(new, 0, [0], lambda _: {0: np.zeros(3)}), daemon=True)
     thread.start()
     thread.join(30)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import mutually_broadcastable_shapes
 
-from lossctl.sources import shapes
+from lossctl.sources import readers
 
 sizes = st.lists(st.integers(0, 4), max_size=4).map(tuple)
 
@@ -21,7 +21,7 @@ sizes = st.lists(st.integers(0, 4), max_size=4).map(tuple)
     ],
 )
 def test_match_binds_every_dim(spec, shape, dims):
-    assert shapes.match(spec, shape, {}) == dims
+    assert readers.match(spec, shape, {}) == dims
 
 
 @pytest.mark.parametrize(
@@ -38,16 +38,16 @@ def test_match_binds_every_dim(spec, shape, dims):
 )
 def test_match_refuses(spec, shape, known):
     before = dict(known)
-    assert shapes.match(spec, shape, known) is None
+    assert readers.match(spec, shape, known) is None
     assert known == before
 
 
 @given(sizes)
 def test_what_matches_once_matches_again_under_its_own_dims(shape):
-    dims = shapes.match("n *d", shape, {})
+    dims = readers.match("n *d", shape, {})
     assert (dims is None) == (shape == ())
     if dims is not None:
-        assert shapes.match("n *d", shape, dims) == dims
+        assert readers.match("n *d", shape, dims) == dims
 
 
 @pytest.mark.parametrize(
@@ -60,16 +60,16 @@ def test_what_matches_once_matches_again_under_its_own_dims(shape):
     ],
 )
 def test_say(spec, dims, said):
-    assert shapes.say(spec, dims) == said
+    assert readers.say(spec, dims) == said
 
 
 def test_sample_axis():
-    assert [shapes.sample_axis(spec) for spec in ("n *d", "t n c", "c")] == [0, 1, None]
+    assert [readers.sample_axis(spec) for spec in ("n *d", "t n c", "c")] == [0, 1, None]
 
 
 @given(mutually_broadcastable_shapes(num_shapes=3, min_side=0))
 def test_broadcast_is_numpy_s(drawn):
-    assert shapes.broadcast(*drawn.input_shapes) == drawn.result_shape
+    assert readers.broadcast(*drawn.input_shapes) == drawn.result_shape
 
 
 @given(sizes, sizes)
@@ -78,7 +78,7 @@ def test_broadcast_refuses_what_numpy_refuses(one, other):
         wanted = np.broadcast_shapes(one, other)
     except ValueError:
         wanted = None
-    assert shapes.broadcast(one, other) == wanted
+    assert readers.broadcast(one, other) == wanted
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_broadcast_refuses_what_numpy_refuses(one, other):
     ],
 )
 def test_squeezed_keeps_the_axes_that_have_a_meaning(spec, shape, left):
-    assert shapes.squeezed(spec, shape) == left
+    assert readers.squeezed(spec, shape) == left
 
 
 @pytest.mark.parametrize(
@@ -111,4 +111,4 @@ def test_squeezed_keeps_the_axes_that_have_a_meaning(spec, shape, left):
     ],
 )
 def test_lifted_stands_beside_the_other_dims(spec, shape, wide):
-    assert shapes.lifted(spec, shape) == wide
+    assert readers.lifted(spec, shape) == wide

@@ -12,15 +12,14 @@ import pytest
 from folders_of_files import Folder
 from pyarrow import parquet
 
-from lossctl.engine.binding import bind
-from lossctl.engine.exactly import by_difference
+from lossctl.engine.binding import bind, by_difference
 from lossctl.errors import OutOfDomain
 from lossctl.losses import catalogue
 from lossctl.losses.loss import scalars
 from lossctl.request.spec import Options
 from lossctl.sources.address import Given
 from lossctl.sources.readers import Memory, whole
-from lossctl.sources.wholes import difference, rounded
+from lossctl.sources.values import difference, rounded
 
 # Nanoseconds since 1970, none of which but the targets float64 holds: its neighbours here are 256 apart.
 SINCE = 1_700_000_000_000_000_000

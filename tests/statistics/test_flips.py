@@ -9,9 +9,8 @@ from scipy import stats
 
 from lossctl.errors import NotFinite, NothingLeft, ShapeMismatch
 from lossctl.statistics import flips as signs
-from lossctl.statistics.arrays import Draws
+from lossctl.statistics.arrays import Draws, mcnemar
 from lossctl.statistics.flips import flip_test
-from lossctl.statistics.paired import mcnemar
 
 ALL = Draws(resamples=1 << 13)
 SOME = Draws(resamples=999)

@@ -10,7 +10,7 @@ for module in pkgutil.iter_modules(lossctl.statistics.__path__):
     importlib.import_module(f"lossctl.statistics.{module.name}")
 from lossctl.statistics.flips import flip_test
 from lossctl.statistics.intervals import bootstrap_mean, interval
-from lossctl.statistics.paired import wilcoxon
+from lossctl.statistics.arrays import wilcoxon
 from lossctl.statistics.power import detectable
 flip_test([1.0, 2, -3]), interval(bootstrap_mean([1.0, 2, -3])), detectable(1.0, 10)
 print("lossctl.statistics.flips" in sys.modules, "scipy" in sys.modules)

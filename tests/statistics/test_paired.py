@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lossctl.errors import BadParameter, MissingExtra, NothingLeft
-from lossctl.statistics.paired import diebold_mariano, mcnemar, paired_t, wilcoxon
+from lossctl.statistics.arrays import diebold_mariano, mcnemar, paired_t, wilcoxon
 from lossctl.statistics.sums import Moments
 
 

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.sources.wholes import beyond, difference, less, wide
+from lossctl.sources.values import beyond, difference, less, wide
 from lossctl.statistics.sums import Higher, Moments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lossctl.sources.readers import NumPyArray
-    from lossctl.sources.shapes import Shape
+    from lossctl.sources.readers import NumPyArray, Shape
 
 
 # Labels that mean "count nothing here": torch's default, the usual one in text, and the border of masks.

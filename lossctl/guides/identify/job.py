@@ -11,9 +11,8 @@ import numpy as np
 from lossctl.engine.binding import bind
 from lossctl.errors import LossctlError, UsageError
 from lossctl.guides.identify.grids import NONE, LabelCounts, changes, count_labels
-from lossctl.guides.identify.passes import Trial, gather
+from lossctl.guides.identify.passes import Trial, gather, readings
 from lossctl.guides.identify.ranking import Candidate, Reduced, reductions
-from lossctl.guides.identify.readings import readings
 from lossctl.sources.readers import Memory, whole
 
 if TYPE_CHECKING:
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 
     from lossctl.engine.block import Selection
     from lossctl.guides.identify.grids import Variation
-    from lossctl.guides.identify.passes import TrialSums
-    from lossctl.guides.identify.readings import InputReading
+    from lossctl.guides.identify.passes import InputReading, TrialSums
     from lossctl.losses.loss import Loss
     from lossctl.request.spec import Options
     from lossctl.sources.readers import Reader

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from lossctl.guides.recommend import deriving
 from lossctl.guides.recommend.answers import ASSUMED, DATA, TASK, answered, applies, sentence
-from lossctl.guides.recommend.deriving import derive
+from lossctl.guides.recommend.deriving import derive, evidence, known_of
 from lossctl.guides.recommend.knowledge import rules, walk
-from lossctl.guides.recommend.known import evidence, known_of
 from lossctl.losses import catalogue
 from lossctl.request.spec import Options
 
@@ -20,9 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lossctl.guides.recommend.answers import Answered, Answers, Ask
-    from lossctl.guides.recommend.deriving import Derived
+    from lossctl.guides.recommend.deriving import Derived, Evidence
     from lossctl.guides.recommend.knowledge import Path, Rule
-    from lossctl.guides.recommend.known import Evidence
     from lossctl.losses.loss import Domain, Loss
     from lossctl.sources.readers import Reader
 

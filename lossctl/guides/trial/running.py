@@ -29,8 +29,7 @@ from lossctl.guides.trial.heads import Scale, Wiring, wire
 from lossctl.losses import LOSSES
 from lossctl.losses.backends import BACKENDS
 from lossctl.request.spec import Options
-from lossctl.sources.readers import Memory, whole
-from lossctl.sources.shapes import tokens
+from lossctl.sources.readers import Memory, tokens, whole
 from lossctl.statistics.ordered import ranked_above
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import pytest
 from lossctl.errors import BadParameter, NothingLeft, OutOfDomain, ShapeMismatch, UsageError
 from lossctl.guides.recommend.advice import DOMAIN, advise
 from lossctl.guides.recommend.answers import ASKED, ASSUMED, DATA, FLAG, as_flag, given_answers
+from lossctl.guides.recommend.deriving import class_counts, known_of
 from lossctl.guides.recommend.knowledge import questions, rules, settings
-from lossctl.guides.recommend.known import class_counts, known_of
 from lossctl.sources.readers import Memory
 
 RNG = np.random.default_rng(2)

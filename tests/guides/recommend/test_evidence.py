@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from lossctl.guides.recommend.advice import advise
-from lossctl.guides.recommend.deriving import Derived
-from lossctl.guides.recommend.known import evidence, known_of
+from lossctl.guides.recommend.deriving import Derived, evidence, known_of
 from lossctl.losses import catalogue
 from lossctl.request.spec import Options
 from lossctl.sources.readers import Memory
