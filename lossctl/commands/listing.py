@@ -118,14 +118,14 @@ def info_page(name: str) -> Report:
     Raises: UnknownName.
     """
     from lossctl.losses import LOSSES, spelling
-    from lossctl.losses.names import IMPOSSIBLE
-    from lossctl.request.lookup import _impossible, _meant, look_up
+    from lossctl.losses.names import IMPOSSIBLE, impossible, meaning_of
+    from lossctl.request.lookup import look_up
 
     if re.fullmatch(r"[Ll]\d+", name) and spelling(name) not in LOSSES.rows():
         return _warning(name)
     if re.fullmatch(r"[Dd]\d+", name) and spelling(name) not in LOSSES.rows():
         return _finding(name)
-    barred = _impossible(_meant(name).loss)
+    barred = impossible(meaning_of(name).loss)
     if barred:
         row = {"what": barred, "text": f"cannot be computed from files: {IMPOSSIBLE[barred]}"}
         return Report(

@@ -8,8 +8,9 @@ optax 0.2.8, scikit-learn 1.9, torchvision 0.29, torchmetrics 1.9, SMP 0.6, MONA
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from lossctl.losses import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,24 +49,6 @@ PREFIXES = {
     "timm": ("timm.loss", "timm"),
     "scipy": ("scipy.stats", "scipy.spatial.distance", "scipy"),
 }
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Rules:
-    """Where a name's number is the framework's.
-
-    `note` is said with it; `params` are the framework's names of parameters, and ours; `needs` those without a default there.
-    `one_column` says what it does with several columns where that is another number. `classes_last` says that it has classes on
-    the last axis, `reductions` which of ours are a reduction of its own, `weights` why a mean with weights is another number.
-    """
-
-    note: str = ""
-    params: Mapping[str, str] = field(default_factory=dict)
-    needs: tuple[str, ...] = ()
-    one_column: str = ""
-    classes_last: bool = False
-    reductions: tuple[str, ...] = ()
-    weights: str = ""
 
 
 TORCH = {

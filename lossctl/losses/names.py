@@ -7,55 +7,36 @@ several losses, the one taken is said, with the others.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
 
 from lossctl.errors import UnknownName, near
-from lossctl.losses import kept
+from lossctl.losses import AMBIGUOUS, LOSSES, Meaning, Rules, kept, rows, spelling
 from lossctl.losses.absent import absent, letters, refused
-from lossctl.losses.frameworks import ALSO, FRAMEWORKS, PREFIXES, REFUSED, RULES, Rules
+from lossctl.losses.frameworks import ALSO, FRAMEWORKS, PREFIXES, REFUSED, RULES
 
 
-@dataclass(frozen=True)
-class Meaning:
-    """What a typed name stands for, as one would type it here, and what there is to say about it.
+def meaning_of(name: str) -> Meaning:
+    """Return what any typed name means; itself, where nothing is known of it.
 
-    `framework` is whose number it must be, where it stands under one; `rules` say where it is.
+    Raises: UnknownName as `meaning`, and for a score, for which no loss stands.
     """
+    known = meaning(name)
+    if known or spelling(name) in rows():
+        return known or Meaning(name)
+    # A score is no loss, whatever a framework calls a loss of its own; a loss of an installed package is what it says.
+    what = absent(name)
+    known = None if what and what.score else foreign(name)
+    installed = ":" not in name and any(spelling(entry.name) == spelling(name) for entry in LOSSES.entries())
+    if what and not known and not installed and not impossible(name):
+        raise refused(name, what)
+    return known or Meaning(name)
 
-    loss: str
-    note: str = ""
-    framework: str = ""
-    rules: Rules = field(default_factory=Rules)
 
-
-# Names of which the field makes several losses: what is taken, and what else was perhaps meant.
-AMBIGUOUS = {
-    "poisson": ("poisson_nll", "torch's, of log-rates; for rates add -p log_input=false; also keras_poisson, poisson_deviance"),
-    "poisson_loss": (
-        "poisson_nll",
-        "torch's, of log-rates; for rates add -p log_input=false; also keras_poisson, poisson_deviance",
-    ),
-    "log_loss": ("log_loss", "scikit-learn's, which clips probabilities; torch's clamps logarithms at -100: bce"),
-    "logloss": ("log_loss", "scikit-learn's, which clips probabilities; torch's clamps logarithms at -100: bce"),
-    "cce": ("cross_entropy", "of scores before softmax; of probabilities, as Keras has it: categorical_crossentropy_prob"),
-    "scce": ("cross_entropy", "of scores before softmax; of probabilities, as Keras has it: categorical_crossentropy_prob"),
-    "hinge": ("hinge", "max(0, 1 - y x); also hinge_embedding, categorical_hinge, crammer_singer_hinge, multi_margin"),
-    "multiclass_hinge": ("crammer_singer_hinge", "the largest violation; multi_margin adds all and divides by the classes"),
-    "kl": ("kl_div", "torch's, of log-probabilities; the divergence itself is --reduction batchmean"),
-    "cosine": ("cosine_distance", "1 - cos; Keras' is -cos: negative_cosine; with labels: cosine_embedding"),
-    "cosine_loss": ("cosine_distance", "1 - cos; Keras' is -cos: negative_cosine; with labels: cosine_embedding"),
-    "l2": ("mse", "the mean of squares; half of it, as optax has it: l2_half"),
-    "l2_loss": ("mse", "the mean of squares; half of it, as optax has it: l2_half"),
-    "dice": ("dice", "as segmentation_models_pytorch: pooled over the batch, no smoothing; MONAI and Keras differ in both"),
-    "focal": ("focal", "of one score a label; of one score a class: focal_multiclass"),
-    "contrastive": ("contrastive", "of labelled pairs (Hadsell 2006), 1 for similar; over a batch of views: info_nce"),
-    "wasserstein": ("wasserstein", "the transport distance of two samples; a WGAN critic's: wasserstein_critic"),
-    "quantile": ("pinball", "at q = 0.5 it is half of l1; several quantiles at once: multi_pinball"),
-    "ranking": ("margin_ranking", "torch's, of pairs; losses of whole lists are not here yet"),
-    "logistic": ("soft_margin", "of targets 1 and -1; of targets 0 and 1: bce_with_logits"),
-    "brier": ("brier", "halved for two classes, as scikit-learn has it"),
-}
+def impossible(name: str) -> str:
+    """The loss of this name that cannot be computed, if it cannot."""
+    spelt = LOSSES.spelling(name)
+    return next((one for one in IMPOSSIBLE if ":" not in name and spelt.startswith(LOSSES.spelling(one))), "")
 
 
 def meaning(name: str) -> Meaning | None:

@@ -11,11 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import BadParameter, NoSuchReduction, ShapeMismatch, UnknownName, UsageError, near
-from lossctl.losses import LOSSES, catalogue, rows, spelling
-from lossctl.losses.absent import absent, refused
-from lossctl.losses.frameworks import Rules
+from lossctl.losses import AMBIGUOUS, LOSSES, Meaning, Rules, catalogue, rows, spelling
 from lossctl.losses.loss import Loss, scalars
-from lossctl.losses.names import IMPOSSIBLE, Meaning, foreign, meaning
 from lossctl.request.spec import LossSpec, parse_losses
 from lossctl.sources.address import Given
 
@@ -30,17 +27,25 @@ def look_up(name: str, params: Mapping[str, Any] | None = None) -> Loss:
 
     Raises: UnknownName, also for something that is no loss; BadParameter for `mse:1`.
     """
+    _check_colon(name)
+    return _named(understand(name)[0].name, params or {})
+
+
+def _check_colon(name: str) -> None:
     known, colon, value = name.partition(":")
     if colon and not value.isidentifier() and spelling(known) in rows():
         message = f"'{name}' is no loss: '{value}' behind '{known}' is no parameter that can stand here."
         raise BadParameter(message, hint=f"Write {known} alone; compute also takes {known}:NAME=VALUE.")
-    asked, _ = understand(name)
-    found: object = LOSSES.get(asked.name)
-    if isinstance(found, Loss):
-        return found
+
+
+def _named(name: str, params: Mapping[str, Any]) -> Loss:
+    """The loss of a name whose meaning is known."""
+    loss: object = catalogue().get(name) or LOSSES.get(name)
+    if isinstance(loss, Loss):
+        return loss
     from lossctl.losses.foreign import adapt
 
-    return adapt(found, name, params or {})
+    return adapt(loss, name, params)
 
 
 def understand(name: str) -> tuple[LossSpec, str]:
@@ -48,8 +53,8 @@ def understand(name: str) -> tuple[LossSpec, str]:
 
     Raises: UnknownName for a loss that exists but cannot be computed from files.
     """
-    found = meant(name)
-    return parse_losses(found.loss)[0], found.note
+    meaning = meant(name)
+    return parse_losses(meaning.loss)[0], meaning.note
 
 
 def meant(name: str) -> Meaning:
@@ -57,31 +62,15 @@ def meant(name: str) -> Meaning:
 
     Raises: UnknownName as `understand`, and for a score, for which no loss stands.
     """
-    found = _meant(name)
-    barred = _impossible(found.loss)
-    if barred:
+    if name in catalogue() and name not in AMBIGUOUS:
+        return Meaning(name)
+    from lossctl.losses.names import IMPOSSIBLE, impossible, meaning_of
+
+    meaning = meaning_of(name)
+    if barred := impossible(meaning.loss):
         message = f"{barred} cannot be computed from files: {IMPOSSIBLE[barred]}"
         raise UnknownName(message)
-    return found
-
-
-def _meant(name: str) -> Meaning:
-    found = meaning(name)
-    if found or spelling(name) in rows():
-        return found or Meaning(name)
-    # A score is no loss, whatever a framework calls a loss of its own; a loss of an installed package is what it says.
-    what = absent(name)
-    found = None if what and what.score else foreign(name)
-    installed = ":" not in name and any(spelling(entry.name) == spelling(name) for entry in LOSSES.entries())
-    if what and not found and not installed and not _impossible(name):
-        raise refused(name, what)
-    return found or Meaning(name)
-
-
-def _impossible(name: str) -> str:
-    """The loss of this name that cannot be computed, if it cannot."""
-    spelt = LOSSES.spelling(name)
-    return next((one for one in IMPOSSIBLE if ":" not in name and spelt.startswith(LOSSES.spelling(one))), "")
+    return meaning
 
 
 # Scores of classes have samples and classes as axes.
@@ -178,7 +167,8 @@ def _ask(one: LossSpec, spec: Spec) -> Asked:
     typed, of = one.name, one.of
     one = LossSpec(ours.name, {**ours.params, **{rules.params.get(name, name): value for name, value in one.params.items()}})
     _check_rules(one, typed, rules, spec.options)
-    loss = look_up(_from_folder(one.name, spec.folder), one.params)
+    _check_colon(one.name)
+    loss = _named(_from_folder(one.name, spec.folder), one.params)
     numbers = {parameter.name for parameter in loss.signature.parameters}
     tensors = {tensor.name for tensor in loss.signature.tensors}
     for name in one.params:

@@ -21,7 +21,8 @@ import numpy as np
 
 from lossctl.engine.reduce import reduced
 from lossctl.errors import BadParameter, LossctlError
-from lossctl.losses.frameworks import FRAMEWORKS, PREFIXES, RULES, Rules
+from lossctl.losses import Rules
+from lossctl.losses.frameworks import FRAMEWORKS, PREFIXES, RULES
 from lossctl.losses.loss import scalars
 from lossctl.request.spec import parse_losses
 
