@@ -58,7 +58,8 @@ def _gates(loss: str, bounds: Mapping[str, float | None], close: tuple[float, fl
 def _spec(loss: str, inputs: Mapping[str, Any], keywords: dict[str, Any], gates: tuple[Gate, ...], folder: Path) -> Spec:
     """The request; arrays become files, so that they keep their types and are read as any other file is."""
     from lossctl.errors import BadParameter
-    from lossctl.request.spec import Options, Spec, parse_losses, with_params
+    from lossctl.request.options import Options
+    from lossctl.request.spec import Spec, parse_losses, with_params
     from lossctl.sources.address import Given
 
     reduction = keywords.pop("reduction", "mean")

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any, get_args
 from lossctl import errors
 from lossctl.cli.command import options_of
 from lossctl.cli.program import name_of, program
-from lossctl.request.arguments import Passing
-from lossctl.request.option_table import PANELS
-from lossctl.request.spec import Options
+from lossctl.request.options import PANELS, Options, Passing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lossctl.request.option_table import Option
+    from lossctl.request.options import Option
 
 HEAD = """# The command line
 

@@ -12,7 +12,7 @@ from lossctl.engine.reduce import evaluate
 from lossctl.losses import LOSSES
 from lossctl.losses.backends import BACKENDS
 from lossctl.losses.loss import Loss, scalars
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 from lossctl.sources.readers import Memory
 
 PLAIN = Options()

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from lossctl.commands.compute import run
-from lossctl.request.spec import Options, Spec, parse_losses
+from lossctl.request.options import Options
+from lossctl.request.spec import Spec, parse_losses
 from lossctl.sources.address import Given
 
 RNG = np.random.default_rng(3)

@@ -9,17 +9,21 @@ import pytest
 from golden import environment
 
 from lossctl.errors import UsageError
-from lossctl.request.option_table import HOW, check, option, rows
+from lossctl.request.options import HOW, check, option, rows
 
-# A row for the engine, and the one line that uses it: every value is multiplied.
+# A row for the engine, written into the table as anyone would, and the one line that uses it: every value is multiplied.
 TOY = """
+import importlib.util
 import sys
-from dataclasses import make_dataclass, replace
-import lossctl.request.spec as spec
-from lossctl.request.option_table import HOW, option
+from dataclasses import replace
 
-row = option(1.0, "--scale-by X", HOW, "Multiply {what}.", min=0, **{use})
-spec.Options = make_dataclass("Options", [("scale_by", float, row)], bases=(spec.Options,), frozen=True)
+spec = importlib.util.find_spec("lossctl.request.options")
+head = "    engine: ClassVar = True\\n"
+table = open(spec.origin, encoding="utf-8").read()
+assert table.count(head) == 1
+row = '    scale_by: float = option(1.0, "--scale-by X", HOW, "Multiply {what}.", min=0, **{use})\\n'
+sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)
+exec(compile(table.replace(head, head + row), spec.origin, "exec"), vars(module))
 import lossctl.engine.reduce as engine
 import lossctl.commands.compute as compute
 evaluate = engine.evaluate
@@ -38,7 +42,7 @@ def toy(tmp_path):
     """Runs the program with a row more than it has."""
     (tmp_path / "spec.yaml").write_text("loss: mse\ninputs: {pred: [1, 2], target: [1, 4]}\nscale_by: 3.0\n")
 
-    def run(*words, use="spec.DATA"):
+    def run(*words, use="DATA"):
         code = TOY.replace("{use}", use).replace("{what}", "the value")
         line = [sys.executable, "-c", code, *words]
         done = subprocess.run(line, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False)
@@ -74,12 +78,12 @@ def test_a_result_names_it_and_asks_for_it_again(toy, tmp_path):
 
 def test_unless_its_row_says_so_a_file_may_not_ask_for_it(toy, tmp_path):
     assert "unknown key 'scale_by'" in toy("compute", "spec.yaml", use="{}")[2]
-    assert toy("compute", "mse", "[1,2]", "[1,4]", "--scale-by", "3", "-o", "r.json", use="spec.VERDICT")[0] == 0
+    assert toy("compute", "mse", "[1,2]", "[1,4]", "--scale-by", "3", "-o", "r.json", use="VERDICT")[0] == 0
     document = json.loads((tmp_path / "r.json").read_text())
     assert ("options" in document["request"], "scale_by" in document["signature"]) == (False, False)
     document["request"]["options"] = {"scale_by": 3.0}
     (tmp_path / "r.json").write_text(json.dumps(document))
-    code, _, said = toy("verify", "r.json", use="spec.VERDICT")
+    code, _, said = toy("verify", "r.json", use="VERDICT")
     assert (code, "request.options.scale_by" in said) == (3, True)
 
 

@@ -30,7 +30,7 @@ from lossctl.losses import words
 from lossctl.losses.backends import BACKENDS
 from lossctl.losses.foreign import dress
 from lossctl.losses.loss import Anything, Choice, Tensor, scalars
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 from lossctl.sources import readers
 from lossctl.sources.readers import Memory, whole
 

@@ -21,15 +21,14 @@ from lossctl.errors import InputError, LossctlError, UsageError
 from lossctl.progress import progress
 from lossctl.report import FORMATS, RENDERERS
 from lossctl.report.report import visible
-from lossctl.request.option_table import PANELS, check, converted, rows
+from lossctl.request.options import PANELS, check, converted, rows
 from lossctl.sources.touched import Output, current, kept_open, touching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from lossctl.report.report import Report
-    from lossctl.request.arguments import Talk
-    from lossctl.request.option_table import Option
+    from lossctl.request.options import Option, Talk
 
 
 def spread(command: Callable[..., Any]) -> Callable[..., Any]:

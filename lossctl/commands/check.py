@@ -19,8 +19,8 @@ from lossctl.cli.command import Printed, check_outputs, printed, say, spread
 from lossctl.cli.program import app
 from lossctl.errors import GateFailed, LossctlError, MissingFile, Undecided, UsageError, WouldOverwrite
 from lossctl.report.report import Report
-from lossctl.request.arguments import Gating, compute_spec, gates_of
-from lossctl.request.spec import Options
+from lossctl.request.arguments import compute_spec, gates_of
+from lossctl.request.options import Gating, Options
 from lossctl.sources.touched import reads_later
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from lossctl.cli.command import Printed, check_outputs, printed, say, spread, wa
 from lossctl.cli.program import Losses, Sources, app
 from lossctl.errors import BadParameter, NoSuchReduction, UsageError
 from lossctl.report.report import with_request
-from lossctl.request.arguments import Gated, compute_spec
-from lossctl.request.option_table import HOW, INPUT, RESULT, option, own_rows
+from lossctl.request.arguments import compute_spec
+from lossctl.request.options import HOW, INPUT, RESULT, Gated, option, own_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

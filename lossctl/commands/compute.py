@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from lossctl.cli.command import Printed, check_outputs, printed, say, spread, wants_document
 from lossctl.cli.program import Losses, Sources, app
 from lossctl.errors import LossctlError, TooLarge, UsageError
-from lossctl.request.arguments import Gated, compute_spec
-from lossctl.request.option_table import RESULT, option
+from lossctl.request.arguments import compute_spec
+from lossctl.request.options import RESULT, Gated, option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from lossctl.engine.binding import Bound
     from lossctl.report.answer import Answer
     from lossctl.report.report import Report
-    from lossctl.request.spec import Options, Spec
+    from lossctl.request.options import Options
+    from lossctl.request.spec import Spec
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -19,9 +19,7 @@ from lossctl.cli.command import Printed, check_outputs, printed, say, spread, un
 from lossctl.cli.program import app
 from lossctl.errors import BadParameter, GateFailed, near
 from lossctl.report.report import Report
-from lossctl.request.arguments import Passing
-from lossctl.request.option_table import GATES, HOW, INPUT, option
-from lossctl.request.spec import Options
+from lossctl.request.options import GATES, HOW, INPUT, Options, Passing, option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

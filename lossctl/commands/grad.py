@@ -21,8 +21,8 @@ from lossctl.cli.command import Printed, check_outputs, printed, say, spread, wa
 from lossctl.cli.program import Sources, app
 from lossctl.errors import MissingExtra, UnknownName, UsageError, near
 from lossctl.report.report import Report, with_request
-from lossctl.request.arguments import Gated, compute_spec
-from lossctl.request.option_table import GATES, INPUT, RESULT, Typed, option, replayed
+from lossctl.request.arguments import compute_spec
+from lossctl.request.options import GATES, INPUT, RESULT, Gated, Typed, option, replayed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -17,9 +17,9 @@ from lossctl.cli.command import Printed, check_outputs, printed, say, spread, wa
 from lossctl.cli.program import Sources, app
 from lossctl.errors import BadParameter, LossctlError, Undecided, UsageError
 from lossctl.report.report import Report, status
-from lossctl.request.arguments import Asking, compute_spec
-from lossctl.request.option_table import HOW, INPUT, RESULT, option
-from lossctl.request.spec import LossSpec, Options
+from lossctl.request.arguments import compute_spec
+from lossctl.request.options import HOW, INPUT, RESULT, Asking, Options, option
+from lossctl.request.spec import LossSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

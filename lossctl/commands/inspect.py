@@ -17,8 +17,7 @@ from lossctl import __version__
 from lossctl.cli.command import Printed, check_outputs, printed, say, spread
 from lossctl.cli.program import app
 from lossctl.report.report import Report
-from lossctl.request.arguments import Talk
-from lossctl.request.spec import Options
+from lossctl.request.options import Options, Talk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -18,8 +18,7 @@ from lossctl.cli.command import Printed, check_outputs, printed, spread
 from lossctl.cli.program import app
 from lossctl.errors import UnknownName, near
 from lossctl.report.report import Report
-from lossctl.request.arguments import Talk
-from lossctl.request.option_table import RESULT, option
+from lossctl.request.options import RESULT, Talk, option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,8 +15,8 @@ import typer
 from lossctl.cli.command import Printed, check_outputs, printed, say, spread
 from lossctl.cli.program import app
 from lossctl.errors import InputError, UnreadableFile
-from lossctl.request.arguments import Gating, gates_of
-from lossctl.request.spec import Options
+from lossctl.request.arguments import gates_of
+from lossctl.request.options import Gating, Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -118,7 +118,7 @@ def _check_alike(partials: Mapping[str, Partial]) -> None:
 def _computed(partial: Partial) -> Any:
     """What was computed, wherever the samples, their weights and their groups come from."""
     from lossctl.request.models import now_called
-    from lossctl.request.option_table import rows
+    from lossctl.request.options import rows
 
     options = partial.request.get("options", {})
     backend = now_called(options.get("backend", "numpy"))

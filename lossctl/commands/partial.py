@@ -21,8 +21,8 @@ from lossctl.errors import MissingFile, UnreadableFile, UsageError
 from lossctl.losses.backends import BACKENDS
 from lossctl.report.answer import Answer, signature, warnings
 from lossctl.report.report import Report, Style, render_json, strict
-from lossctl.request.option_table import rows
-from lossctl.request.spec import Options, request_of
+from lossctl.request.options import Options, rows
+from lossctl.request.spec import request_of
 from lossctl.sources.address import shown_source
 from lossctl.sources.drafts import atomic
 from lossctl.sources.touched import read_whole

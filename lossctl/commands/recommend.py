@@ -20,9 +20,7 @@ from lossctl.cli.command import Printed, check_outputs, printed, say, spread, te
 from lossctl.cli.program import app
 from lossctl.errors import UsageError
 from lossctl.report.report import Report
-from lossctl.request.arguments import Talk
-from lossctl.request.option_table import HOW, RESULT, option
-from lossctl.request.spec import Options
+from lossctl.request.options import HOW, RESULT, Options, Talk, option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -18,9 +18,8 @@ from lossctl.cli.program import app
 from lossctl.errors import BadParameter, LossctlError, TooLarge, UsageError
 from lossctl.plugins import torch_of
 from lossctl.progress import long_pass
-from lossctl.request.arguments import Talk
-from lossctl.request.option_table import HOW, INPUT, RESULT, option
-from lossctl.request.spec import Options, Spec, parse_losses
+from lossctl.request.options import HOW, INPUT, RESULT, Options, Talk, option
+from lossctl.request.spec import Spec, parse_losses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

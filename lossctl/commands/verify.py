@@ -19,9 +19,8 @@ from lossctl.cli.command import Printed, check_outputs, printed, say, spread
 from lossctl.cli.program import app
 from lossctl.errors import BadParameter, GateFailed, MissingFile, UnreadableFile, UsageError, near
 from lossctl.report.report import Report, strict
-from lossctl.request.arguments import Passing
-from lossctl.request.option_table import HOW, option
-from lossctl.request.spec import Options, parse_losses
+from lossctl.request.options import HOW, Options, Passing, option
+from lossctl.request.spec import parse_losses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lossctl.engine.totals import LossTotals
     from lossctl.errors import LossctlError
     from lossctl.losses.backends import Backend
-    from lossctl.request.spec import Options
+    from lossctl.request.options import Options
     from lossctl.statistics.arrays import Floats
 
 # Numbers by sample and loss take so much until they are judged, in bytes: sums, values, differences.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lossctl.engine.totals import LossTotals
     from lossctl.errors import LossctlError
     from lossctl.losses.backends import Backend
-    from lossctl.request.spec import Options
+    from lossctl.request.options import Options
     from lossctl.sources.readers import NumPyArray
     from lossctl.statistics.arrays import Floats
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from lossctl.engine.reduce import Outcome
     from lossctl.engine.totals import LossTotals
     from lossctl.losses.backends import Backend
-    from lossctl.request.spec import Options
+    from lossctl.request.options import Options
     from lossctl.statistics.arrays import Floats
 
 ALL = -1

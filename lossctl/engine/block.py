@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lossctl.engine.binding import Bound, Slot
     from lossctl.losses.backends import Backend
-    from lossctl.request.spec import Options
+    from lossctl.request.options import Options
     from lossctl.sources.readers import NumPyArray, Reader
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lossctl.engine.block import Selection
     from lossctl.engine.totals import Digest
     from lossctl.losses.backends import Backend
-    from lossctl.request.spec import Options
+    from lossctl.request.options import Options
     from lossctl.sources.readers import NumPyArray
 
 

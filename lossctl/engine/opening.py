@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
     from lossctl.engine.binding import Bound
     from lossctl.request.lookup import Asked
-    from lossctl.request.spec import Options, Spec
+    from lossctl.request.options import Options
+    from lossctl.request.spec import Spec
     from lossctl.sources.container import Heading
     from lossctl.sources.layout import Entry
     from lossctl.sources.readers import NumPyArray, Reader

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lossctl.engine.totals import Digest, LossTotals
     from lossctl.errors import LossctlError
     from lossctl.losses.backends import Backend
-    from lossctl.request.spec import Options
+    from lossctl.request.options import Options
     from lossctl.sources.readers import NumPyArray
 
 # No label is moved farther: whole numbers of 64 bits must not run over.

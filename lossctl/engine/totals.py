@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lossctl.engine.binding import Bound
     from lossctl.losses.backends import Backend
-    from lossctl.request.spec import Options
+    from lossctl.request.options import Options
     from lossctl.sources.readers import NumPyArray, Part
 
     Values = Callable[[Bound, "LossTotals"], tuple[NumPyArray, NumPyArray]]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from lossctl.engine.binding import Bound, Slot
     from lossctl.losses.loss import Domain
-    from lossctl.request.spec import Options
+    from lossctl.request.options import Options
     from lossctl.sources.readers import NumPyArray
 
 # The numbers of a block's samples in the whole array, worked out only where a message needs them.

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from lossctl.engine.binding import Bound, Slot
     from lossctl.gradient.passes import Differentiated
     from lossctl.losses.loss import Domain
-    from lossctl.request.spec import Options
+    from lossctl.request.options import Options
     from lossctl.sources.readers import NumPyArray, Reader
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from lossctl.engine.block import Block, Selection
     from lossctl.gradient.passes import Differentiated, GradientPart
     from lossctl.gradient.sinks import Sink, StoredSink
-    from lossctl.request.spec import Options
+    from lossctl.request.options import Options
     from lossctl.sources.readers import NumPyArray, Reader, Shape
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lossctl.engine.binding import Bound, Slot
     from lossctl.engine.block import Selection, Uncounted
     from lossctl.losses.loss import Loss, Parameter, Tensor
-    from lossctl.request.spec import Options
+    from lossctl.request.options import Options
     from lossctl.sources.readers import NumPyArray
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from lossctl import __version__
 from lossctl.report.report import Report, status
 from lossctl.request.lookup import brief
-from lossctl.request.option_table import rows
-from lossctl.request.spec import Options, request_of
+from lossctl.request.options import Options, rows
+from lossctl.request.spec import request_of
 from lossctl.statistics.sums import exact_sum
 from lossctl.warnings import ORDER, advise, check_codes, check_ids, check_shares, has_order
 

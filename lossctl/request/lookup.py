@@ -19,7 +19,8 @@ from lossctl.sources.address import Given
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lossctl.request.spec import Options, Spec, Term
+    from lossctl.request.options import Options
+    from lossctl.request.spec import Spec, Term
 
 
 def look_up(name: str, params: Mapping[str, Any] | None = None) -> Loss:

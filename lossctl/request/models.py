@@ -26,14 +26,14 @@ from pydantic import (
 from lossctl.errors import UnreadableFile, UsageError
 from lossctl.losses import LOSSES
 from lossctl.request.lookup import understand
-from lossctl.request.option_table import TYPES, own_rows, rows
-from lossctl.request.spec import LossSpec, Options, Spec, Term
+from lossctl.request.options import TYPES, Options, own_rows, rows
+from lossctl.request.spec import LossSpec, Spec, Term
 from lossctl.sources.address import Given
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lossctl.request.option_table import Option
+    from lossctl.request.options import Option
 
 
 SHARE = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)%$"

@@ -1,8 +1,7 @@
-"""What argv and YAML both become: a request, before any file is opened or any name looked up.
+"""A request as argv and YAML both become it, before any file is opened or any name looked up.
 
-Gates as they are typed: `KEY=V`, split at the last `=`, since a key may be `huber:delta=0.5`.
-
-What a result was asked for, written into it so that `verify` can ask again: a spec as JSON holds it, and back.
+Losses, parameters and gates are parsed here, and `request_of` writes a request into a result, so that `verify` can ask for it
+again. A gate `KEY=V` is split at the last `=`, since a key may be `huber:delta=0.5`.
 """
 
 from __future__ import annotations
@@ -10,10 +9,10 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from lossctl.errors import BadParameter, UsageError
-from lossctl.request.option_table import GATES, HOW, INPUT, RESULT, TALK, Typed, option, rows
+from lossctl.errors import BadParameter
+from lossctl.request.options import Options, rows
 from lossctl.sources.address import Given
 
 if TYPE_CHECKING:
@@ -62,151 +61,6 @@ class Gate:
     rtol: float = 1e-9
     atol: float = 0.0
     require: str = ""
-
-
-def part_of(text: str) -> tuple[int, int]:
-    """Read `--part K/N`; nothing is all there is.
-
-    Raises: UsageError.
-    """
-    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text or "1/1")
-    number, parts = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not 1 <= number <= parts:
-        message = f"--part takes K/N with K from 1 to N, not '{text}'."
-        raise UsageError(message, hint="The third of eight shares is --part 3/8.")
-    return number, parts
-
-
-CODES = Typed("list[str]", [], lambda words: tuple(map(str.upper, words)))
-SOURCE = Typed("str | None", None, lambda text: Given(text=text) if text else None)
-REDUCING = ("compute", "grad", "compare")
-# What an option is about decides where it may come from. The numbers: a spec, a saved result, and the signature names it.
-DATA: dict[str, Any] = {"spec": True, "replayed": True}
-# What is shown of them, and how they were found in files: the same, and the signature does not name it.
-SHOWN: dict[str, Any] = {**DATA, "unsigned": True}
-# What is made of them: a spec alone. And what the machine may do: whoever types it.
-VERDICT: dict[str, Any] = {"spec": True, "unsigned": True}
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to read, check and reduce: the options that the engine reads. Each is one row; nothing else has to be told of it.
-
-    The rows stand in the order that the signature names them in. `commands` are those that take one; nothing means each that
-    computes losses.
-    """
-
-    engine: ClassVar = True
-
-    reduction: str = option(
-        "mean",
-        "--reduction HOW",
-        RESULT,
-        "{}, as in torch.",
-        choices="mean sum none batchmean",
-        commands=REDUCING,
-        always="red",
-        **DATA,
-    )
-    nan: str = option("error", "--nan HOW", HOW, "NaN and infinity: {}.", choices="error skip propagate", always="nan", **DATA)
-    domain: str = option(
-        "error", "--domain HOW", HOW, "Values that the loss is not defined on: {}.", choices="error ignore", **DATA
-    )
-    min_coverage: float = option(
-        0.0, "--min-coverage SHARE", GATES, "Undecided (exit 5) if skipping leaves a smaller share.", min=0, max=1, **VERDICT
-    )
-    broadcast: bool = option(False, "--broadcast", INPUT, "Allow torch's broadcasting.", **DATA)
-    squeeze: bool = option(False, "--squeeze", INPUT, "Drop axes of size 1.", **DATA)
-    class_dim: int | None = option(None, "--class-dim K", INPUT, "The axis of the classes, if it is not 1.", label=True, **DATA)
-    label_offset: int = option(0, "--label-offset K", INPUT, "Added to class labels: -1 for labels from 1.", label=True, **DATA)
-    ignore_index: int | None = option(None, "--ignore-index K", HOW, "The label that counts for nothing.", label=True, **DATA)
-    ignore: tuple[str, ...] = option((), "--ignore CODE", TALK, "Do not warn of this. Repeatable.", typed=CODES, **VERDICT)
-    strict: bool = option(False, "--strict", GATES, "Fail (exit 1) where there is a warning.", **VERDICT)
-    dtype: str = option("f64", "--dtype TYPE", HOW, "Calculate in {}.", choices="f64 f32 native", always="dtype", **DATA)
-    backend: str = option(
-        "numpy",
-        "--backend NAME",
-        HOW,
-        "{}.",
-        choices="numpy torch",
-        envvar="LOSSCTL_BACKEND",
-        open=True,
-        always="backend",
-        **DATA,
-    )
-    max_memory: int = option(
-        2 << 30,
-        "--max-memory MIB",
-        HOW,
-        "For losses that need all samples at once.",
-        min=1,
-        typed=Typed("int", 2048, lambda mebibytes: mebibytes << 20),
-        unsigned=True,
-    )
-    jobs: int = option(0, "--jobs N", HOW, "Threads; 0 is one a core. No result depends on it.", min=0, unsigned=True)
-    cluster: str = option(
-        "",
-        "--cluster ADDRESS",
-        HOW,
-        "A Dask scheduler, or local[:N]. No result depends on it.",
-        commands=REDUCING,
-        unsigned=True,
-    )
-    part: tuple[int, int] = option(
-        (1, 1),
-        "--part K/N",
-        INPUT,
-        "Of N shares of the samples the K-th.",
-        typed=Typed("str", "", part_of),
-        commands=("compute",),
-    )
-    in_format: str = option(
-        "", "--in-format FORMAT", INPUT, "Read files as this format, whatever their suffix.", replayed=True, unsigned=True
-    )
-    header: str = option(
-        "",
-        "--header yes|no",
-        INPUT,
-        "Whether the first row of tables holds names, where it could be either.",
-        choices="yes no",
-        **DATA,
-    )
-    on: str = option("", "--on COLUMN", INPUT, "Join tables on this id, not on row order.", **DATA)
-    row_order: bool = option(False, "--row-order", INPUT, "Pair rows as they stand, though ids are in another order.", **SHOWN)
-    by: str = option("", "--by COLUMN|SOURCE", INPUT, "One result for each group, too.", source=True, **DATA)
-    weights: Given | None = option(None, "--weights SOURCE", INPUT, "One weight a sample.", typed=SOURCE, source=True, **DATA)
-    mask: Given | None = option(
-        None, "--mask SOURCE", INPUT, "What counts: by sample or by element.", typed=SOURCE, source=True, **DATA
-    )
-    per_sample: bool = option(
-        False, "--per-sample", RESULT, "One row a sample.", commands=("compute",), samples="order", **SHOWN
-    )
-    worst: int = option(
-        0, "--worst N", RESULT, "The N samples with the largest loss.", min=0, commands=("compute",), samples="order", **SHOWN
-    )
-    best: int = option(
-        0, "--best N", RESULT, "The N samples with the smallest loss.", min=0, commands=("compute",), samples="order", **SHOWN
-    )
-    stats: bool = option(
-        False, "--stats", RESULT, "Spread of the per-sample losses.", commands=("compute",), samples="figures", **SHOWN
-    )
-    # Whoever calls from Python, or types a name, has named the code; files need leave.
-    allow_code: bool = option(
-        True,
-        "--allow-code",
-        HOW,
-        "Let a spec or a result name code to import.",
-        typed=Typed("bool", default=False, convert=bool),
-        unsigned=True,
-    )
-    allow_remote: bool = option(
-        False, "--allow-remote", HOW, "Let a result name addresses to read.", commands=("verify",), unsigned=True
-    )
-
-
-def engine_options(options: Any) -> Options:
-    """Return what the engine reads of a command's options."""
-    return Options(**{name: getattr(options, name) for name in rows(Options)})
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import BadSpec, MissingFile, UsageError, near
-from lossctl.request.spec import Gate, LossSpec, Options, Spec, Term, parse_losses, share
+from lossctl.request.options import Options
+from lossctl.request.spec import Gate, LossSpec, Spec, Term, parse_losses, share
 from lossctl.sources.touched import read_whole
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lossctl.engine.binding import Bound
     from lossctl.engine.reduce import Outcome
-    from lossctl.request.spec import Options
+    from lossctl.request.options import Options
 
 __all__ = ["ORDER", "TRAPS", "Sight", "Warned", "advise", "check_codes", "explain", "has_order"]
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from lossctl.engine.binding import Bound, Slot
-    from lossctl.request.spec import Options
+    from lossctl.request.options import Options
     from lossctl.sources.readers import NumPyArray
 
 

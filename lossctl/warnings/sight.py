@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lossctl.engine.binding import Bound, Slot
     from lossctl.engine.reduce import Outcome
-    from lossctl.request.spec import Options
+    from lossctl.request.options import Options
     from lossctl.sources.readers import NumPyArray, Reader
 
 # Fewer numbers than this lie in [0, 1] by chance too often.

@@ -127,7 +127,8 @@ def our_way(kernel: Kernel, dtype: str, jobs: int) -> Timed:
     from lossctl.engine.opening import prepare
     from lossctl.engine.reduce import evaluate
     from lossctl.losses.backends import BACKENDS
-    from lossctl.request.spec import Options, Spec, parse_losses
+    from lossctl.request.options import Options
+    from lossctl.request.spec import Spec, parse_losses
     from lossctl.sources.address import Given
 
     options = Options(dtype=dtype, jobs=jobs)

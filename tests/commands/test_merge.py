@@ -18,7 +18,8 @@ from lossctl.commands.partial import run as partial
 from lossctl.engine.fold import fold, spans
 from lossctl.errors import GateFailed, InputError, NothingLeft, Undecided, UnreadableFile, UsageError
 from lossctl.report.report import strict
-from lossctl.request.spec import Gate, LossSpec, Options, Spec, Term, parse_losses, part_of
+from lossctl.request.options import Options, part_of
+from lossctl.request.spec import Gate, LossSpec, Spec, Term, parse_losses
 from lossctl.sources.address import Given
 
 # Blocks are small here, so that few numbers make several of them.

@@ -12,7 +12,8 @@ from lossctl.commands.compare import run
 from lossctl.comparison.comparing import ComparisonWanted as Wanted
 from lossctl.comparison.result import ComparisonRules
 from lossctl.errors import UsageError
-from lossctl.request.spec import LossSpec, Options, Spec
+from lossctl.request.options import Options
+from lossctl.request.spec import LossSpec, Spec
 from lossctl.statistics.flips import adjust
 
 PREDS = ["a.npy", "b.npy", "c.npy"]

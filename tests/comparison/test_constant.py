@@ -5,7 +5,7 @@ import pytest
 from tied import ALL, NUMPY, PLAIN, beside, chosen, constant, tie
 
 from lossctl.comparison.constant import SEARCHED, between, constants, minimum
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 RNG = np.random.default_rng(5)
 SKEWED = np.exp(RNG.normal(size=501))

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from tied import beside, chosen, tie
 
 from lossctl.comparison.side_by_side import RANKED, bytes_by_sample
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 RNG = np.random.default_rng(11)
 TARGET = RNG.normal(size=250)

@@ -11,7 +11,7 @@ from lossctl.engine.block import Selection
 from lossctl.losses import LOSSES
 from lossctl.losses.backends import BACKENDS
 from lossctl.losses.loss import scalars
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 from lossctl.sources.readers import Memory
 
 PLAIN = Options()

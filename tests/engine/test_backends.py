@@ -6,7 +6,7 @@ from lossctl.checking.checks import draw
 from lossctl.errors import UnknownName
 from lossctl.losses import catalogue
 from lossctl.losses.backends import BACKENDS
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 ODD = {
     "read-only": lambda a: np.broadcast_to(a, a.shape),

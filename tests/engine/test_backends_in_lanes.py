@@ -16,7 +16,7 @@ from lossctl.errors import BadParameter, NotFinite, UsageError
 from lossctl.losses import catalogue
 from lossctl.losses.backends import BACKENDS, DeviceBackend, NumPyBackend, TorchBackend, placed
 from lossctl.losses.loss import scalars
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 from lossctl.sources.readers import PIECE, Memory
 
 RNG = np.random.default_rng(5)

@@ -6,7 +6,7 @@ from lossctl.engine.binding import bind
 from lossctl.errors import BadParameter, ShapeMismatch, UnreadableFile
 from lossctl.losses import LOSSES
 from lossctl.losses.loss import scalars
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 ELEMENTWISE = ["mse", "l1", "huber", "rmse", "kl_div", "bce_with_logits", "dice"]
 

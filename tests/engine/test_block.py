@@ -6,7 +6,7 @@ from lossctl.engine.binding import bind
 from lossctl.errors import NotFinite, OutOfDomain, ShapeMismatch
 from lossctl.losses import LOSSES
 from lossctl.losses.loss import scalars
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 from lossctl.sources.readers import Memory
 
 SKIP = Options(nan="skip")

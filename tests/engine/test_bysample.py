@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lossctl.engine.totals import Extremes, Kept, Pile
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 from lossctl.sources import spool
 from lossctl.statistics import ordered as levels
 

@@ -9,7 +9,7 @@ from ask import ask, value
 
 from lossctl.cli.program import program
 from lossctl.errors import NotFinite, OutOfDomain
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 # loss, its inputs, the name of the one that has a value outside of the domain, and the value of the formula as it stands.
 OUTSIDE = [

@@ -12,7 +12,7 @@ from lossctl.engine.reduce import FEW, evaluate
 from lossctl.errors import NoSuchReduction, NotFinite, NothingLeft, UsageError
 from lossctl.losses import catalogue
 from lossctl.losses.backends import BACKENDS
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 from lossctl.sources.readers import BLOCK, Memory, sample_axis
 from lossctl.statistics.ordered import statistics
 

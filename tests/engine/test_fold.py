@@ -12,7 +12,7 @@ from lossctl.engine.reduce import reduced
 from lossctl.errors import NothingLeft, OutOfDomain, TooLarge
 from lossctl.losses import catalogue
 from lossctl.losses.backends import BACKENDS
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 from lossctl.sources.readers import BLOCK
 
 ADDITIVE = [name for name, loss in catalogue().items() if not loss.whole]

@@ -9,7 +9,7 @@ from lossctl.engine.fold import fold, piece_of, pieces_of
 from lossctl.losses import catalogue
 from lossctl.losses.backends import BACKENDS
 from lossctl.losses.loss import scalars
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 from lossctl.sources.readers import PIECE, Memory
 
 NUMPY = BACKENDS.get("numpy")()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from lossctl.engine.values import cast, finite_rows, harmless, surely_finite
 from lossctl.errors import NotFinite, OutOfDomain
 from lossctl.losses.loss import Domain
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 FAR = 300_000
 

@@ -3,7 +3,7 @@ import pytest
 from ask import ask, none, value
 
 from lossctl.errors import ShapeMismatch, UsageError
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 SQUEEZE, BROADCAST = Options(squeeze=True), Options(broadcast=True)
 

@@ -16,7 +16,7 @@ from lossctl.gradient.passes import Differentiated, slopes, stream
 from lossctl.gradient.sinks import Field, MemorySink
 from lossctl.losses.backends import BACKENDS
 from lossctl.losses.loss import Number
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 from lossctl.sources.readers import Memory, whole
 
 PLAIN = Options(nan="propagate")

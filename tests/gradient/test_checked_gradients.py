@@ -7,7 +7,8 @@ import pytest
 
 from lossctl.commands.grad import Grading, run
 from lossctl.errors import GateFailed, PluginFailed
-from lossctl.request.spec import LossSpec, Options, Spec, Term, parse_losses
+from lossctl.request.options import Options
+from lossctl.request.spec import LossSpec, Spec, Term, parse_losses
 from lossctl.sources.address import Given
 
 RNG = np.random.default_rng(11)

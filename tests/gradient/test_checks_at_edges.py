@@ -8,7 +8,8 @@ import pytest
 
 from lossctl.commands.grad import Grading, run
 from lossctl.errors import GateFailed, Undecided
-from lossctl.request.spec import Options, Spec, parse_losses
+from lossctl.request.options import Options
+from lossctl.request.spec import Spec, parse_losses
 from lossctl.sources.address import Given
 
 OTHERS = """

@@ -19,7 +19,7 @@ from lossctl.gradient.verdicts import check, settle
 from lossctl.losses import LOSSES, catalogue
 from lossctl.losses.backends import BACKENDS
 from lossctl.losses.loss import Number
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 from lossctl.sources.readers import Memory
 
 NUMPY, TORCH = BACKENDS.get("numpy")(), BACKENDS.get("torch")()

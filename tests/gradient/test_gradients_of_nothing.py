@@ -7,7 +7,8 @@ from lossctl.checking.checks import draw
 from lossctl.commands import compute, grad
 from lossctl.errors import LossctlError, NotFinite
 from lossctl.losses import LOSSES, catalogue
-from lossctl.request.spec import LossSpec, Options, Spec
+from lossctl.request.options import Options
+from lossctl.request.spec import LossSpec, Spec
 from lossctl.sources.address import Given
 from lossctl.sources.readers import tokens
 

@@ -15,7 +15,7 @@ from lossctl.engine.reduce import evaluate
 from lossctl.errors import NotFinite, OutOfDomain
 from lossctl.gradient.passes import Differentiated, slopes, stream
 from lossctl.losses import catalogue
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 from lossctl.sources.readers import Memory
 
 ALL = catalogue()

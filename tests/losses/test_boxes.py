@@ -9,7 +9,7 @@ from ask import ask, none, value
 from lossctl.checking.checks import Drawn, gradients
 from lossctl.errors import OutOfDomain
 from lossctl.losses import LOSSES
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 PRINTED = 1e-7
 BOXES = [[0, 0, 2, 2], [0, 0, 1, 1], [0, 0, 2, 1]], [[1, 1, 3, 3], [2, 2, 3, 3], [0, 0, 1, 1]]

@@ -5,7 +5,7 @@ import pytest
 from ask import ask, none, value
 
 from lossctl.errors import BadParameter, OutOfDomain, ShapeMismatch
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 REDUCTIONS = ("mean", "sum", "none")
 SHAPES = [(4,), (5, 4), (5, 4, 3), (3, 4, 2, 3), (1, 1), (2, 4, 1, 1)]

@@ -12,7 +12,7 @@ from ask import none, value
 
 from lossctl.losses import LOSSES
 from lossctl.losses.backends import BACKENDS
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 PRINTED = 3e-7
 Z, Y = [[1, 2, 3], [0, -1, 2]], [2, 1]

@@ -7,7 +7,7 @@ from ask import value
 from lossctl.checking.checks import Drawn, gradients, numeric_gradients
 from lossctl.errors import BadParameter, NoSuchReduction, NotFinite, OutOfDomain
 from lossctl.losses import LOSSES
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 P, T = [1, 2, 3, 4], [1.5, 2, 1, 8]
 

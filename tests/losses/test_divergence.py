@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lossctl.errors import BadParameter, LossctlError, NoSuchReduction, OutOfDomain, ShapeMismatch
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 draws = st.lists(st.integers(-5, 5).map(float) | st.floats(-10, 10), min_size=1, max_size=7)
 masses = st.floats(0.01, 10)

@@ -3,7 +3,7 @@ import pytest
 from ask import ask, none, value
 
 from lossctl.errors import BadParameter, NothingLeft, ShapeMismatch, TooLarge
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 
 @pytest.mark.parametrize("p", [0, 1, 1.5, 2, 3, float("inf")])

@@ -16,7 +16,7 @@ from lossctl.errors import NotFinite
 from lossctl.gradient.passes import Differentiated, slopes, stream
 from lossctl.losses import catalogue
 from lossctl.losses.backends import BACKENDS
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 from lossctl.sources.readers import Memory
 
 INF = math.inf

@@ -10,7 +10,7 @@ from lossctl.checking.checks import Drawn, gradients
 from lossctl.errors import BadParameter, NotFinite, OutOfDomain, ShapeMismatch
 from lossctl.losses import LOSSES
 from lossctl.losses.loss import scalars
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 rng = np.random.default_rng(6)
 # Scores are rounded so that some are equal.

@@ -5,7 +5,7 @@ import pytest
 from ask import ask, value
 
 from lossctl.errors import NoSuchReduction
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 PRINTED = 1e-7
 P, T = np.array([[0.9, 0.4], [0.2, 0.6]]), [[1, 0], [0, 1]]

@@ -13,7 +13,7 @@ from lossctl.engine.values import SHORT, cast
 from lossctl.losses import catalogue, numerics
 from lossctl.losses.loss import scalars
 from lossctl.losses.numerics import at_least, at_most, either, log_of_one_and, picked, power, share, sigmoid, square_root
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 from lossctl.sources.readers import Memory
 
 ODD = [math.nan, math.inf, -math.inf, 0.0, -0.0, 5e-324, 1.0]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lossctl.errors import BadParameter, LossctlError, OutOfDomain, ShapeMismatch
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 moderate = arrays(np.float64, 5, elements=st.floats(-1e3, 1e3))
 

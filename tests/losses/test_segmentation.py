@@ -3,7 +3,7 @@ import pytest
 from ask import ask, value
 
 from lossctl.errors import NoSuchReduction, OutOfDomain
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 
 def dice(pred, target, smooth=0.0):

@@ -14,7 +14,7 @@ from lossctl.engine.fold import fold
 from lossctl.errors import NothingLeft, OutOfDomain
 from lossctl.losses import LOSSES
 from lossctl.losses.backends import BACKENDS
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 PRINTED = 1e-7
 P, T = [[0.9, 0.4], [0.2, 0.6]], [[1, 0], [0, 1]]

@@ -3,7 +3,7 @@ import pytest
 from ask import ask, value
 
 from lossctl.errors import BadParameter, OutOfDomain, ShapeMismatch
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 REDUCTIONS = ("mean", "sum", "none")
 FRAMES, CLASSES = 9, 5

@@ -12,7 +12,7 @@ from lossctl.errors import BadParameter, NothingLeft, OutOfDomain, ShapeMismatch
 from lossctl.losses import LOSSES
 from lossctl.losses.loss import scalars
 from lossctl.request.lookup import look_up
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 KINKS = [
     ("smooth_l1", ([0.0, 1.0, -1.0], [0.0, 0.0, 0.0]), {"beta": 0.0}),

@@ -7,7 +7,7 @@ import pytest
 from ask import none, tie, value
 
 from lossctl.losses import LOSSES
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 REDUCTIONS = ("mean", "sum", "none")
 ELEMENTWISE = [(6,), (4, 3), (2, 3, 2), (1,), (1, 1), ()]

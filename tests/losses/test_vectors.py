@@ -14,7 +14,8 @@ from lossctl.errors import LossctlError
 from lossctl.losses import LOSSES, catalogue
 from lossctl.losses.backends import BACKENDS
 from lossctl.losses.loss import scalars
-from lossctl.request.spec import LossSpec, Options, Spec
+from lossctl.request.options import Options
+from lossctl.request.spec import LossSpec, Spec
 from lossctl.sources.address import Given
 from lossctl.sources.readers import Memory
 

@@ -10,8 +10,7 @@ from inside import run as run_in
 
 from lossctl.commands.partial import checksum
 from lossctl.request.models import ReplayedOptions, spec_of
-from lossctl.request.option_table import rows
-from lossctl.request.spec import Options
+from lossctl.request.options import Options, rows
 
 # They reach other machines, run code, use up this one, or change no number.
 NEVER = {"cluster", "jobs", "max_memory", "part", "allow_code", "allow_remote", "min_coverage", "ignore", "strict"}

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from lossctl.errors import BadSpec
-from lossctl.request.spec import Gate, LossSpec, Options, Term
+from lossctl.request.options import Options
+from lossctl.request.spec import Gate, LossSpec, Term
 from lossctl.request.specfile import parse, read_spec, spec_schema
 from lossctl.sources.address import Given
 

@@ -16,7 +16,7 @@ from lossctl.engine.binding import bind, by_difference
 from lossctl.errors import OutOfDomain
 from lossctl.losses import catalogue
 from lossctl.losses.loss import scalars
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 from lossctl.sources.address import Given
 from lossctl.sources.readers import Memory, whole
 from lossctl.sources.values import difference, rounded

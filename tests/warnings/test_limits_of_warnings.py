@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from inside import run
 
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 from lossctl.sources.readers import FileBacked
 from lossctl.warnings import check_shares
 from lossctl.warnings.order import TriedPairing as Tried

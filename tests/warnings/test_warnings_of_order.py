@@ -13,7 +13,7 @@ from lossctl.engine.binding import bind
 from lossctl.engine.reduce import Outcome
 from lossctl.losses import LOSSES
 from lossctl.losses.loss import scalars
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 from lossctl.sources.readers import Memory
 from lossctl.warnings import ORDER, TRAPS
 from lossctl.warnings.order import scattered, string_ranks

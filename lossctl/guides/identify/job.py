@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lossctl.guides.identify.grids import Variation
     from lossctl.guides.identify.passes import InputReading, TrialSums
     from lossctl.losses.loss import Loss
-    from lossctl.request.spec import Options
+    from lossctl.request.options import Options
     from lossctl.sources.readers import Reader
 
 # How many things may depart from the plain reading of a loss with its defaults.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from lossctl.guides.identify.grids import LabelCounts
     from lossctl.losses.loss import Loss
-    from lossctl.request.spec import Options
+    from lossctl.request.options import Options
     from lossctl.sources.readers import NumPyArray, Reader, Shape
 
     Function = Callable[[NumPyArray], NumPyArray]

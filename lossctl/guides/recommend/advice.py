@@ -13,7 +13,7 @@ from lossctl.guides.recommend.answers import ASSUMED, DATA, TASK, answered, appl
 from lossctl.guides.recommend.deriving import derive, evidence, known_of
 from lossctl.guides.recommend.knowledge import rules, walk
 from lossctl.losses import catalogue
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     Value = float | list[float] | None
     from collections.abc import Mapping
 
-    from lossctl.request.spec import Options
+    from lossctl.request.options import Options
     from lossctl.sources.readers import Reader
 
 

@@ -37,7 +37,7 @@ from lossctl.warnings import IDS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lossctl.request.spec import Options
+    from lossctl.request.options import Options
     from lossctl.sources.readers import NumPyArray, Reader
 
 

@@ -28,7 +28,7 @@ from lossctl.guides.trial.data import BINARY, CLASSES, LABELS, REGRESSION
 from lossctl.guides.trial.heads import Scale, Wiring, wire
 from lossctl.losses import LOSSES
 from lossctl.losses.backends import BACKENDS
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 from lossctl.sources.readers import Memory, tokens, whole
 from lossctl.statistics.ordered import ranked_above
 

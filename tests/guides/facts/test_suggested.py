@@ -16,7 +16,7 @@ from lossctl.engine.reduce import evaluate
 from lossctl.losses import LOSSES
 from lossctl.losses.backends import BACKENDS
 from lossctl.losses.loss import scalars
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 from lossctl.sources.address import Given
 from lossctl.sources.files import Files
 

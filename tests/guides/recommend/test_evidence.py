@@ -8,7 +8,7 @@ import pytest
 from lossctl.guides.recommend.advice import advise
 from lossctl.guides.recommend.deriving import Derived, evidence, known_of
 from lossctl.losses import catalogue
-from lossctl.request.spec import Options
+from lossctl.request.options import Options
 from lossctl.sources.readers import Memory
 
 RNG = np.random.default_rng(5)
