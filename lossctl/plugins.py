@@ -209,7 +209,8 @@ class Plugins(Generic[T]):
         """
         if self.by_path and ":" in name:
             return resolve(name, name)  # type: ignore[no-any-return]
-        row = self.rows().get(self.spelling(name))
+        rows = self.rows()
+        row = rows.get(name) or rows.get(self.spelling(name))
         if row is not None:
             return resolve(row, name) if isinstance(row, str) else row
         for entry in self.entries():

@@ -41,22 +41,24 @@ class Nobody:
         """Ignore it."""
 
 
-_watching: list[Watch] = [Nobody()]
+NOBODY = Nobody()
+# Those that watch; the last one is told.
+WATCHING: list[Watch] = []
 
 
 def watch() -> Watch:
     """The one that watches now."""
-    return _watching[-1]
+    return WATCHING[-1] if WATCHING else NOBODY
 
 
 @contextmanager
 def watched_by(one: Watch) -> Iterator[None]:
     """Let `one` watch until the block ends."""
-    _watching.append(one)
+    WATCHING.append(one)
     try:
         yield
     finally:
-        _watching.pop()
+        WATCHING.pop()
 
 
 @contextmanager
@@ -64,7 +66,7 @@ def long_pass(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """A pass of `total` steps with passes of its own inside, of which nobody is told; yields what counts its steps."""
     outer = watch()
     outer.begin(what, total)
-    with watched_by(Nobody()):
+    with watched_by(NOBODY):
         yield outer.step
 
 

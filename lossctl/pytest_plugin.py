@@ -60,7 +60,7 @@ def _spec(loss: str, inputs: Mapping[str, Any], keywords: dict[str, Any], gates:
     from lossctl.errors import BadParameter
     from lossctl.request.options import Options
     from lossctl.request.spec import Spec, parse_losses, with_params
-    from lossctl.sources.address import Given
+    from lossctl.sources.source import Given
 
     reduction = keywords.pop("reduction", "mean")
     if reduction not in {"mean", "sum", "batchmean"}:

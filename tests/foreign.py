@@ -6,7 +6,7 @@ import torch
 from lossctl.commands.compute import run
 from lossctl.request.options import Options
 from lossctl.request.spec import Spec, parse_losses
-from lossctl.sources.address import Given
+from lossctl.sources.source import Given
 
 RNG = np.random.default_rng(3)
 REAL, OTHER, THIRD = (RNG.normal(size=(6, 4)) for _ in range(3))

@@ -22,7 +22,7 @@ from lossctl.errors import LossctlError, MissingFile, UnknownName, UnreadableFil
 from lossctl.losses import LOSSES, catalogue
 from lossctl.report.report import number_of
 from lossctl.request.lookup import brief, understand
-from lossctl.sources.address import Given
+from lossctl.sources.source import Given
 from lossctl.sources.touched import read_whole
 
 if TYPE_CHECKING:

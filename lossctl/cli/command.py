@@ -22,7 +22,8 @@ from lossctl.progress import progress
 from lossctl.report import FORMATS, RENDERERS
 from lossctl.report.report import visible
 from lossctl.request.options import PANELS, check, converted, rows
-from lossctl.sources.touched import Output, current, kept_open, touching
+from lossctl.sources.stored import kept_open
+from lossctl.sources.touched import Output, current, touching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -187,7 +187,7 @@ def _run(
     from lossctl.comparison.reported import report
     from lossctl.engine.opening import inputs_of, prepare_all
     from lossctl.report.answer import Answer, document_of, results, warnings
-    from lossctl.sources.address import Given
+    from lossctl.sources.source import Given
 
     if spec.terms:
         raise UsageError("compare takes losses, not a weighted sum of terms.", hint="Name the losses on the command line.")
@@ -224,7 +224,7 @@ def _run_losses(
     from lossctl.comparison.side_by_side import losses_of, report
     from lossctl.engine.opening import inputs_of, prepare
     from lossctl.report.answer import Answer, document_of, warnings
-    from lossctl.sources.address import Given
+    from lossctl.sources.source import Given
 
     several = {"--cluster-by": wanted.cluster_by, "--order": wanted.order, "--explain": wanted.explain}
     asked = next((name for name, given in several.items() if given), "")

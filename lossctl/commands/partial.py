@@ -23,8 +23,8 @@ from lossctl.report.answer import Answer, signature, warnings
 from lossctl.report.report import Report, Style, render_json, strict
 from lossctl.request.options import Options, rows
 from lossctl.request.spec import request_of
-from lossctl.sources.address import shown_source
 from lossctl.sources.drafts import atomic
+from lossctl.sources.source import shown_source
 from lossctl.sources.touched import read_whole
 from lossctl.statistics.sums import shortened
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from lossctl.engine.opening import Opened, Prepared
     from lossctl.engine.totals import LossTotals
     from lossctl.request.spec import Spec
-    from lossctl.sources.address import Given
     from lossctl.sources.readers import Reader
+    from lossctl.sources.source import Given
     from lossctl.sources.stored import Seen
     from lossctl.statistics.sums import Sums
 

@@ -139,8 +139,8 @@ def _opened(sources: Sequence[str], options: Recommending, say: Callable[[str], 
     Raises: RowsInAnotherOrder; what opening raises.
     """
     from lossctl.engine.opening import Opened
-    from lossctl.sources.address import Given
     from lossctl.sources.files import Files
+    from lossctl.sources.source import Given
     from lossctl.warnings import IDS
 
     files = Files(folder="", in_format=options.in_format, say=say, header=options.header)

@@ -186,7 +186,7 @@ def _asked(options: Training, data: Data) -> list[Asked]:
     """Look up the losses; whether one of scores or one of classes is meant, the shapes say."""
     from lossctl.guides.trial.data import USUAL
     from lossctl.request.lookup import by_shape, resolve
-    from lossctl.sources.address import Given
+    from lossctl.sources.source import Given
 
     losses = parse_losses(options.losses or USUAL[data.task.name])
     spec = Spec(losses=losses, positional=(Given(text="the outputs"), Given(text="the target")))

@@ -23,7 +23,7 @@ from lossctl.engine.threads import lanes
 from lossctl.errors import InputError, LossctlError, MissingExtra, UsageError
 from lossctl.progress import watch
 from lossctl.sources.readers import keep_memory
-from lossctl.sources.touched import kept_open
+from lossctl.sources.stored import kept_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

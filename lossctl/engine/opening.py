@@ -25,11 +25,11 @@ from lossctl.errors import InputError, LossctlError, ShapeMismatch, UnknownKey, 
 from lossctl.losses.backends import BACKENDS
 from lossctl.request.lookup import by_shape, resolve
 from lossctl.request.spec import LossSpec
-from lossctl.sources.address import Given
 from lossctl.sources.files import Files
 from lossctl.sources.inputs import Ordered
 from lossctl.sources.layout import ways
 from lossctl.sources.readers import BLOCK, broadcast
+from lossctl.sources.source import Given
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -13,7 +13,7 @@ from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lossctl.progress import watch
-from lossctl.sources.touched import kept_open
+from lossctl.sources.stored import kept_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

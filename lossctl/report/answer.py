@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from lossctl.gates import Check
     from lossctl.request.lookup import Asked
     from lossctl.request.spec import Spec
-    from lossctl.sources.address import Given
     from lossctl.sources.readers import NumPyArray
+    from lossctl.sources.source import Given
     from lossctl.warnings import Warned
 
 

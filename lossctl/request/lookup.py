@@ -14,7 +14,7 @@ from lossctl.errors import BadParameter, NoSuchReduction, ShapeMismatch, Unknown
 from lossctl.losses import AMBIGUOUS, LOSSES, Meaning, Rules, catalogue, rows, spelling
 from lossctl.losses.loss import Loss, scalars
 from lossctl.request.spec import LossSpec, parse_losses
-from lossctl.sources.address import Given
+from lossctl.sources.source import Given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

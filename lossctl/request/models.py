@@ -28,7 +28,7 @@ from lossctl.losses import LOSSES
 from lossctl.request.lookup import understand
 from lossctl.request.options import TYPES, Options, own_rows, rows
 from lossctl.request.spec import LossSpec, Spec, Term
-from lossctl.sources.address import Given
+from lossctl.sources.source import Given
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -356,7 +356,7 @@ def _check_code(spec: Spec, name: str) -> None:
     Raises: UsageError.
     """
     from lossctl.losses.backends import AT, DEVICE
-    from lossctl.sources.formats import FORMATS, ROWS
+    from lossctl.sources.source import FORMATS, ROWS
 
     losses = [one for one in (*spec.losses, *(term.loss for term in spec.terms)) if not one.name.startswith("@")]
     foreign = [

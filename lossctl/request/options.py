@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from lossctl.errors import UsageError
-from lossctl.sources.address import Given
+from lossctl.sources.source import Given
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

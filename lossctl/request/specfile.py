@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from lossctl.request.models import GateItem, SpecItems, TermItem
-    from lossctl.sources.address import Given
+    from lossctl.sources.source import Given
     from lossctl.sources.yaml import Where
 
 
@@ -282,7 +282,7 @@ def _inputs(document: Document, inputs: Mapping[str, Any], where: Where) -> dict
 
 def _given(document: Document, item: Any, where: Where) -> Given:
     from lossctl.request.models import FileInput
-    from lossctl.sources.address import Given
+    from lossctl.sources.source import Given
 
     if isinstance(item, str):
         return Given(text=item)

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import LossctlError, MissingFile, ShapeMismatch, TooLarge, UnknownKey, UsageError, near
-from lossctl.sources.address import Given, is_address
 from lossctl.sources.container import SURE, Container, Heading, TextTable
 from lossctl.sources.inputs import FileReader, ordered, stacked
 from lossctl.sources.keys import EVERY, Picked, named, names_id, pick
 from lossctl.sources.opening import opener, spooled, stored
 from lossctl.sources.readers import Memory, Reader
-from lossctl.sources.source import GLOB, STDIN, Source, exists, expanded, locate
+from lossctl.sources.source import GLOB, STDIN, Given, Source, exists, is_address, locate
 from lossctl.sources.stored import Stored, explained, titled
 from lossctl.sources.values import numbers, shown
 
@@ -289,7 +288,11 @@ class Files:
             source = locate(text, self.folder)
             if self.saved:
                 self._check_saved(source)
-            self._sources[text] = expanded(source, self.folder, self.in_format)
+            if not all(Path(self.folder, path).is_file() for path in source.paths):
+                from lossctl.sources.folders import expanded
+
+                source = expanded(source, self.folder, self.in_format)
+            self._sources[text] = source
         return self._sources[text]
 
     def _check_saved(self, source: Source) -> None:

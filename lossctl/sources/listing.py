@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from lossctl.errors import LossctlError
 from lossctl.sources.container import TextTable
-from lossctl.sources.formats import plain_name
 from lossctl.sources.inputs import FileReader
 from lossctl.sources.keys import WELL_KNOWN, pick
+from lossctl.sources.source import plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

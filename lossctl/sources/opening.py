@@ -18,8 +18,7 @@ from weakref import WeakValueDictionary
 
 from lossctl.errors import InputError, UnknownName, UnreadableFile
 from lossctl.progress import watch
-from lossctl.sources.address import is_address
-from lossctl.sources.formats import FORMATS, ROWS, suffix_of
+from lossctl.sources.source import FORMATS, ROWS, is_address, suffix_of
 from lossctl.sources.stored import BUFFER, Stored, Temporary, explained, filled
 from lossctl.sources.touched import reads, reads_stream
 from lossctl.sources.values import reason
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from lossctl.sources.formats import Opener
+    from lossctl.sources.source import Opener
 
 # What unpacking .xz may take: the format allows windows of 4 GB, and its highest usual level needs 65 MB.
 WINDOW = 256 << 20

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from lossctl.errors import InputError, LossctlError, MissingExtra, MissingFile, UnreadableFile, UsageError
-from lossctl.sources.address import ADDRESS, WEB, scheme_of, shown
+from lossctl.sources.source import ADDRESS, WEB, scheme_of, shown
 from lossctl.sources.stored import BUFFER, Stored, Temporary
 
 if TYPE_CHECKING:

@@ -1,28 +1,162 @@
 """SOURCE strings: PATH, PATH:KEY, PATH::KEY, `-`, a folder, a glob of paths, an address, or JSON numbers written in place.
 
-A folder means its data files, joined in name order like a glob: all files of the one known format that lie in it or in its
-sub-folders, in the order of their paths; the names of sub-folders (`part=1/`) are no column. Left out is what begins with `.`
-or `_`, files or folders, and what is in no known format (`.crc`, `.md`). With --in-format the suffix says nothing, and every
-file counts but those that are left out by name. A folder with files of two formats is refused, because one of them is likely
-not meant.
+Suffixes name formats: adding one is one file and one row of `ROWS`.
+
+Where an address, with its `://`, ends and its key begins cannot be found out by looking, as it can for a file, so it is a rule:
+
+1. Behind `::` stands a key, whatever the address is.
+2. A query (`?token=a:b`, only of http and https) belongs to the address as a whole: behind one, a key needs `::`.
+3. Otherwise a key stands behind the first colon of the path that follows a suffix of a known format or a slash:
+   `s3://bucket/a.parquet:p`, `s3://bucket/preds/:p`, `https://host:8080/x.h5:group/p`.
+4. Otherwise behind the last colon of the last part of the path, unless a known suffix ends it: `https://host/data:p`, but
+   `s3://bucket/12:30.csv` has none. The colons of a scheme and of a port are never those of a key.
+
+What is said of an address, in messages and results, leaves out what may be secret: name, password and query.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from lossctl.errors import InputError, MissingFile, UnknownKey, near
-from lossctl.sources.address import WEB, is_address, local, scheme_of, shown, shown_source, split
-from lossctl.sources.formats import FORMATS, ROWS, suffix_of
-from lossctl.sources.stored import explained
+from lossctl.errors import MissingFile, UnknownKey, near
+from lossctl.plugins import Plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterator
+
+    from lossctl.sources.container import Container
+    from lossctl.sources.stored import Stored
+
+Opener = Callable[["Stored"], "Container"]
+ROWS: dict[str, Opener | str] = {
+    "npy": "lossctl.sources.npy:open_npy",
+    "npz": "lossctl.sources.npz:open_npz",
+    "csv": "lossctl.sources.table:open_csv",
+    "tsv": "lossctl.sources.table:open_tsv",
+    "txt": "lossctl.sources.table:open_txt",
+    "json": "lossctl.sources.tree:open_json",
+    "jsonl": "lossctl.sources.jsonl:open_jsonl",
+    "ndjson": "lossctl.sources.jsonl:open_jsonl",
+    "yaml": "lossctl.sources.tree:open_yaml",
+    "yml": "lossctl.sources.tree:open_yaml",
+    "parquet": "lossctl.sources.parquet:open_parquet",
+    "arrow": "lossctl.sources.arrow:open_arrow",
+    "feather": "lossctl.sources.arrow:open_arrow",
+    "ipc": "lossctl.sources.arrow:open_arrow",
+    "arrows": "lossctl.sources.arrow:open_arrow",
+    "safetensors": "lossctl.sources.safetensors:open_safetensors",
+    "pt": "lossctl.sources.torched:open_pt",
+    "pth": "lossctl.sources.torched:open_pt",
+    "h5": "lossctl.sources.hdf5:open_h5",
+    "hdf5": "lossctl.sources.hdf5:open_h5",
+}
+FORMATS: Plugins[Opener] = Plugins("file format", "lossctl.files", lambda: ROWS, lambda name: name.lower().lstrip("."))
+
+# What may stand behind that suffix: how a file is compressed.
+COMPRESSIONS = ("gz", "zst", "bz2", "xz")
+
+
+def plain_name(name: str) -> str:
+    """A file's name without what says how it is compressed."""
+    path = PurePath(name)
+    return str(path.with_suffix("")) if path.suffix.lower().removeprefix(".") in COMPRESSIONS else name
+
+
+def suffix_of(name: str) -> str:
+    """The suffix that tells the format, in small letters: `csv` for `a/t.CSV.gz`, nothing for `t.gz`."""
+    return PurePath(plain_name(name)).suffix.lower().removeprefix(".")
+
+
+ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>[^/?#]*)(?P<path>.*)", re.DOTALL)
+WEB = frozenset({"http", "https"})
+# What stands before the @ is a container of the store.
+CONTAINED = frozenset({"abfs", "abfss"})
+
+
+def is_address(text: str) -> bool:
+    """Whether a SOURCE is an address; `file://` is a way to write a path."""
+    return scheme_of(text) not in {"", "file"}
+
+
+def scheme_of(text: str) -> str:
+    """The word before `://` in small letters; nothing if there is none."""
+    address = ADDRESS.match(text)
+    return address["scheme"].lower() if address else ""
+
+
+def local(text: str) -> str:
+    """The path that a SOURCE means by `file://`; any other as it is."""
+    return text[len("file://") :].removeprefix("localhost") if scheme_of(text) == "file" else text
+
+
+def split(text: str) -> tuple[str, str | None]:
+    """Return an address and its key, by the rules above."""
+    address = ADDRESS.match(text)
+    if not address:
+        return text, None
+    begin = address.start("path")
+    if (at := text.find("::", begin)) >= 0:
+        return text[:at], text[at + 2 :]
+    if address["scheme"].lower() in WEB and "?" in address["path"]:
+        return text, None
+    at = _colon(address["path"])
+    return (text, None) if at < 0 else (text[: begin + at], text[begin + at + 1 :])
+
+
+def _colon(path: str) -> int:
+    """Where in the path of an address the key's colon stands; -1 for none."""
+    colons = [colon.start() for colon in re.finditer(":", path)]
+    sure = next((at for at in colons if path[:at].endswith("/") or _tells(path[:at])), -1)
+    if sure >= 0 or _tells(path):
+        return sure
+    return path.rfind(":", path.rfind("/") + 1)
+
+
+def _tells(path: str) -> bool:
+    return suffix_of(path) in ROWS or path.lower().endswith(tuple(f".{suffix}" for suffix in COMPRESSIONS))
+
+
+def shown(address: str) -> str:
+    """The address without name, password, query and fragment: what may be said of it."""
+    parts = ADDRESS.match(address)
+    if not parts:
+        return address
+    scheme, host, path = parts["scheme"], parts["host"], parts["path"]
+    if scheme.lower() not in CONTAINED:
+        host = host.rpartition("@")[2]
+    return f"{scheme}://{host}{re.split('[?#]', path, maxsplit=1)[0] if scheme.lower() in WEB else path}"
+
+
+def shown_source(text: str) -> str:
+    """A SOURCE that may be said: an address loses what may be secret, and keeps its key."""
+    if not is_address(text):
+        return text
+    address, key = split(text)
+    return shown(address) if key is None else text_of(shown(address), key)
+
+
+def text_of(address: str, key: str) -> str:
+    """The SOURCE for a key at an address: with one colon where that reads back as it was."""
+    short = f"{address}:{key}"
+    return short if split(short) == (address, key) else f"{address}::{key}"
+
+
+@dataclass(frozen=True)
+class Given:
+    """An input as it was given: a SOURCE string, or a value written in place."""
+
+    text: str = ""
+    value: Any = None
+
+    @property
+    def inline(self) -> bool:
+        """Whether the value stands in the spec itself."""
+        return self.value is not None
+
 
 STDIN = "-"
 GLOB = frozenset("*?[")
@@ -150,101 +284,3 @@ def _beside(parent: Path, kind: Callable[[Path], bool] = Path.is_file) -> list[s
         return [path.name for path in parent.iterdir() if kind(path) and not path.name.startswith(".")]
     except OSError:
         return []
-
-
-# Somebody who names `/` should not wait for ever.
-MOST = 200_000
-MARKERS = (".crc",)
-
-
-def expanded(source: Source, folder: str, in_format: str) -> Source:
-    """Put the files of folders in their places, and what patterns match on object stores.
-
-    Raises: MissingFile or InputError for a folder without data files, or with several formats.
-    """
-    paths = tuple(path for given in source.paths for path in _files(given, folder, in_format))
-    return source if paths == source.paths else replace(source, paths=paths)
-
-
-def _files(path: str, folder: str, in_format: str) -> Iterable[str]:
-    if path == STDIN or scheme_of(path) in WEB:
-        return (path,)
-    if is_address(path):
-        from lossctl.sources.remote import listing
-
-        inner = listing(path)
-        return inner if isinstance(inner, tuple) else data_files(path, inner, in_format)
-    if not Path(folder, path).is_dir():
-        return (path,)
-    return data_files(path, _walk(path, folder), in_format)
-
-
-def _walk(path: str, folder: str) -> Iterator[str]:
-    """Yield every file below a local folder, as seen from it; links to other folders are not followed."""
-    top = Path(folder, path)
-
-    def refused(error: OSError) -> None:
-        with explained(path):
-            raise error
-
-    for place, folders, names in os.walk(top, onerror=refused):
-        folders[:] = [name for name in folders if _open(name)]
-        inner = PurePath(place).relative_to(top)
-        yield from (str(inner / name) for name in names)
-
-
-def data_files(path: str, files: Iterable[str], in_format: str) -> tuple[str, ...]:
-    """Return the paths of the data files among the `files` below the folder `path`, in order.
-
-    Raises: MissingFile if there are none, InputError if they are of several formats or too many.
-    """
-    kept = sorted(inner for inner in islice(files, MOST) if _counts(inner))
-    if len(kept) == MOST:
-        message = f"The folder {shown(path)} holds {MOST} files or more."
-        raise InputError(message, hint="Name fewer of them by a pattern.")
-    formats: dict[str, list[str]] = {}
-    known = () if in_format else frozenset(FORMATS.names())
-    for inner in kept:
-        suffix = suffix_of(inner)
-        if in_format or suffix in known:
-            formats.setdefault(in_format or str(ROWS.get(suffix, suffix)), []).append(inner)
-    if not formats:
-        raise _none(path, in_format)
-    if len(formats) > 1:
-        raise _mixed(path, formats)
-    base = path if path.endswith("/") else f"{path}/"
-    return tuple(f"{base.removeprefix('./')}{inner}" for inner in formats.popitem()[1])
-
-
-def _open(name: str) -> bool:
-    return not name.startswith((".", "_"))
-
-
-def _counts(inner: str) -> bool:
-    """Whether a file, by its path below the folder, may hold data."""
-    return all(map(_open, PurePath(inner).parts)) and not inner.lower().endswith(MARKERS)
-
-
-def _none(path: str, in_format: str) -> MissingFile:
-    if in_format:
-        return MissingFile(f"The folder {shown(path)} holds no file.", hint="Check the path.")
-    message = f"The folder {shown(path)} holds no file of a format that lossctl knows."
-    return MissingFile(message, hint="Name a file in it; or, where suffixes say nothing, the format: --in-format csv.")
-
-
-def _mixed(path: str, formats: Mapping[str, list[str]]) -> InputError:
-    """Name two formats, with a file of each."""
-    where = shown(path).rstrip("/")
-    first, second = (files[0] for files in sorted(formats.values())[:2])
-    message = (
-        f"The folder {where}/ holds files of several formats: {suffix_of(first)} ({first}) and {suffix_of(second)} ({second})."
-    )
-    hint = f"Name those that are meant by a pattern: '{where}/{_pattern(first)}' or '{where}/{_pattern(second)}'."
-    return InputError(message, hint=hint)
-
-
-def _pattern(inner: str) -> str:
-    """What matches files like this one: `*.csv.gz`, below sub-folders too if it lies in one."""
-    path = PurePath(inner)
-    ending = path.suffix if path.suffix.lower() == f".{suffix_of(inner)}" else "".join(path.suffixes[-2:])
-    return f"{'**/' * (len(path.parts) > 1)}*{ending}"

@@ -1,8 +1,9 @@
 """Bytes that can be read at any place, any number of times, from any thread; and unnamed copies of what cannot.
 
 Two hundred inputs hold no descriptors, and nothing is left open on an error. Reads are positioned and go into fresh arrays,
-because pages of a kept mapping count as the process's own memory. What files were when they were read is noted, to tell later
-whether they are still the same.
+because pages of a kept mapping count as the process's own memory. While the work of a thread lasts, the few files that it
+reads most recently stay open: opening and closing a path take as long as reading a small block, and each lets another thread
+of the interpreter in. What files were when they were read is noted, to tell later whether they are still the same.
 """
 
 from __future__ import annotations
@@ -12,13 +13,11 @@ import io
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from threading import local
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
-import numpy as np
-
 from lossctl.errors import MissingFile, UnreadableFile
-from lossctl.progress import watch
-from lossctl.sources.touched import read_at
+from lossctl.progress import WATCHING
 
 if TYPE_CHECKING:
     import mmap
@@ -31,6 +30,66 @@ BUFFER = 1 << 20
 # What a temporary copy leaves free, or a twentieth of a small folder.
 SPARE = 64 << 20
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+# Files that a thread holds open: two hundred inputs must not use up what a process may have, nor a hundred threads.
+MOST = 4
+
+
+class Own(local):
+    """What each thread holds open, by path; None outside of its work."""
+
+    files: dict[str, int] | None = None
+
+
+_own = Own()
+
+
+@contextmanager
+def kept_open() -> Iterator[None]:
+    """Let this thread hold open what it reads, until the outermost block ends."""
+    if _own.files is not None:
+        yield
+        return
+    files = _own.files = {}
+    try:
+        yield
+    finally:
+        _own.files = None
+        _let_go(files, len(files))
+
+
+def read_at(path: str, view: memoryview, at: int) -> int:
+    """Read bytes of a file from `at` on into `view`, as many as one read gives; 0 at the end.
+
+    Raises: OSError.
+    """
+    if _own.files is not None:
+        return os.preadv(_held(_own.files, path), [view], at)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.preadv(descriptor, [view], at)
+    finally:
+        os.close(descriptor)
+
+
+def _held(files: dict[str, int], path: str) -> int:
+    """The open file; where there are too many, the one that was opened first is closed."""
+    if path not in files:
+        if len(files) >= MOST:
+            _let_go(files, 1)
+        try:
+            files[path] = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            if error.errno != errno.EMFILE:
+                raise
+            _let_go(files, MOST)
+            files[path] = os.open(path, os.O_RDONLY)
+    return files[path]
+
+
+def _let_go(files: dict[str, int], count: int) -> None:
+    for path in list(files)[:count]:
+        os.close(files.pop(path))
 
 
 class Temporary:
@@ -218,7 +277,8 @@ class Stored:
         room = max(0, min(len(view), self.size - offset))
         with explained(self.name):
             got = self._read(view[:room], self.start + offset) if room else 0
-        watch().read(got)
+        if WATCHING:
+            WATCHING[-1].read(got)
         return got
 
     def fill(self, array: NumPyArray, offset: int) -> None:
@@ -226,7 +286,7 @@ class Stored:
 
         Raises: UnreadableFile if there are not enough of them.
         """
-        view = array.reshape(-1).view(np.uint8).data
+        view = array.reshape(-1).view("u1").data
         done = 0
         with explained(self.name):
             while done < len(view):
@@ -235,7 +295,8 @@ class Stored:
                     message = f"{self.name} ended while it was being read: another program has shortened it."
                     raise UnreadableFile(message, hint="Run again when the file is complete.")
                 done += got
-        watch().read(done)
+        if WATCHING:
+            WATCHING[-1].read(done)
 
     @contextmanager
     def mapped(self) -> Iterator[mmap.mmap]:

@@ -129,7 +129,7 @@ def our_way(kernel: Kernel, dtype: str, jobs: int) -> Timed:
     from lossctl.losses.backends import BACKENDS
     from lossctl.request.options import Options
     from lossctl.request.spec import Spec, parse_losses
-    from lossctl.sources.address import Given
+    from lossctl.sources.source import Given
 
     options = Options(dtype=dtype, jobs=jobs)
     inputs = tuple(Given(text=path) for path in kernel.paths)

@@ -20,7 +20,7 @@ from lossctl.errors import GateFailed, InputError, NothingLeft, Undecided, Unrea
 from lossctl.report.report import strict
 from lossctl.request.options import Options, part_of
 from lossctl.request.spec import Gate, LossSpec, Spec, Term, parse_losses
-from lossctl.sources.address import Given
+from lossctl.sources.source import Given
 
 # Blocks are small here, so that few numbers make several of them.
 BLOCK = 64

@@ -7,7 +7,7 @@ import numpy as np
 from lossctl.commands.compare import Comparing, run, wanted_of
 from lossctl.report.report import strict
 from lossctl.request.arguments import compute_spec
-from lossctl.sources.address import Given
+from lossctl.sources.source import Given
 
 
 def compared(losses, sources, **options):

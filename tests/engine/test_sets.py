@@ -9,8 +9,8 @@ from inside import run
 from lossctl.engine.opening import prepare
 from lossctl.losses import catalogue
 from lossctl.request.spec import Spec, parse_losses
-from lossctl.sources.address import Given
 from lossctl.sources.npy import NpyPart
+from lossctl.sources.source import Given
 
 
 @pytest.fixture

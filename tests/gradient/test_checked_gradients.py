@@ -9,7 +9,7 @@ from lossctl.commands.grad import Grading, run
 from lossctl.errors import GateFailed, PluginFailed
 from lossctl.request.options import Options
 from lossctl.request.spec import LossSpec, Spec, Term, parse_losses
-from lossctl.sources.address import Given
+from lossctl.sources.source import Given
 
 RNG = np.random.default_rng(11)
 PRED, TARGET = RNG.normal(size=(5, 3)), RNG.normal(size=(5, 3))

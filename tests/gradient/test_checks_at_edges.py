@@ -10,7 +10,7 @@ from lossctl.commands.grad import Grading, run
 from lossctl.errors import GateFailed, Undecided
 from lossctl.request.options import Options
 from lossctl.request.spec import Spec, parse_losses
-from lossctl.sources.address import Given
+from lossctl.sources.source import Given
 
 OTHERS = """
     from lossctl.losses.loss import loss

@@ -9,8 +9,8 @@ from lossctl.errors import LossctlError, NotFinite
 from lossctl.losses import LOSSES, catalogue
 from lossctl.request.options import Options
 from lossctl.request.spec import LossSpec, Spec
-from lossctl.sources.address import Given
 from lossctl.sources.readers import tokens
+from lossctl.sources.source import Given
 
 
 def cut(word, array, shape):

@@ -11,9 +11,9 @@ from reading import ALL, TABLES, assert_holds, names, read_columns, read_csv, wr
 
 from lossctl.gradient.sinks import Field
 from lossctl.gradient.writing import SUFFIXES, is_array
-from lossctl.sources.address import Given
 from lossctl.sources.files import Files
 from lossctl.sources.readers import whole
+from lossctl.sources.source import Given
 
 RANDOM = np.random.default_rng(3)
 SPECIAL = np.array([np.nan, np.inf, -np.inf, -0.0, 5e-324, 1.7976931348623157e308, 0.1, 1e22, 2 / 3])

@@ -10,7 +10,7 @@ from torch import nn
 
 from lossctl.commands.verify import run as verify
 from lossctl.errors import LossctlError, NoSuchReduction, OutOfDomain, ShapeMismatch
-from lossctl.sources.address import Given
+from lossctl.sources.source import Given
 
 MODULES = {
     "L1Loss": (REAL, OTHER),

@@ -19,7 +19,7 @@ from lossctl.errors import (
     UnknownName,
     UsageError,
 )
-from lossctl.sources.address import Given
+from lossctl.sources.source import Given
 
 SOURCE = Path(__file__).parents[1] / "others.py"
 MINE = f"{SOURCE}:"

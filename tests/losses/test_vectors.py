@@ -16,8 +16,8 @@ from lossctl.losses.backends import BACKENDS
 from lossctl.losses.loss import scalars
 from lossctl.request.options import Options
 from lossctl.request.spec import LossSpec, Spec
-from lossctl.sources.address import Given
 from lossctl.sources.readers import Memory
+from lossctl.sources.source import Given
 
 CASES = json.loads((Path(__file__).parents[1] / "data" / "vectors.json").read_text())["cases"]
 ALIASES = {"input": "pred", "log_probs": "pred", "targets": "target"}

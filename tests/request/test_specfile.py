@@ -12,7 +12,7 @@ from lossctl.errors import BadSpec
 from lossctl.request.options import Options
 from lossctl.request.spec import Gate, LossSpec, Term
 from lossctl.request.specfile import parse, read_spec, spec_schema
-from lossctl.sources.address import Given
+from lossctl.sources.source import Given
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from lossctl.sources.address import Given
 from lossctl.sources.files import Files
 from lossctl.sources.readers import whole
+from lossctl.sources.source import Given
 
 
 @dataclass

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lossctl.sources import rows
-from lossctl.sources.address import Given
+from lossctl.sources.source import Given
 
 
 def wanted(labels):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lossctl.engine.threads import in_lanes
-from lossctl.sources.touched import MOST, kept_open, read_at
+from lossctl.sources.stored import MOST, kept_open, read_at
 
 
 @pytest.fixture

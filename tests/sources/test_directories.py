@@ -7,7 +7,7 @@ import gzip
 import numpy as np
 import pytest
 
-from lossctl.sources.address import split
+from lossctl.sources.source import split
 
 ROWS = "yhat,y\n{0},1\n"
 
@@ -43,8 +43,8 @@ def test_all_data_files_are_joined_in_path_order(spark):
 
 
 def test_the_working_folder_and_names_that_hide_above_it(spark):
-    from lossctl.sources.address import Given
     from lossctl.sources.files import Files
+    from lossctl.sources.source import Given
 
     inside = Files(str(spark.path / "preds" / "part=1"))
     assert inside.open(Given(".:yhat"), "pred").read(0, 9).tolist() == [7]
@@ -53,7 +53,7 @@ def test_the_working_folder_and_names_that_hide_above_it(spark):
 
 
 def test_ids_and_groups_come_from_folders_too(spark):
-    from lossctl.sources.address import Given
+    from lossctl.sources.source import Given
 
     assert spark.files.labels("y", Given("preds/:yhat")) == ["1"] * 5
     assert spark.files.labels("preds/:yhat", Given("[1]")) == ["1", "10", "2", "6", "7"]
@@ -88,7 +88,7 @@ def test_nothing_to_read(folder):
 
 
 def test_endless_folders_are_refused(folder, monkeypatch):
-    monkeypatch.setattr("lossctl.sources.source.MOST", 3)
+    monkeypatch.setattr("lossctl.sources.folders.MOST", 3)
     for i in range(3):
         folder.write(f"many/{i}.csv", "a\n1\n")
     assert "The folder many holds 3 files or more" in folder.fault("many")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lossctl.errors import InputError
-from lossctl.sources.address import Given
 from lossctl.sources.readers import whole
+from lossctl.sources.source import Given
 
 
 def join(folder, *texts, on="id"):

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from lossctl.errors import LossctlError, OutOfDomain
 from lossctl.sources import jsonl
-from lossctl.sources.address import Given
 from lossctl.sources.files import Files
+from lossctl.sources.source import Given
 
 NAN, INF = math.nan, math.inf
 

@@ -161,7 +161,7 @@ import sys
 import numpy as np
 from memory import peak
 from lossctl.sources.files import Files
-from lossctl.sources.address import Given
+from lossctl.sources.source import Given
 reader = Files().open(Given(sys.argv[1]), "pred")
 before = peak()
 total = sum(reader.read(i, i + (1 << 20)).sum() for i in range(0, reader.shape[0], 1 << 20))

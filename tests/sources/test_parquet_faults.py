@@ -14,8 +14,8 @@ import pytest
 from pyarrow import parquet
 
 from lossctl.errors import LossctlError
-from lossctl.sources.address import Given
 from lossctl.sources.files import Files
+from lossctl.sources.source import Given
 from lossctl.sources.stored import Stored
 
 TABLE = pa.table(
@@ -128,7 +128,7 @@ def test_extension_types_are_read_as_what_they_are_stored_as(folder):
 ALL = """
 import sys
 from lossctl.sources.files import Files
-from lossctl.sources.address import Given
+from lossctl.sources.source import Given
 files = Files()
 for path in sys.argv[1:]:
     container = files._container(path)

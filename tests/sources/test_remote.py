@@ -18,8 +18,8 @@ from serving import serving
 
 from lossctl.errors import MissingExtra, UsageError
 from lossctl.sources import remote
-from lossctl.sources.address import Given
 from lossctl.sources.files import Files
+from lossctl.sources.source import Given
 
 ROWS = b"pred,target\n1,2\n3,4\n"
 BIG = np.arange(600_000.0).reshape(-1, 3)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from lossctl.errors import InputError, MissingFile, ShapeMismatch, UnreadableFile
-from lossctl.sources.address import Given
 from lossctl.sources.files import Files
 from lossctl.sources.readers import Memory
+from lossctl.sources.source import Given
 
 TABLE = "id,pred,target\n1,2,3\n4,5,6\n"
 

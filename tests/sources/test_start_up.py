@@ -11,7 +11,7 @@ import pytest
 PROGRAM = """
 import sys
 from lossctl.sources.files import Files
-from lossctl.sources.address import Given
+from lossctl.sources.source import Given
 files = Files()
 for role in ("pred", "target"):
     reader = files.open(Given(f"{sys.argv[1]}:{role}"), role)

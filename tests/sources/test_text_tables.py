@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lossctl.sources.address import Given
 from lossctl.sources.files import Files
+from lossctl.sources.source import Given
 
 NAN, INF = math.nan, math.inf
 LONG = "".join(f"r{i},{i}.5,{-i}\n" for i in range(100))

@@ -14,9 +14,8 @@ import toy_format
 from clustered import cluster_in
 
 from lossctl.errors import UnreadableFile
-from lossctl.sources.address import Given
 from lossctl.sources.files import Files
-from lossctl.sources.formats import ROWS
+from lossctl.sources.source import ROWS, Given
 
 # More than one block.
 N = 300_000

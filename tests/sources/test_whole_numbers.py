@@ -17,8 +17,8 @@ from lossctl.errors import OutOfDomain
 from lossctl.losses import catalogue
 from lossctl.losses.loss import scalars
 from lossctl.request.options import Options
-from lossctl.sources.address import Given
 from lossctl.sources.readers import Memory, whole
+from lossctl.sources.source import Given
 from lossctl.sources.values import difference, rounded
 
 # Nanoseconds since 1970, none of which but the targets float64 holds: its neighbours here are 256 apart.

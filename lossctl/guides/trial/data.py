@@ -27,10 +27,9 @@ from lossctl.errors import (
     UnreadableFile,
     near,
 )
-from lossctl.sources.address import Given
 from lossctl.sources.files import Files
 from lossctl.sources.readers import whole
-from lossctl.sources.source import locate
+from lossctl.sources.source import Given, locate
 from lossctl.statistics.arrays import Draws
 from lossctl.warnings import IDS
 

@@ -15,7 +15,7 @@ PEAK = """
 import resource, sys
 from lossctl.guides.facts import facts_of
 from lossctl.sources.files import Files
-from lossctl.sources.address import Given
+from lossctl.sources.source import Given
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 found = facts_of(Files().open(Given(text=sys.argv[1]), "pred"))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, found["kind"], found["n"])

@@ -17,8 +17,8 @@ from lossctl.losses import LOSSES
 from lossctl.losses.backends import BACKENDS
 from lossctl.losses.loss import scalars
 from lossctl.request.options import Options
-from lossctl.sources.address import Given
 from lossctl.sources.files import Files
+from lossctl.sources.source import Given
 
 RNG = np.random.default_rng(0)
 LABELS, HOT, MANY = RNG.integers(0, 4, 40), one_hot(RNG, 40), RNG.random((40, 5)) < 0.3

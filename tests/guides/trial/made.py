@@ -7,7 +7,7 @@ from lossctl.guides.trial.running import Budget, candidate, scores_of
 from lossctl.guides.trial.trial import Plan, train_all
 from lossctl.request.lookup import by_shape, resolve
 from lossctl.request.spec import Spec, parse_losses
-from lossctl.sources.address import Given
+from lossctl.sources.source import Given
 
 BUDGET = Budget(steps=60, batch=32, lr=0.05, model="linear")
 
