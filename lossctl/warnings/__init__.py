@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from lossctl.errors import UnknownName, near
 from lossctl.warnings import order, values
 from lossctl.warnings.order import has_order
-from lossctl.warnings.sight import Sight, Trap, Warned, look_at
+from lossctl.warnings.sight import Sight, Trap, Warned, look_at, warned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,10 +44,7 @@ TRAPS: dict[str, Trap] = {
 def advise(bound: Bound, outcome: Outcome, options: Options, typed: Mapping[str, str]) -> list[Warned]:
     """Look for every trap that is not ignored. A look that fails finds nothing: it must not spoil a value."""
     sight = look_at(bound, outcome, options, typed)
-    chosen = (found for code, found in TRAPS.items() if code not in options.ignore)
-    with np.errstate(all="ignore"):
-        messages = ((found, found.look(sight)) for found in chosen)
-        return [Warned(found.code, f"{'' if found.whole else sight.part}{message}") for found, message in messages if message]
+    return warned([one for code, one in TRAPS.items() if code not in options.ignore], sight)
 
 
 def check_shares(shares: Mapping[str, float | None], options: Options) -> list[Warned]:

@@ -6,6 +6,7 @@ A look costs one block, whatever the size of the data, and changes no value.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from lossctl.engine.values import finite_rows
 from lossctl.sources.readers import BLOCK, Same, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from lossctl.engine.binding import Bound, Slot
     from lossctl.engine.reduce import Outcome
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 # Fewer numbers than this lie in [0, 1] by chance too often.
 ENOUGH = 8
 CLOSE = 1e-3
+# What the words of inputs may be: logarithms, -1 and 1, labels that may be shifted, and domains that are not insisted on.
+FLAGS = ("logs", "signs", "shifts", "loose")
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,6 +60,15 @@ class Sight:
     def part(self) -> str:
         """What a message begins with that speaks of the first samples alone."""
         return f"in the first {self.count:,} of {self.bound.n:,} samples: " if self.count < self.bound.n else ""
+
+    @cached_property
+    def tags(self) -> frozenset[str]:
+        """What traps are chosen by: the loss, its flags, the parameters and arrays that it has, and some options."""
+        words = [slot.input.word for slot in self.bound.slots]
+        flags = [flag for flag in FLAGS if any(getattr(word, flag) for word in words)]
+        params = [name for name, value in self.bound.params.items() if value is not None]
+        options = ["--broadcast"] * self.options.broadcast + [f"--domain {self.options.domain}"]
+        return frozenset([self.loss, *flags, *params, *self.arrays, *options])
 
     @property
     def loss(self) -> str:
@@ -95,23 +107,39 @@ class Sight:
 class Trap:
     """A mistake that data can show: its code, what it is, what to do, and the look that finds it.
 
-    `whole` says that the message holds for all samples, or says itself for which.
+    `of` are the runs that it can happen in, if not all: see `trap`. `whole` says that the message holds for all samples, or
+    says itself for which.
     """
 
     code: str
     title: str
     doc: str
     look: Callable[[Sight], str]
+    of: tuple[str, ...] = ()
     whole: bool = False
 
+    def concerns(self, sight: Sight) -> bool:
+        """Whether this run has any of what it is `of`."""
+        return not self.of or any(tag in sight.tags for tag in self.of) or sight.takes(*self.of)
 
-def trap(code: str, title: str, *, whole: bool = False) -> Callable[[Callable[[Sight], str]], Trap]:
-    """Make a `Trap` of a function that returns the message, or nothing; its docstring is what `info CODE` prints."""
+
+def trap(code: str, title: str, *, of: tuple[str, ...] = (), whole: bool = False) -> Callable[[Callable[[Sight], str]], Trap]:
+    """Make a `Trap` of a function that returns the message, or nothing; its docstring is what `info CODE` prints.
+
+    It is asked of any run, or only where one of the words `of` is among `Sight.tags` or begins what the first input takes.
+    """
 
     def make(look: Callable[[Sight], str]) -> Trap:
-        return Trap(code, title, " ".join((look.__doc__ or "").split()), look, whole)
+        return Trap(code, title, " ".join((look.__doc__ or "").split()), look, of, whole)
 
     return make
+
+
+def warned(traps: Iterable[Trap], sight: Sight) -> list[Warned]:
+    """Ask every trap that concerns this run; return what those that found something say."""
+    with np.errstate(all="ignore"):
+        messages = [(one, one.look(sight)) for one in traps if one.concerns(sight)]
+    return [Warned(one.code, f"{'' if one.whole else sight.part}{message}") for one, message in messages if message]
 
 
 def look_at(bound: Bound, outcome: Outcome, options: Options, typed: Mapping[str, str]) -> Sight:

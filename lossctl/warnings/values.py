@@ -22,13 +22,17 @@ if TYPE_CHECKING:
     from lossctl.sources.readers import Reader
 
 
-@trap("L001", "probabilities where cross-entropy wants scores")
+# What the first input of a loss takes that applies a softmax.
+SCORES = "raw scores, one a class"
+
+
+@trap("L001", "probabilities where cross-entropy wants scores", of=(SCORES,))
 def softmax_twice(sight: Sight) -> str:
     """cross_entropy applies softmax itself. Given probabilities it applies it twice: the value can then never fall below
     log(1 + (C-1)/e), whatever the network learns, and gradients shrink. Give it the scores before softmax, or use a
     loss of probabilities.
     """
-    if not sight.takes("raw scores, one a class") or not adds_up(sight.pred) or sight.pred.shape[1] < 2:  # noqa: PLR2004
+    if not adds_up(sight.pred) or sight.pred.shape[1] < 2:  # noqa: PLR2004
         return ""
     classes = sight.pred.shape[1]
     floor = np.log1p((classes - 1) / np.e)
@@ -38,13 +42,13 @@ def softmax_twice(sight: Sight) -> str:
     )
 
 
-@trap("L002", "probabilities where a sigmoid is applied")
+@trap("L002", "probabilities where a sigmoid is applied", of=("raw scores",))
 def sigmoid_twice(sight: Sight) -> str:
     """bce_with_logits and focal apply the sigmoid themselves. Probabilities given to them lie in [0, 1], so that no
     positive can cost less than log(1 + 1/e) = 0.3133 and no negative less than 0.6931. Give the scores before the
     sigmoid, or use bce.
     """
-    if not sight.takes("raw scores") or sight.takes("raw scores, one a class"):
+    if sight.takes(SCORES):
         return ""
     if sight.pred.size < ENOUGH or not inside_unit(sight.pred):
         return ""
@@ -52,24 +56,24 @@ def sigmoid_twice(sight: Sight) -> str:
     return f"pred lies in [{low:.4g}, {high:.4g}], which looks like probabilities; floor 0.3133. Right: {sight.command('bce')}"
 
 
-@trap("L003", "probabilities where log-probabilities are wanted")
+@trap("L003", "probabilities where log-probabilities are wanted", of=("logs",))
 def not_logarithms(sight: Sight) -> str:
     """Nll and kl_div take logarithms of probabilities, which are never above 0. Probabilities themselves give a negative
     number that means nothing. Take log_softmax of the scores, or use a loss of probabilities.
     """
-    if not any(slot.input.word.logs for slot in sight.bound.slots) or not sight.pred.size or sight.pred.min() < 0:
+    if not sight.pred.size or sight.pred.min() < 0:
         return ""
     right = "categorical_crossentropy_prob" if sight.loss == "nll" else "cross_entropy"
     least, command = sight.pred.min(), sight.command(right)
     return f"pred is never below 0 (least {least:.4g}), so it holds no log-probabilities. Perhaps: {command}"
 
 
-@trap("L004", "scores where log-probabilities are wanted")
+@trap("L004", "scores where log-probabilities are wanted", of=("ctc", "nll"))
 def not_normalised(sight: Sight) -> str:
     """Log-probabilities add up to 1 once exponentiated. Raw scores do not, and ctc and nll then give a number, sometimes a
     negative one, that is no likelihood. Apply log_softmax over the classes.
     """
-    if sight.loss not in {"ctc", "nll"} or sight.pred.ndim < 2 or not sight.pred.size or sight.pred.min() >= 0:  # noqa: PLR2004
+    if sight.pred.ndim < 2 or not sight.pred.size or sight.pred.min() >= 0:  # noqa: PLR2004
         return ""
     axis = -1 if sight.loss == "ctc" else 1
     sums = np.exp(sight.pred).sum(axis=axis)
@@ -78,22 +82,22 @@ def not_normalised(sight: Sight) -> str:
     return f"exp(pred) adds up to {worst:.4g} for one sample instead of 1: apply log_softmax first" if wrong else ""
 
 
-@trap("L005", "probabilities where signed scores are wanted")
+@trap("L005", "probabilities where signed scores are wanted", of=("signed scores",))
 def unsigned(sight: Sight) -> str:
     """Hinge losses look at the sign of a score. A probability is never negative, so every negative sample costs at least
     the margin. Give the score before the sigmoid.
     """
-    if not sight.takes("signed scores") or sight.pred.size < ENOUGH or not inside_unit(sight.pred):
+    if sight.pred.size < ENOUGH or not inside_unit(sight.pred):
         return ""
     return f"pred lies in [{sight.pred.min():.4g}, {sight.pred.max():.4g}] and has no sign: give scores, not probabilities"
 
 
-@trap("L006", "hinge_embedding is not the hinge loss")
+@trap("L006", "hinge_embedding is not the hinge loss", of=("hinge_embedding",))
 def not_a_distance(sight: Sight) -> str:
     """hinge_embedding takes distances and adds them up for y = 1; the hinge loss of a classifier is max(0, 1 - y x).
     Scores of either sign in hinge_embedding are nearly always meant for hinge.
     """
-    if sight.loss != "hinge_embedding" or not sight.pred.size or sight.pred.min() >= 0:
+    if not sight.pred.size or sight.pred.min() >= 0:
         return ""
     hinge = np.maximum(0, 1 - sight.target * sight.pred).mean()
     least, command = sight.pred.min(), sight.command("hinge")
@@ -101,14 +105,14 @@ def not_a_distance(sight: Sight) -> str:
 
 
 # Losses whose mean divides by the weights of the classes.
-DIVIDED_BY_WEIGHTS = {"cross_entropy", "nll", "linear_cross_entropy"}
+DIVIDED_BY_WEIGHTS = ("cross_entropy", "nll", "linear_cross_entropy")
 # Classes that are listed.
 LISTED = 5
 # With fewer samples a class a missing one is chance.
 MANY = 10
 
 
-@trap("L011", "0 and 1 where 1 and -1 are meant")
+@trap("L011", "0 and 1 where 1 and -1 are meant", of=("signs",))
 def zeros_for_minus_one(sight: Sight) -> str:
     """Margin losses take targets of 1 and -1. Targets of 0 and 1 are read as -1 and 1 where the loss allows it, as Keras
     does.
@@ -119,7 +123,7 @@ def zeros_for_minus_one(sight: Sight) -> str:
     return f"target holds {int((sight.target == 0).sum())} zeros, which are read as -1"
 
 
-@trap("L021", "targets outside of what the loss is defined for")
+@trap("L021", "targets outside of what the loss is defined for", of=("loose",))
 def outside_of_what_is_meant(sight: Sight) -> str:
     """Margin losses are defined for targets of 1 and -1, and multi-label losses for targets in [0, 1]. torch computes any
     other number as the formula has it, which means nothing: a target of 0 gives log 2 in soft_margin whatever the
@@ -136,25 +140,25 @@ def outside_of_what_is_meant(sight: Sight) -> str:
     return f"{count} of {target.size} targets are not in {domain.says} (the first is {first:g}): map them, or use --mask"
 
 
-@trap("L012", "an ignored label that is a class")
+@trap("L012", "an ignored label that is a class", of=("ignore_index",))
 def ignores_a_class(sight: Sight) -> str:
     """ignore_index compares with the label's value, not its place. An index in 0..C-1 leaves that whole class out of the
     loss, while its score still stands in the softmax of the others.
     """
-    index, classes = sight.bound.params.get("ignore_index"), sight.bound.dims.get("c", (0,))[0]
-    if index is None or not 0 <= index < classes or not (sight.target == index).any():
+    index, classes = sight.bound.params["ignore_index"], sight.bound.dims.get("c", (0,))[0]
+    if not 0 <= index < classes or not (sight.target == index).any():
         return ""
     count = int((sight.target == index).sum())
     return f"ignore_index={index} is one of the {classes} classes: {count} of its samples do not count"
 
 
-@trap("L013", "a class that never appears, and labels from 1")
+@trap("L013", "a class that never appears, and labels from 1", of=("shifts",))
 def labels_from_one(sight: Sight) -> str:
     """Labels are 0..C-1. Where they begin at 1 and the scores have a column more than there are labels, they were probably
     counted from 1, and every sample is scored in the wrong column.
     """
     classes = sight.bound.dims.get("c", (0,))[0]
-    if classes < 3 or not any(slot.input.word.shifts for slot in sight.bound.slots):  # noqa: PLR2004 - two are too few to tell
+    if classes < 3:  # noqa: PLR2004 - two are too few to tell
         return ""
     labels = sight.target[sight.target >= 0]
     few = sorted(set(labels.ravel().tolist())) if labels.size >= MANY * classes else []
@@ -163,15 +167,11 @@ def labels_from_one(sight: Sight) -> str:
     return f"class 0 never appears and labels run from 1 to {classes - 1}: if counted from 1, use --label-offset -1"
 
 
-@trap("L014", "probability targets that do not add up to 1")
+@trap("L014", "probability targets that do not add up to 1", of=(SCORES, "kl_div"))
 def not_a_distribution(sight: Sight) -> str:
     """Probability targets of a sample add up to 1. Others are computed as they stand, which scales each sample's loss."""
     soft = sight.target.ndim == sight.pred.ndim and sight.target.ndim > 1
-    if (
-        not soft
-        or not (sight.takes("raw scores, one a class") or sight.loss == "kl_div")
-        or sight.bound.params.get("log_target")
-    ):
+    if not soft or sight.bound.params.get("log_target"):
         return ""
     sums = sight.target.sum(axis=1 if sight.loss != "kl_div" else -1)
     off = np.abs(sums - 1)
@@ -183,67 +183,67 @@ def not_a_distribution(sight: Sight) -> str:
     )
 
 
-@trap("L015", "one-hot targets with class weights", whole=True)
+@trap("L015", "one-hot targets with class weights", of=(SCORES,), whole=True)
 def one_hot_weights(sight: Sight) -> str:
     """With class indices the weighted mean divides by the sum of the weights; with one-hot or probability targets it
     divides by the number of samples. torch does so, and the two numbers differ.
     """
     soft = sight.target.ndim == sight.pred.ndim and sight.target.ndim > 1
-    if not soft or "weight" not in sight.arrays or not sight.takes("raw scores, one a class"):
+    if not soft or "weight" not in sight.arrays:
         return ""
     return "target holds probabilities, so the weighted mean divides by the samples; class indices divide by their weights"
 
 
-@trap("L016", "one weight that cancels", whole=True)
+@trap("L016", "one weight that cancels", of=DIVIDED_BY_WEIGHTS, whole=True)
 def weight_cancels(sight: Sight) -> str:
     """The weighted mean of one sample is its loss times its weight divided by its weight: the class weights change
     nothing. So it is where the mean divides by the weights, as in cross_entropy and nll without label smoothing; multi_margin
     divides by the number of samples, and its weight counts.
     """
-    divides = sight.loss in DIVIDED_BY_WEIGHTS and not sight.bound.params.get("label_smoothing")
+    divides = not sight.bound.params.get("label_smoothing")
     hard = divides and sight.bound.n == 1 and sight.target.ndim < sight.pred.ndim
     alone = hard and "weight" in sight.arrays and sight.options.reduction == "mean" and sight.target.size == 1
     return "with one sample the class weight cancels out of the mean: use --reduction sum to see it" if alone else ""
 
 
-@trap("L017", "one class alone", whole=True)
+@trap("L017", "one class alone", of=(SCORES,), whole=True)
 def one_class(sight: Sight) -> str:
     """The softmax of a single score is always 1, so that cross-entropy is always 0. For two classes with one score use
     bce_with_logits.
     """
-    if not sight.takes("raw scores, one a class") or sight.bound.dims["c"] != (1,):
+    if sight.bound.dims["c"] != (1,):
         return ""
     return f"with one class the loss is always 0. Perhaps: {sight.command('bce_with_logits', '--squeeze')}"
 
 
-@trap("L018", "pos_weight by sample", whole=True)
+@trap("L018", "pos_weight by sample", of=("pos_weight",), whole=True)
 def weight_by_sample(sight: Sight) -> str:
     """pos_weight broadcasts along the last axis. For scores of shape (N,) a pos_weight of N entries weighs samples, not
     labels.
     """
-    weight = sight.arrays.get("pos_weight")
-    if weight is None or sight.pred.ndim != 1 or weight.size < 2 or weight.shape != sight.pred.shape:  # noqa: PLR2004
+    weight = sight.arrays["pos_weight"]
+    if sight.pred.ndim != 1 or weight.size < 2 or weight.shape != sight.pred.shape:  # noqa: PLR2004
         return ""
     return f"pos_weight has {weight.size} entries for {weight.size} samples of one label: it weighs each sample, not each label"
 
 
-@trap("L019", "a class axis that could be another", whole=True)
+@trap("L019", "a class axis that could be another", of=(SCORES,), whole=True)
 def ambiguous_axis(sight: Sight) -> str:
     """The classes are axis 1, and the axis after it has the same length: scores with the classes last would be read
     without an error, and wrong.
     """
     shape = sight.pred.shape
-    if not sight.takes("raw scores, one a class") or len(shape) != 3 or shape[1] != shape[2] or shape[1] < 2:  # noqa: PLR2004
+    if len(shape) != 3 or shape[1] != shape[2] or shape[1] < 2:  # noqa: PLR2004
         return ""
     return f"axes 1 and 2 of pred both have length {shape[1]}: if the classes are last, use --class-dim -1"
 
 
-@trap("L020", "multi-hot targets for multilabel_margin")
+@trap("L020", "multi-hot targets for multilabel_margin", of=("multilabel_margin",))
 def multi_hot_list(sight: Sight) -> str:
     """multilabel_margin takes the numbers of the labels that apply, ended by -1. A row of zeros and ones is read as a list
     of the labels 0 and 1.
     """
-    if sight.loss != "multilabel_margin" or not sight.target.size or not np.isin(sight.target, (0, 1)).all():
+    if not sight.target.size or not np.isin(sight.target, (0, 1)).all():
         return ""
     return f"target holds only 0 and 1, which looks like multi-hot. Right: {sight.command('multilabel_soft_margin')}"
 
@@ -279,12 +279,12 @@ FAR = 4.0
 TINY = 1e-3
 
 
-@trap("L031", "kl_div's mean is no divergence", whole=True)
+@trap("L031", "kl_div's mean is no divergence", of=("kl_div",), whole=True)
 def kl_mean(sight: Sight) -> str:
     """The mean of kl_div divides by the number of elements, so that it shrinks with the number of classes. The divergence
     is the sum over classes, averaged over samples: --reduction batchmean. torch warns of it too.
     """
-    if sight.loss != "kl_div" or sight.mean is None or sight.pred.ndim < 2:  # noqa: PLR2004 - one sample's mean may be meant
+    if sight.mean is None or sight.pred.ndim < 2:  # noqa: PLR2004 - one sample's mean may be meant
         return ""
     classes = int(np.prod(sight.pred.shape[1:]))
     right = sight.command("kl_div", "--reduction batchmean")
@@ -317,12 +317,12 @@ def _goes_on(sight: Sight, value: Any) -> bool:
     return True
 
 
-@trap("L033", "bce at its clamp")
+@trap("L033", "bce at its clamp", of=("bce",))
 def clamped(sight: Sight) -> str:
     """A probability of exactly 0 or 1 on the wrong side costs infinity, which torch clamps to 100. Such samples decide the
     mean, and their gradient says nothing. Use scores and bce_with_logits.
     """
-    if sight.loss != "bce" or sight.target.shape != sight.pred.shape:
+    if sight.target.shape != sight.pred.shape:
         return ""
     wrong = ((sight.pred == 0) & (sight.target > 0)) | ((sight.pred == 1) & (sight.target < 1))
     if not wrong.any():
@@ -335,13 +335,13 @@ def clamped(sight: Sight) -> str:
     return f"{int(wrong.sum())} predictions are exactly 0 or 1 on the wrong side and make {share:.0%} of the loss"
 
 
-@trap("L034", "standard deviations where variances are wanted")
+@trap("L034", "standard deviations where variances are wanted", of=("var",))
 def not_variances(sight: Sight) -> str:
     """gaussian_nll takes variances. Squared errors divided by them average about 1 where the model is honest; where they
     do so only after squaring what was given, standard deviations were given.
     """
-    var = sight.arrays.get("var")
-    if var is None or sight.bound.n < ENOUGH or var.shape != sight.pred.shape or not (var > 0).all():
+    var = sight.arrays["var"]
+    if sight.bound.n < ENOUGH or var.shape != sight.pred.shape or not (var > 0).all():
         return ""
     squared = (sight.pred - sight.target) ** 2
     as_variance, as_deviation = float((squared / var).mean()), float((squared / var**2).mean())
@@ -350,25 +350,23 @@ def not_variances(sight: Sight) -> str:
     return f"mean(error^2/var) is {as_variance:.3g} and with var squared {as_deviation:.3g}: var looks like standard deviations"
 
 
-@trap("L035", "targets of 0 in a percentage error")
+@trap("L035", "targets of 0 in a percentage error", of=("mape", "mspe", "rmspe"))
 def percent_of_zero(sight: Sight) -> str:
     """A relative error divides by the target. Where that is 0, the loss divides by a tiny number instead, and those
     samples are nearly all of the mean. Use wape, smape or mase.
     """
-    if sight.loss not in {"mape", "mspe", "rmspe"}:
-        return ""
     zeros = int((sight.target == 0).sum())
     return (
         f"{zeros} of {sight.target.size} targets are 0 and decide the mean. Perhaps: {sight.command('wape')}" if zeros else ""
     )
 
 
-@trap("L037", "a pair of shapes that was broadcast", whole=True)
+@trap("L037", "a pair of shapes that was broadcast", of=("--broadcast",), whole=True)
 def broadcast(sight: Sight) -> str:
     """--broadcast let shapes such as (N, 1) and (N,) make N x N pairs. The mean is then over all pairs, not over samples."""
     readers = [as_given(slot.reader) for slot in sight.bound.slots if slot.axis is not None]
     shapes, inner = {one.shape for one in readers}, {(one.inner if isinstance(one, Wrapped) else one).shape for one in readers}
-    if not sight.options.broadcast or inner == shapes or len(inner) < 2:  # noqa: PLR2004
+    if inner == shapes or len(inner) < 2:  # noqa: PLR2004
         return ""
     pairs = int(np.prod(next(iter(shapes))))
     return f"shapes {' and '.join(map(str, sorted(inner)))} were broadcast to {pairs} values; --squeeze matches them row by row"
@@ -428,12 +426,12 @@ def _place(reader: Reader) -> tuple[Any, ...] | None:
     return file, opened.columns or opened.key
 
 
-@trap("L039", "pairs with labels the other way round")
+@trap("L039", "pairs with labels the other way round", of=("contrastive",))
 def far_but_similar(sight: Sight) -> str:
     """A contrastive loss pulls similar pairs together. Where pairs labelled similar lie farther apart than the others, the
     labels probably mean the opposite: Hadsell 2006 writes 0 for similar, Keras' example 1.
     """
-    if sight.loss != "contrastive" or len(sight.arrays) < 3:  # noqa: PLR2004
+    if len(sight.arrays) < 3:  # noqa: PLR2004
         return ""
     first, second = (sight.arrays[a.name] for a in sight.bound.loss.signature.inputs[:2])
     distance = np.sqrt(((first - second) ** 2).sum(axis=1))
@@ -446,25 +444,21 @@ def far_but_similar(sight: Sight) -> str:
     return f"similar pairs lie {far:.3g} apart and the others {near:.3g}. Perhaps: {right}"
 
 
-@trap("L040", "collapsed embeddings")
+@trap("L040", "collapsed embeddings", of=("triplet_margin", "triplet_margin_with_distance"))
 def collapsed(sight: Sight) -> str:
     """All embeddings lie at nearly the same point, so that every triplet costs just the margin and nothing is learned."""
-    if sight.loss not in {"triplet_margin", "triplet_margin_with_distance"}:
-        return ""
     anchor, positive, negative = (sight.arrays[name] for name in ("anchor", "positive", "negative"))
     gaps = np.concatenate([np.abs(anchor - positive).max(axis=-1).ravel(), np.abs(anchor - negative).max(axis=-1).ravel()])
     share = float((gaps < TINY).mean()) if gaps.size else 0.0
     return f"{share:.0%} of distances are below {TINY:g}: the embeddings have collapsed" if share > MOST else ""
 
 
-@trap("L063", "values that the loss is not defined on", whole=True)
+@trap("L063", "values that the loss is not defined on", of=("--domain ignore",), whole=True)
 def undefined(sight: Sight) -> str:
     """--domain ignore computes the formula as it stands, also of values that the loss is not defined on: probabilities
     above 1, variances below 0, labels other than those that its words name. The number that comes out is no value of that
     loss. Without the option such values are an error.
     """
-    if sight.options.domain != "ignore":
-        return ""
     slots = (slot for slot in sight.bound.slots if not slot.input.word.index and bounded(slot, sight.bound))
     return "; ".join(filter(None, map(_found, slots)))
 
