@@ -195,7 +195,7 @@ class Plugins(Generic[T]):
 
     noun: str
     group: str
-    rows: Callable[[], Mapping[str, T | str]]
+    rows: Callable[[], Mapping[str, T | str]] | Mapping[str, T | str]
     spelling: Callable[[str], str] = exactly
     by_path: bool = False
     listed: Callable[[], Iterable[str]] | None = None
@@ -209,7 +209,7 @@ class Plugins(Generic[T]):
         """
         if self.by_path and ":" in name:
             return resolve(name, name)  # type: ignore[no-any-return]
-        rows = self.rows()
+        rows = self._rows()
         row = rows.get(name) or rows.get(self.spelling(name))
         if row is not None:
             return resolve(row, name) if isinstance(row, str) else row
@@ -219,14 +219,17 @@ class Plugins(Generic[T]):
         message = f"There is no {self.noun} '{name}'."
         raise UnknownName(message, hint=self._near(name))
 
+    def _rows(self) -> Mapping[str, T | str]:
+        return self.rows() if callable(self.rows) else self.rows
+
     def _near(self, name: str) -> str:
-        also = self.rows() if self.also is None else self.also()
+        also = self._rows() if self.also is None else self.also()
         plural = self.plural or f"{self.noun}s"
         return near(name, self.names(), plural, also, quantities=self.noun == "loss")
 
     def names(self) -> list[str]:
         """All known names: our own, those that are worth listing, then those of installed packages."""
-        own = self.rows() if self.listed is None else self.listed()
+        own = self._rows() if self.listed is None else self.listed()
         return [*own, *(entry.name for entry in self.entries())]
 
     def entries(self) -> list[Any]:

@@ -106,9 +106,10 @@ def list_losses(task: str = "") -> Report:
 def _others() -> dict[str, str]:
     """The losses of installed packages by name, with their import paths; ours win, and none is imported for a list."""
     from lossctl.losses import LOSSES
+    from lossctl.losses import rows as known
 
     found = {entry.name: f"of an installed package: {entry.value}" for entry in LOSSES.entries()}
-    return {name: path for name, path in sorted(found.items()) if LOSSES.spelling(name) not in LOSSES.rows()}
+    return {name: path for name, path in sorted(found.items()) if LOSSES.spelling(name) not in known()}
 
 
 def info_page(name: str) -> Report:
@@ -116,13 +117,14 @@ def info_page(name: str) -> Report:
 
     Raises: UnknownName.
     """
-    from lossctl.losses import LOSSES, spelling
+    from lossctl.losses import rows as known
+    from lossctl.losses import spelling
     from lossctl.losses.names import IMPOSSIBLE, impossible, meaning_of
     from lossctl.request.lookup import look_up
 
-    if re.fullmatch(r"[Ll]\d+", name) and spelling(name) not in LOSSES.rows():
+    if re.fullmatch(r"[Ll]\d+", name) and spelling(name) not in known():
         return _warning(name)
-    if re.fullmatch(r"[Dd]\d+", name) and spelling(name) not in LOSSES.rows():
+    if re.fullmatch(r"[Dd]\d+", name) and spelling(name) not in known():
         return _finding(name)
     barred = impossible(meaning_of(name).loss)
     if barred:

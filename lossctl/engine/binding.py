@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -164,7 +165,7 @@ class Bound:
     shape: Shape
     optional: bool = False
 
-    @property
+    @cached_property
     def elements(self) -> int:
         """The largest number of elements that one sample has in any array, or in the scores that are made of it."""
         scores = prod(self.dims["c"] + self.dims.get("d", ())) if "c" in self.dims else 0

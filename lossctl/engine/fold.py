@@ -7,6 +7,7 @@ One pass over the data: blocks are read once, and every loss adds its terms to i
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.engine.block import Block
-from lossctl.engine.threads import in_turn
 from lossctl.engine.totals import LossTotals, Span, Taking, merged
 from lossctl.engine.values import calculated
 from lossctl.errors import NoSuchReduction, NothingLeft, ShapeMismatch, TooLarge, UsageError
@@ -128,7 +128,7 @@ def add_pieces(tallies: Sequence[LossTotals], bounds: Sequence[Bound], block: Bl
     Raises: NotFinite, OutOfDomain, NothingLeft.
     """
     for bound, tally in zip(bounds, tallies, strict=True):
-        with tally.tolerating(optional=bound.optional):
+        with tally.tolerating() if bound.optional else nullcontext():
             check_some(bound, block)
         tally.n += block.kept
         tally.skipped += block.stop - block.start - block.kept
@@ -136,12 +136,12 @@ def add_pieces(tallies: Sequence[LossTotals], bounds: Sequence[Bound], block: Bl
         piece = Piece(block, start, stop)
         for bound, tally in zip(bounds, tallies, strict=True):
             if tally.unfit is None:
-                with tally.tolerating(optional=bound.optional):
+                with tally.tolerating() if bound.optional else nullcontext():
                     terms = unreduced(bound, piece.arrays(bound), block.backend.xp, piece.index)
                     add_sums(tally, terms, block.backend)
     for bound, tally in zip(bounds, tallies, strict=True):
         if tally.unfit is None:
-            with tally.tolerating(optional=bound.optional):
+            with tally.tolerating() if bound.optional else nullcontext():
                 inspect_late(tally, bound, block)
 
 
@@ -232,12 +232,16 @@ def _passes(bounds: Sequence[Bound], sizes: Sequence[int], *, level: bool) -> di
 def _run(  # noqa: PLR0913, PLR0917 - everything that a pass depends on
     work: Any, blocks: Sequence[Any], jobs: int, take: Callable[[Any], None], cluster: str, combine: Any
 ) -> None:
-    if not cluster:
-        in_turn(work, blocks, jobs, take)
-        return
-    from lossctl.engine.cluster import on_cluster
+    if cluster:
+        from lossctl.engine.cluster import on_cluster
 
-    on_cluster(work, blocks, take, cluster, combine)
+        on_cluster(work, blocks, take, cluster, combine)
+    elif len(blocks) == 1:
+        take(work(blocks[0]))
+    else:
+        from lossctl.engine.threads import in_turn
+
+        in_turn(work, blocks, jobs, take)
 
 
 @dataclass(frozen=True)
@@ -273,7 +277,7 @@ def _fold_block(
     block, tallies = one.block(span), [LossTotals(span=span) for _ in one.bounds]
     with np.errstate(all="ignore"):
         for tally, bound in zip(tallies, one.bounds, strict=True):
-            with tally.tolerating(optional=bound.optional):
+            with tally.tolerating() if bound.optional else nullcontext():
                 _add(tally, bound, block, keep, one.rows)
         if digest is not None:
             digest(tallies)

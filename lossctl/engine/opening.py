@@ -27,7 +27,6 @@ from lossctl.request.lookup import by_shape, resolve
 from lossctl.request.spec import LossSpec
 from lossctl.sources.files import Files
 from lossctl.sources.inputs import Ordered
-from lossctl.sources.layout import ways
 from lossctl.sources.readers import BLOCK, broadcast
 from lossctl.sources.source import Given
 
@@ -390,6 +389,8 @@ def headers_to_turn(
     Without `values` they are taken to differ.
     Raises: InputError where both readings fit, neither is likelier, and the values differ.
     """
+    from lossctl.sources.layout import ways
+
     found = ways(tables, entries)
     if len(found) < 2:  # noqa: PLR2004 - nothing to choose between
         return (found[0] if found else frozenset()), "since all inputs are equally long so"

@@ -7,6 +7,7 @@ although every input is one is an error too, unless NaN may propagate.
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,7 @@ def evaluate_keeping(  # noqa: PLR0913, PLR0917 - everything that a pass depends
     outcomes = []
     for bound, tally in zip(bounds, tallies, strict=True):
         outcome = Outcome(math.nan, 0)
-        with tally.tolerating(optional=bound.optional):
+        with tally.tolerating() if bound.optional else nullcontext():
             if tally.unfit is None:
                 outcome = outcome_of(bound, tally, options)
                 if options.nan != "propagate":

@@ -60,13 +60,11 @@ class LossTotals:
     spoiled: Span | None = None
 
     @contextmanager
-    def tolerating(self, *, optional: bool) -> Iterator[None]:
-        """Note why an `optional` loss refuses its values; the others, and later blocks, go on."""
+    def tolerating(self) -> Iterator[None]:
+        """Note why a member of a set refuses its values; the others, and later blocks, go on."""
         try:
             yield
         except LossctlError as error:
-            if not optional:
-                raise
             self.unfit = self.unfit or error
 
     def merge(self, other: LossTotals) -> None:

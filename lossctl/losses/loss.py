@@ -217,7 +217,7 @@ class Signature:
     tensors: tuple[Input, ...] = ()
     parameters: tuple[Parameter, ...] = field(default=())
 
-    @property
+    @cached_property
     def arrays(self) -> tuple[Input, ...]:
         """All arrays, inputs first."""
         return self.inputs + self.tensors

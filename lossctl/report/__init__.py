@@ -46,7 +46,7 @@ FORMATS = {
     "junit": Format("lossctl.report.ci:render_junit", (".xml",)),
     "github": Format("lossctl.report.ci:render_github"),
 }
-RENDERERS: Plugins[Format | Renderer] = Plugins("format", "lossctl.renderers", lambda: FORMATS)
+RENDERERS: Plugins[Format | Renderer] = Plugins("format", "lossctl.renderers", FORMATS)
 
 
 def named(name: str) -> Format:

@@ -25,6 +25,7 @@ from pydantic import (
 
 from lossctl.errors import UnreadableFile, UsageError
 from lossctl.losses import LOSSES
+from lossctl.losses import rows as known
 from lossctl.request.lookup import understand
 from lossctl.request.options import TYPES, Options, own_rows, rows
 from lossctl.request.spec import LossSpec, Spec, Term
@@ -360,7 +361,7 @@ def _check_code(spec: Spec, name: str) -> None:
 
     losses = [one for one in (*spec.losses, *(term.loss for term in spec.terms)) if not one.name.startswith("@")]
     foreign = [
-        loss.name for loss in losses if LOSSES.spelling(understand(loss.name)[0].name) not in LOSSES.rows() or ":" in loss.name
+        loss.name for loss in losses if LOSSES.spelling(understand(loss.name)[0].name) not in known() or ":" in loss.name
     ]
     if spec.options.in_format and FORMATS.spelling(spec.options.in_format) not in ROWS:
         foreign.append(spec.options.in_format)

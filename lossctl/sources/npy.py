@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -114,12 +114,12 @@ class NpyPart:
     header: Header
     field: str = ""
 
-    @property
+    @cached_property
     def shape(self) -> Shape:
         """The array's shape; a field with a shape of its own adds its axes at the end."""
         return self.header.shape + (self.header.dtype[self.field].shape if self.field else ())
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """The array's type in this computer's byte order."""
         stored = self.header.dtype[self.field].base if self.field else self.header.dtype

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from lossctl.sources.source import Opener
+    from lossctl.sources.container import Container
+
+    Opener = Callable[[Stored], Container]
 
 # What unpacking .xz may take: the format allows windows of 4 GB, and its highest usual level needs 65 MB.
 WINDOW = 256 << 20

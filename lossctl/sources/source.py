@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +29,8 @@ from lossctl.plugins import Plugins
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lossctl.sources.container import Container
-    from lossctl.sources.stored import Stored
 
-Opener = Callable[["Stored"], "Container"]
-ROWS: dict[str, Opener | str] = {
+ROWS: dict[str, Callable[[Any], Any] | str] = {
     "npy": "lossctl.sources.npy:open_npy",
     "npz": "lossctl.sources.npz:open_npz",
     "csv": "lossctl.sources.table:open_csv",
@@ -54,7 +52,7 @@ ROWS: dict[str, Opener | str] = {
     "h5": "lossctl.sources.hdf5:open_h5",
     "hdf5": "lossctl.sources.hdf5:open_h5",
 }
-FORMATS: Plugins[Opener] = Plugins("file format", "lossctl.files", lambda: ROWS, lambda name: name.lower().lstrip("."))
+FORMATS: Plugins[Callable[[Any], Any]] = Plugins("file format", "lossctl.files", ROWS, lambda name: name.lower().lstrip("."))
 
 # What may stand behind that suffix: how a file is compressed.
 COMPRESSIONS = ("gz", "zst", "bz2", "xz")
@@ -152,7 +150,7 @@ class Given:
     text: str = ""
     value: Any = None
 
-    @property
+    @cached_property
     def inline(self) -> bool:
         """Whether the value stands in the spec itself."""
         return self.value is not None

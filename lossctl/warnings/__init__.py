@@ -36,15 +36,15 @@ IDS = Trap(
     lambda _: "",
 )
 ORDER = order.misaligned.code
-TRAPS: dict[str, Trap] = {
-    found.code: found for module in (values, order) for found in vars(module).values() if isinstance(found, Trap)
-} | {one.code: one for one in (SHARES, IDS)}
+# Those that are found by looking at one loss, and all.
+LOOKS = [trap for module in (values, order) for trap in vars(module).values() if isinstance(trap, Trap)]
+TRAPS = {trap.code: trap for trap in (*LOOKS, SHARES, IDS)}
 
 
 def advise(bound: Bound, outcome: Outcome, options: Options, typed: Mapping[str, str]) -> list[Warned]:
     """Look for every trap that is not ignored. A look that fails finds nothing: it must not spoil a value."""
     sight = look_at(bound, outcome, options, typed)
-    return warned([one for code, one in TRAPS.items() if code not in options.ignore], sight)
+    return warned([trap for trap in LOOKS if trap.code not in options.ignore], sight)
 
 
 def check_shares(shares: Mapping[str, float | None], options: Options) -> list[Warned]:

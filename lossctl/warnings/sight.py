@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 # Fewer numbers than this lie in [0, 1] by chance too often.
 ENOUGH = 8
 CLOSE = 1e-3
-# What the words of inputs may be: logarithms, -1 and 1, labels that may be shifted, and domains that are not insisted on.
-FLAGS = ("logs", "signs", "shifts", "loose")
+# What the words of inputs may be: logarithms, -1 and 1, and domains that are not insisted on.
+FLAGS = ("logs", "signs", "loose")
 
 
 @dataclass(frozen=True, repr=False)

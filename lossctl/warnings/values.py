@@ -152,13 +152,13 @@ def ignores_a_class(sight: Sight) -> str:
     return f"ignore_index={index} is one of the {classes} classes: {count} of its samples do not count"
 
 
-@trap("L013", "a class that never appears, and labels from 1", of=("shifts",))
+@trap("L013", "a class that never appears, and labels from 1")
 def labels_from_one(sight: Sight) -> str:
     """Labels are 0..C-1. Where they begin at 1 and the scores have a column more than there are labels, they were probably
     counted from 1, and every sample is scored in the wrong column.
     """
     classes = sight.bound.dims.get("c", (0,))[0]
-    if classes < 3:  # noqa: PLR2004 - two are too few to tell
+    if classes < 3 or not any(slot.input.word.shifts for slot in sight.bound.slots):  # noqa: PLR2004 - two are too few to tell
         return ""
     labels = sight.target[sight.target >= 0]
     few = sorted(set(labels.ravel().tolist())) if labels.size >= MANY * classes else []
