@@ -17,7 +17,6 @@ What is said of an address, in messages and results, leaves out what may be secr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -27,7 +26,7 @@ from lossctl.errors import MissingFile, UnknownKey, near
 from lossctl.plugins import Plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 ROWS: dict[str, Callable[[Any], Any] | str] = {
