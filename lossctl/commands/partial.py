@@ -249,7 +249,7 @@ def _document(answer: Answer, prepared: Prepared, tallies: Sequence[LossTotals],
 
 def _input(opened: Opened, given: Given, role: str, reader: Reader) -> dict[str, Any]:
     """One input, and what it was: its files, or the numbers that were written in place."""
-    found = None if given.inline else opened.files.seen(given.text)
+    found = None if given.value is not None else opened.files.seen(given.text)
     facts = {"role": role, "source": reader.name, "shape": list(reader.shape), "dtype": reader.dtype.name}
     if found is None:
         size = reader.dtype.itemsize * math.prod(reader.shape)

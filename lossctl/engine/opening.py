@@ -72,7 +72,7 @@ class Opened:
         """Open anew what was opened of tables that are read otherwise by now."""
         turned = set(self.files.turned)
         for given, role in self.readers if turned else ():
-            if not given.inline and turned & set(self.files.paths(given)):
+            if given.value is None and turned & set(self.files.paths(given)):
                 self.readers[given, role] = self.files.open(given, role)
         self.files.turned.clear()
 
@@ -152,7 +152,7 @@ class Opened:
 
 
 def _key(given: Given, role: str) -> tuple[Given, str]:
-    return replace(given, value=repr(given.value)) if given.inline else given, role
+    return given._replace(value=repr(given.value)) if given.value is not None else given, role
 
 
 def uses(asked: Sequence[Asked], options: Options) -> list[tuple[str, Given]]:
@@ -244,11 +244,11 @@ def prepare_all(specs: Sequence[Spec], say: Callable[[str], None], columns: Sequ
     mask = opened.open(options.mask, "mask") if options.mask else None
     selection = Selection(weights, mask)
     pairs = [_fitted(each, readers, options, selection, say) for each, readers in zip(asked, readers_of, strict=True)]
-    common = set.intersection(*({one.label for one in each} for each, _ in pairs))
+    common = set.intersection(*({one.label for one in each} for each, _ in pairs)) if len(pairs) > 1 else None
     members = list(dict.fromkeys(one.loss.name for one in every if one.of))
     found = []
     for each, readers in pairs:
-        kept = [number for number, one in enumerate(each) if one.label in common]
+        kept = [number for number, one in enumerate(each) if common is None or one.label in common]
         bounds = [_bound(each[number], readers[number], options, alone=len(kept) == 1) for number in kept]
         found.append(Prepared([each[number] for number in kept], bounds, selection, groups, opened, members))
     # The terms of a weighted sum may have rows of their own, and systems that are compared have the same.

@@ -38,6 +38,9 @@ class Rules:
     weights: str = ""
 
 
+NO_RULES = Rules()
+
+
 @dataclass(frozen=True)
 class Meaning:
     """What a typed name stands for, as one would type it here, and what there is to say about it.
@@ -48,7 +51,7 @@ class Meaning:
     loss: str
     note: str = ""
     framework: str = ""
-    rules: Rules = field(default_factory=Rules)
+    rules: Rules = NO_RULES
 
 
 # Names of which the field makes several losses: what is taken, and what else was perhaps meant.

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import cache
 
 from lossctl.errors import UnknownName, near
-from lossctl.losses import AMBIGUOUS, LOSSES, Meaning, Rules, kept, rows, spelling
+from lossctl.losses import AMBIGUOUS, LOSSES, NO_RULES, Meaning, kept, rows, spelling
 from lossctl.losses.absent import absent, letters, refused
 from lossctl.losses.frameworks import ALSO, FRAMEWORKS, PREFIXES, REFUSED, RULES
 
@@ -117,7 +117,7 @@ def _of(framework: str, name: str) -> Meaning | None:
         why, instead = REFUSED[framework][named]
         message = f"{named} of {framework} is no number that lossctl has: {why}."
         raise UnknownName(message, hint=instead)
-    rules = RULES.get(framework, {}).get(named, Rules())
+    rules = RULES.get(framework, {}).get(named, NO_RULES)
     return Meaning(loss, rules.note, framework, rules)
 
 

@@ -146,7 +146,7 @@ def results(answer: Answer) -> list[dict[str, Any]]:
 
 
 def _plain(given: Given) -> Any:
-    return given.value if given.inline else given.text
+    return given.value if given.value is not None else given.text
 
 
 def _value(value: Any) -> dict[str, Any]:
@@ -265,7 +265,7 @@ def warnings(answer: Answer, say: Callable[[str], None], unlike: Sequence[str] =
 
 
 def _typed(given: Given) -> str:
-    if not given.inline:
+    if given.value is None:
         return given.text
     import json
 

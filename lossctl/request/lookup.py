@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import BadParameter, NoSuchReduction, ShapeMismatch, UnknownName, UsageError, near
-from lossctl.losses import AMBIGUOUS, LOSSES, Meaning, Rules, catalogue, rows, spelling
+from lossctl.losses import AMBIGUOUS, LOSSES, NO_RULES, Meaning, Rules, catalogue, rows, spelling
 from lossctl.losses.loss import Loss, scalars
 from lossctl.request.spec import LossSpec, parse_losses
 from lossctl.sources.source import Given
@@ -96,7 +96,7 @@ class Asked:
     note: str = ""
     of: str = ""
     framework: str = ""
-    rules: Rules = field(default_factory=Rules)
+    rules: Rules = NO_RULES
     class_dim: int | None = None
 
     @property
@@ -112,7 +112,7 @@ class Asked:
 def brief(value: Any) -> str:
     """A parameter as one would type it: `0.5`, `2`, `1,2,4`, `@weights.npy`."""
     if isinstance(value, Given):
-        return brief(value.value) if value.inline else f"@{value.text}"
+        return brief(value.value) if value.value is not None else f"@{value.text}"
     if isinstance(value, list):
         return ",".join(brief(item) for item in value)
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).lower()

@@ -219,7 +219,7 @@ def request_of(spec: Spec) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Given):
-        return {"value": _written(value.value)} if value.inline else {"source": _said(value.text)}
+        return {"value": _written(value.value)} if value.value is not None else {"source": _said(value.text)}
     return [*value] if isinstance(value, tuple) else _written(value)
 
 

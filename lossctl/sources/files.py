@@ -157,7 +157,7 @@ class Files:
         taken: dict[int, str] = {}
         names = container.names or ()
         beside = {flag: column for flag, column in self.columns if column and column in names}
-        sources = [(f"the {other}", other, given) for other, given in self.uses if other != role and not given.inline]
+        sources = [(f"the {other}", other, given) for other, given in self.uses if other != role and given.value is None]
         sources += [(flag, flag, Given(text=column)) for flag, column in self.columns if column and flag not in beside]
         for what, other, given in sources:
             try:
@@ -281,7 +281,7 @@ class Files:
         return again
 
     def _source(self, given: Given) -> Source:
-        return Source(shown(given.value), literal=given.value) if given.inline else self._located(given.text)
+        return Source(shown(given.value), literal=given.value) if given.value is not None else self._located(given.text)
 
     def _located(self, text: str) -> Source:
         if text not in self._sources:
@@ -380,7 +380,7 @@ class Files:
         return bool(tables) and all(text in (table.names or ()) or _is_place(text, table) for table in tables)
 
     def _beside(self, given: Given, text: str) -> list[Container]:
-        return [] if given.inline else [self._with_name(path, text) for path in self._located(given.text).paths]
+        return [] if given.value is not None else [self._with_name(path, text) for path in self._located(given.text).paths]
 
     def _labels(self, text: str, beside: Given) -> tuple[Source, list[Labels]]:
         tables = self._beside(beside, text)

@@ -18,9 +18,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lossctl.errors import MissingFile, UnknownKey, near
 from lossctl.plugins import Plugins
@@ -142,17 +141,11 @@ def text_of(address: str, key: str) -> str:
     return short if split(short) == (address, key) else f"{address}::{key}"
 
 
-@dataclass(frozen=True)
-class Given:
-    """An input as it was given: a SOURCE string, or a value written in place."""
+class Given(NamedTuple):
+    """An input as it was given: a SOURCE string, or a value that stands in the spec itself and is not None."""
 
     text: str = ""
     value: Any = None
-
-    @cached_property
-    def inline(self) -> bool:
-        """Whether the value stands in the spec itself."""
-        return self.value is not None
 
 
 STDIN = "-"

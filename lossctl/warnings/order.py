@@ -26,7 +26,7 @@ from lossctl.engine.reduce import reduced
 from lossctl.engine.values import cast, check, finite_rows
 from lossctl.errors import LossctlError
 from lossctl.losses.loss import weighted_mean
-from lossctl.sources.inputs import FileReader, opened_as
+from lossctl.sources.inputs import FileReader
 from lossctl.sources.keys import WELL_KNOWN
 from lossctl.sources.readers import dear
 from lossctl.warnings.sight import ENOUGH, Sight, trap
@@ -454,7 +454,7 @@ def _role(name: str) -> str:
 
 def _named(sight: Sight, name: str) -> str:
     """The column or array of an input, else its file without a suffix."""
-    opened = opened_as(next((slot.reader for slot in sight.bound.slots if slot.input.name == name), None))
+    opened = sight.opened.get(name)
     if isinstance(opened, FileReader) and len(opened.columns) == 1:
         return str(opened.columns[0]).lower()
     typed = sight.typed.get(name, "")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import LossctlError
 from lossctl.sources import rows
-from lossctl.sources.inputs import FileReader, opened_as
+from lossctl.sources.inputs import FileReader
 from lossctl.sources.source import GLOB
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _table_of(opened: FileReader | None) -> Table | None:
 
 def _found(sight: Sight, name: str) -> FileReader | None:
     """The array of a file that an input is, whatever views lie above it."""
-    opened = opened_as(next((slot.reader for slot in sight.bound.slots if slot.input.name == name), None))
+    opened = sight.opened.get(name)
     return opened if isinstance(opened, FileReader) else None
 
 

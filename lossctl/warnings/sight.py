@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.engine.values import finite_rows
+from lossctl.sources.inputs import opened_as
 from lossctl.sources.readers import BLOCK, Same, whole
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from lossctl.engine.binding import Bound, Slot
     from lossctl.engine.reduce import Outcome
     from lossctl.request.options import Options
-    from lossctl.sources.readers import NumPyArray, Reader
+from lossctl.sources.readers import NumPyArray, Reader
 
 # Fewer numbers than this lie in [0, 1] by chance too often.
 ENOUGH = 8
@@ -70,17 +71,22 @@ class Sight:
         options = ["--broadcast"] * self.options.broadcast + [f"--domain {self.options.domain}"]
         return frozenset([self.loss, *flags, *params, *self.arrays, *options])
 
+    @cached_property
+    def opened(self) -> Mapping[str, Any]:
+        """What each array was opened as: see `opened_as`."""
+        return {slot.input.name: opened_as(slot.reader) for slot in self.bound.slots}
+
     @property
     def loss(self) -> str:
         """The loss's own name."""
         return self.bound.loss.name
 
-    @property
+    @cached_property
     def pred(self) -> NumPyArray:
         """The first input."""
         return self.arrays[self.bound.loss.signature.inputs[0].name]
 
-    @property
+    @cached_property
     def target(self) -> NumPyArray:
         """The input called target, or an empty array."""
         return self.arrays.get("target", np.zeros(0))

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.engine.values import bounded, outside
-from lossctl.sources.inputs import FileReader, Stacked, opened_as
+from lossctl.sources.inputs import FileReader, Stacked
 from lossctl.sources.readers import BLOCK, Wrapped
 from lossctl.warnings.sight import CLOSE, ENOUGH, Sight, adds_up, as_given, inside_unit, trap
 
 if TYPE_CHECKING:
     from lossctl.engine.binding import Slot
-    from lossctl.sources.readers import Reader
 
 
 # What the first input of a loss takes that applies a softmax.
@@ -399,10 +398,9 @@ def same_twice(sight: Sight) -> str:
 
 def _same_place(sight: Sight) -> str:
     """Which input is read from where the first one is; an array that was typed twice stands there to be seen."""
-    slots = {slot.input.name: slot.reader for slot in sight.bound.slots}
-    first, *others = [one.name for one in sight.bound.loss.signature.inputs if one.name in slots]
+    first, *others = [one.name for one in sight.bound.loss.signature.inputs if one.name in sight.opened]
     for other in others:
-        place, same = _place(slots[first]), _place(slots[other])
+        place, same = _place(sight.opened[first]), _place(sight.opened[other])
         if place is not None and place == same:
             ours, theirs = sight.typed.get(first, first), sight.typed.get(other, other)
             shown = "standard input" if ours == "-" else ours
@@ -410,9 +408,8 @@ def _same_place(sight: Sight) -> str:
     return ""
 
 
-def _place(reader: Reader) -> tuple[Any, ...] | None:
-    """The file, and what of it, that a reader reads, whatever views lie above it; None for what is in no file."""
-    opened = opened_as(reader)
+def _place(opened: Any) -> tuple[Any, ...] | None:
+    """The file, and what of it, that an input was opened as; None for what is in no file."""
     if isinstance(opened, Stacked):
         places = [_place(part) for part in opened.parts]
         return None if None in places else tuple(places)
