@@ -31,7 +31,6 @@ from lossctl.losses.backends import BACKENDS
 from lossctl.losses.foreign import dress
 from lossctl.losses.loss import Anything, Choice, Tensor, scalars
 from lossctl.request.options import Options
-from lossctl.sources import readers
 from lossctl.sources.readers import Memory, whole
 
 if TYPE_CHECKING:
@@ -401,8 +400,8 @@ def axes(argument: Input, first: Input) -> tuple[int, ...]:
 
     Weights that broadcast are drawn along the last axis.
     """
-    left_out = "" if "*d" in readers.tokens(first.word.shape) else "*d"
-    names = [name.lstrip("*") for name in readers.tokens(argument.word.shape) if name != left_out]
+    left_out = "" if "*d" in first.word.shape.split() else "*d"
+    names = [name.lstrip("*") for name in argument.word.shape.split() if name != left_out]
     shape = tuple(int(name) if name.isdigit() else SIZES[name] for name in names)
     return shape[-1:] if argument.word.rule == "broadcast" else shape
 

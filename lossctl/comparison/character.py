@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.losses.loss import weighted_mean
-from lossctl.sources import readers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,7 +92,7 @@ def of_classes(loss: Loss) -> bool:
     """Whether a loss is one of a score for each class against a label."""
     inputs = loss.signature.inputs
     named = [argument.name for argument in inputs] == ["pred", "target"]
-    return named and "c" in readers.tokens(inputs[0].word.shape) and inputs[1].word.classes
+    return named and "c" in inputs[0].word.shape.split() and inputs[1].word.classes
 
 
 def by_sample(loss: Loss) -> bool:

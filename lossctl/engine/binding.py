@@ -36,7 +36,6 @@ from lossctl.sources.readers import (
     say,
     squeezed,
     stretched,
-    tokens,
     whole,
 )
 from lossctl.sources.values import SMALL, beyond, difference, first_rounded, refusal, wide
@@ -69,7 +68,7 @@ def views(loss: Loss, readers: Readers, options: Options) -> Readers:
 def _classes_second(loss: Loss, readers: Readers, axis: int) -> Readers:
     """Move the class axis where torch wants it, in the scores and in targets of their shape."""
     first = loss.signature.inputs[0]
-    if "c" not in tokens(first.word.shape) or "t" in tokens(first.word.shape):
+    if "c" not in first.word.shape.split() or "t" in first.word.shape.split():
         message = f"--class-dim has no meaning for {loss.name}: its {first.name} has no class axis that could stand elsewhere."
         raise UsageError(message, hint="Leave it out.")
     scores = readers[first.name].shape
@@ -229,7 +228,7 @@ def _fit(argument: Input, readers: Mapping[str, Reader], dims: Dims, *, single: 
     reader = readers[argument.name]
     rule = RULES[argument.word.rule]
     word = argument.word.shape
-    if single and len(reader.shape) < fixed(word) and "n" in tokens(word) and argument.word.rule != "broadcast":
+    if single and len(reader.shape) < fixed(word) and "n" in word.split() and argument.word.rule != "broadcast":
         reader = _with_sample_axis(reader, word)
     if argument.word.index and dims:
         # Labels have no axes that the scores before them do not have.

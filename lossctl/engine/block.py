@@ -46,7 +46,7 @@ class Uncounted:
             return None
         if self.places.ndim == 1:
             lifted = np.reshape(self.places, (*(1,) * slot.axis, -1, *(1,) * (len(shape) - slot.axis - 1)))
-        elif "*d" in readers.tokens(spec):
+        elif "*d" in spec.split():
             lifted = np.reshape(self.places, readers.lifted(spec, self.places.shape))
         else:
             return None
@@ -331,7 +331,7 @@ class Block:
         """Return the block of one array with a harmless value where a mask by element says that nothing counts."""
         array = self.raw(slot)
         spec = slot.input.word.shape
-        if slot.axis is None or not self.selection.by_element or "*d" not in readers.tokens(spec):
+        if slot.axis is None or not self.selection.by_element or "*d" not in spec.split():
             return array
         mask = self.marks
         lifted = np.reshape(mask, readers.lifted(spec, mask.shape))

@@ -19,6 +19,7 @@ from lossctl.engine.block import Block
 from lossctl.engine.totals import LossTotals, Span, Taking, merged
 from lossctl.engine.values import calculated
 from lossctl.errors import NoSuchReduction, NothingLeft, ShapeMismatch, TooLarge, UsageError
+from lossctl.progress import watch
 from lossctl.sources.readers import BLOCK, cuts, keep_memory, seams
 from lossctl.statistics.sums import Sums
 
@@ -237,7 +238,9 @@ def _run(  # noqa: PLR0913, PLR0917 - everything that a pass depends on
 
         on_cluster(work, blocks, take, cluster, combine)
     elif len(blocks) == 1:
+        watch().begin("computing", 1)
         take(work(blocks[0]))
+        watch().step()
     else:
         from lossctl.engine.threads import in_turn
 

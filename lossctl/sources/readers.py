@@ -24,25 +24,20 @@ Shape = tuple[int, ...]
 Dims = dict[str, Shape]
 
 
-def tokens(spec: str) -> list[str]:
-    """The dims of a shape such as `n c *d`."""
-    return spec.split()
-
-
 def fixed(spec: str) -> int:
     """How many axes a shape has at least."""
-    return sum(not token.startswith("*") for token in tokens(spec))
+    return sum(not token.startswith("*") for token in spec.split())
 
 
 def sample_axis(spec: str) -> int | None:
     """Where the sample axis stands, if there is one."""
-    names = tokens(spec)
+    names = spec.split()
     return names.index("n") if "n" in names else None
 
 
 def match(spec: str, shape: Shape, dims: Mapping[str, Shape]) -> Dims | None:
     """Bind the dims of `spec` to `shape`, given those already bound; None where they do not fit."""
-    names = tokens(spec)
+    names = spec.split()
     spare = len(shape) - fixed(spec)
     if spare < 0 or (spare > 0 and "*" not in spec):
         return None
@@ -60,7 +55,7 @@ def match(spec: str, shape: Shape, dims: Mapping[str, Shape]) -> Dims | None:
 def squeezed(spec: str, shape: Shape) -> Shape:
     """Drop the axes of size 1 that no dim of `spec` stands for but `*d`."""
     head, _, tail = spec.partition("*") if "*" in spec else (spec, "", "")
-    first, last = len(tokens(head)), max(0, len(tokens(tail)) - 1)
+    first, last = len(head.split()), max(0, len(tail.split()) - 1)
     spare = len(shape) - first - last
     if spare <= 0:
         return shape
@@ -70,13 +65,13 @@ def squeezed(spec: str, shape: Shape) -> Shape:
 def lifted(spec: str, shape: Shape) -> Shape:
     """The shape `(n, *d)` with axes of size 1 where `spec` has other dims, so that it broadcasts to all of `spec`."""
     sizes = {"n": shape[:1], "*d": shape[1:]}
-    return tuple(size for token in tokens(spec) for size in sizes.get(token, (1,)))
+    return tuple(size for token in spec.split() for size in sizes.get(token, (1,)))
 
 
 def say(spec: str, dims: Mapping[str, Shape]) -> str:
     """A shape for a person: known sizes as numbers, the rest as capital letters."""
     parts: list[str] = []
-    for token in tokens(spec):
+    for token in spec.split():
         name = token.lstrip("*")
         known = [str(size) for size in dims[name]] if name in dims else None
         unknown = "d1.." if token.startswith("*") else name.upper()

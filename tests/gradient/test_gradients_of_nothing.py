@@ -9,13 +9,12 @@ from lossctl.errors import LossctlError, NotFinite
 from lossctl.losses import LOSSES, catalogue
 from lossctl.request.options import Options
 from lossctl.request.spec import LossSpec, Spec
-from lossctl.sources.readers import tokens
 from lossctl.sources.source import Given
 
 
 def cut(word, array, shape):
     """An array of the signature with no rows, with one, or without any axis."""
-    axes = tokens(word.shape)
+    axes = word.shape.split()
     if shape == "0-d":
         return np.asarray(array.flat[0])
     if "n" not in axes or word.rule == "broadcast":

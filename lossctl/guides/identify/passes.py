@@ -292,7 +292,7 @@ def _halved(own: Readers, options: Options) -> InputReading:
 
 
 def _shape(loss: Loss) -> list[str]:
-    return readers.tokens(loss.signature.inputs[0].word.shape)
+    return loss.signature.inputs[0].word.shape.split()
 
 
 def _has_classes(loss: Loss) -> bool:

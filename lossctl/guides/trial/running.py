@@ -29,7 +29,7 @@ from lossctl.guides.trial.heads import Scale, Wiring, wire
 from lossctl.losses import LOSSES
 from lossctl.losses.backends import BACKENDS
 from lossctl.request.options import Options
-from lossctl.sources.readers import Memory, tokens, whole
+from lossctl.sources.readers import Memory, whole
 from lossctl.statistics.ordered import ranked_above
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def candidate(label: str, loss: Loss, params: Mapping[str, Any], tensors: Mappin
         message = f"{loss.name} takes {', '.join(names)}, for the task {loss.task}; a trial has outputs and a target of rows."
         raise UsageError(message, hint="Give losses of pred and target.")
     words = {tensor.name: tensor.word for tensor in loss.signature.tensors}
-    by_row = next((name for name in tensors if "n" in tokens(words[name].shape)), None)
+    by_row = next((name for name in tensors if "n" in words[name].shape.split()), None)
     if by_row:
         message = f"{loss.name} would need a {by_row} for each row of each batch."
         raise UsageError(message, hint="Leave it out; weights by class can be given.")
