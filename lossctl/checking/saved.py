@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import LossctlError, MissingFile, UnknownName, UnreadableFile, near
 from lossctl.losses import LOSSES, catalogue
-from lossctl.report.report import number_of
+from lossctl.report import number_of
 from lossctl.request.lookup import brief, understand
 from lossctl.sources.source import Given
 from lossctl.sources.touched import read_whole

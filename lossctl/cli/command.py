@@ -19,8 +19,7 @@ import typer
 
 from lossctl.errors import InputError, LossctlError, UsageError
 from lossctl.progress import progress
-from lossctl.report import FORMATS, RENDERERS
-from lossctl.report.report import visible
+from lossctl.report import FORMATS, RENDERERS, visible
 from lossctl.request.options import PANELS, check, converted, rows
 from lossctl.sources.stored import kept_open
 from lossctl.sources.touched import Output, current, touching
@@ -28,7 +27,7 @@ from lossctl.sources.touched import Output, current, touching
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from lossctl.report.report import Report
+    from lossctl.report import Report
     from lossctl.request.options import Option, Talk
 
 

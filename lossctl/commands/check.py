@@ -18,7 +18,7 @@ from lossctl import __version__
 from lossctl.cli.command import Printed, check_outputs, printed, say, spread
 from lossctl.cli.program import app
 from lossctl.errors import GateFailed, LossctlError, MissingFile, Undecided, UsageError, WouldOverwrite
-from lossctl.report.report import Report
+from lossctl.report import Report
 from lossctl.request.arguments import compute_spec, gates_of
 from lossctl.request.options import Gating, Options
 from lossctl.sources.touched import reads_later

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from lossctl.cli.command import Printed, check_outputs, printed, say, spread, wants_document
 from lossctl.cli.program import Losses, Sources, app
 from lossctl.errors import BadParameter, NoSuchReduction, UsageError
-from lossctl.report.report import with_request
+from lossctl.report import with_request
 from lossctl.request.arguments import compute_spec
 from lossctl.request.options import HOW, INPUT, RESULT, Gated, option, own_rows
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lossctl.comparison.comparing import ComparisonWanted
     from lossctl.errors import LossctlError
-    from lossctl.report.report import Report
+    from lossctl.report import Report
     from lossctl.request.spec import Spec
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lossctl.engine.binding import Bound
+    from lossctl.report import Report
     from lossctl.report.answer import Answer
-    from lossctl.report.report import Report
     from lossctl.request.options import Options
     from lossctl.request.spec import Spec
 

@@ -18,7 +18,7 @@ from lossctl import __version__
 from lossctl.cli.command import Printed, check_outputs, printed, say, spread, unicode
 from lossctl.cli.program import app
 from lossctl.errors import BadParameter, GateFailed, near
-from lossctl.report.report import Report
+from lossctl.report import Report
 from lossctl.request.options import GATES, HOW, INPUT, Options, Passing, option
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ import typer
 from lossctl.cli.command import Printed, check_outputs, printed, say, spread, wants_document
 from lossctl.cli.program import Sources, app
 from lossctl.errors import MissingExtra, UnknownName, UsageError, near
-from lossctl.report.report import Report, with_request
+from lossctl.report import Report, with_request
 from lossctl.request.arguments import compute_spec
 from lossctl.request.options import GATES, INPUT, RESULT, Gated, Typed, option, replayed
 

@@ -16,7 +16,7 @@ from lossctl import __version__
 from lossctl.cli.command import Printed, check_outputs, printed, say, spread, wants_document
 from lossctl.cli.program import Sources, app
 from lossctl.errors import BadParameter, LossctlError, Undecided, UsageError
-from lossctl.report.report import Report, status
+from lossctl.report import Report, status
 from lossctl.request.arguments import compute_spec
 from lossctl.request.options import HOW, INPUT, RESULT, Asking, Options, option
 from lossctl.request.spec import LossSpec

@@ -16,7 +16,7 @@ import typer
 from lossctl import __version__
 from lossctl.cli.command import Printed, check_outputs, printed, say, spread
 from lossctl.cli.program import app
-from lossctl.report.report import Report
+from lossctl.report import Report
 from lossctl.request.options import Options, Talk
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import typer
 from lossctl.cli.command import Printed, check_outputs, printed, spread
 from lossctl.cli.program import app
 from lossctl.errors import UnknownName, near
-from lossctl.report.report import Report
+from lossctl.report import Report
 from lossctl.request.options import RESULT, Talk, option
 
 if TYPE_CHECKING:

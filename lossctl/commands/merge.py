@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from lossctl.commands.partial import LossSums, Partial, Totals
     from lossctl.engine.totals import LossTotals
     from lossctl.errors import LossctlError
+    from lossctl.report import Report
     from lossctl.report.answer import Answer
-    from lossctl.report.report import Report
     from lossctl.request.lookup import Asked
     from lossctl.request.spec import Spec
     from lossctl.statistics.sums import Sums

@@ -19,8 +19,8 @@ from lossctl.engine.opening import grouped, prepare, spelt_out
 from lossctl.engine.reduce import Outcome, check_asked, reduced
 from lossctl.errors import MissingFile, UnreadableFile, UsageError
 from lossctl.losses.backends import BACKENDS
+from lossctl.report import Report, Style, render_json, strict
 from lossctl.report.answer import Answer, signature, warnings
-from lossctl.report.report import Report, Style, render_json, strict
 from lossctl.request.options import Options, rows
 from lossctl.request.spec import request_of
 from lossctl.sources.drafts import atomic

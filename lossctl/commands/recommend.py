@@ -19,7 +19,7 @@ from lossctl import __version__
 from lossctl.cli.command import Printed, check_outputs, printed, say, spread, terminal, unicode
 from lossctl.cli.program import app
 from lossctl.errors import UsageError
-from lossctl.report.report import Report
+from lossctl.report import Report
 from lossctl.request.options import HOW, RESULT, Options, Talk, option
 
 if TYPE_CHECKING:

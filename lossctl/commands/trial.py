@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lossctl.guides.trial.data import Data, Read
     from lossctl.guides.trial.running import Budget, TrainedLoss
     from lossctl.guides.trial.trial import Trained
-    from lossctl.report.report import Report
+    from lossctl.report import Report
     from lossctl.request.lookup import Asked
 
 

@@ -18,7 +18,7 @@ from lossctl import __version__
 from lossctl.cli.command import Printed, check_outputs, printed, say, spread
 from lossctl.cli.program import app
 from lossctl.errors import BadParameter, GateFailed, MissingFile, UnreadableFile, UsageError, near
-from lossctl.report.report import Report, strict
+from lossctl.report import Report, strict
 from lossctl.request.options import HOW, Options, Passing, option
 from lossctl.request.spec import parse_losses
 

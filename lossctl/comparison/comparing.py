@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lossctl.comparison.measured import Measured
     from lossctl.comparison.result import ComparisonRules
     from lossctl.engine.opening import Prepared
-    from lossctl.report.report import Report
+    from lossctl.report import Report
     from lossctl.request.spec import Spec
 
 

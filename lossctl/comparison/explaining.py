@@ -15,7 +15,7 @@ import numpy as np
 
 from lossctl.comparison.judging import Pair, raw_p
 from lossctl.comparison.reported import known
-from lossctl.report.report import Report
+from lossctl.report import Report
 from lossctl.statistics.flips import adjust
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from lossctl.comparison.measured import Measured, alike
 from lossctl.comparison.reported import known
 from lossctl.comparison.statistics import Differences, statistics_of
 from lossctl.errors import UsageError
-from lossctl.report.report import Report
+from lossctl.report import Report
 from lossctl.statistics.arrays import LARGE, diebold_mariano, mcnemar, paired_t, t_upper, wilcoxon
 from lossctl.statistics.flips import adjust, flip_test, swap_test, together
 from lossctl.statistics.intervals import FEW, SKEWED, bootstrap_mean, bootstrap_sums, interval

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from lossctl.comparison.statistics import STATISTICS
-from lossctl.report.report import Report
+from lossctl.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lossctl.engine.binding import Bound
     from lossctl.engine.reduce import Outcome
-    from lossctl.report.report import Report
+    from lossctl.report import Report
 
 
 @dataclass(frozen=True)

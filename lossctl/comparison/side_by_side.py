@@ -19,7 +19,7 @@ from lossctl.engine.reduce import evaluate_keeping, reduced
 from lossctl.engine.threads import in_lanes
 from lossctl.errors import UsageError
 from lossctl.losses.backends import BACKENDS
-from lossctl.report.report import Report
+from lossctl.report import Report
 from lossctl.statistics.power import FEW, rank_correlation
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl import __version__
-from lossctl.report.report import Report, status
+from lossctl.report import Report, status
 from lossctl.request.lookup import brief
 from lossctl.request.options import Options, rows
 from lossctl.request.spec import request_of

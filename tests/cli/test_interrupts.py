@@ -41,7 +41,7 @@ import gc
 real = gc.freeze
 def freeze():
     real()
-    if 'lossctl.report.report' in sys.modules: send()
+    if 'lossctl.report' in sys.modules: send()
 gc.freeze = freeze
 """,
     "while threads are waited for": """

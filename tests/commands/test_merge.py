@@ -17,7 +17,7 @@ from lossctl.commands.partial import checksum, load, schema
 from lossctl.commands.partial import run as partial
 from lossctl.engine.fold import fold, spans
 from lossctl.errors import GateFailed, InputError, NothingLeft, Undecided, UnreadableFile, UsageError
-from lossctl.report.report import strict
+from lossctl.report import strict
 from lossctl.request.options import Options, part_of
 from lossctl.request.spec import Gate, LossSpec, Spec, Term, parse_losses
 from lossctl.sources.source import Given

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from lossctl.commands.compare import Comparing, run, wanted_of
-from lossctl.report.report import strict
+from lossctl.report import strict
 from lossctl.request.arguments import compute_spec
 from lossctl.sources.source import Given
 

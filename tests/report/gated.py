@@ -1,6 +1,6 @@
 """Reports with gates, for the formats that CI systems read."""
 
-from lossctl.report.report import Report
+from lossctl.report import Report
 
 
 def gate(word, message="gate said so", **more):

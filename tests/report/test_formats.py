@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from lossctl.errors import UnknownName
-from lossctl.report import RENDERERS, Style, choose, render
-from lossctl.report.report import Report, strict
+from lossctl.report import RENDERERS, Report, Style, choose, render, strict
 
 PLAIN = Style()
 FLOATS = st.floats(allow_nan=True, allow_infinity=True)
@@ -219,7 +218,7 @@ def test_a_format_imports_only_what_it_needs(name, absent):
     code = (
         "import sys\n"
         "from lossctl.report import Style, render\n"
-        "from lossctl.report.report import Report\n"
+        "from lossctl.report import Report\n"
         f"render(Report(('value',), [{{'value': 1.0}}], document={{'a': [1.0]}}), {name!r}, Style())\n"
         f"heavy = {{*{absent!r}, 'torch', 'pydantic', 'yaml', 'numpy'}} & sys.modules.keys()\n"
         "print(*sorted(heavy))"

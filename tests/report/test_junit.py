@@ -8,8 +8,7 @@ import pytest
 from gated import failed_file, gate, report
 from golden import ROOT
 
-from lossctl.report import Style, render
-from lossctl.report.report import Report
+from lossctl.report import Report, Style, render
 
 XSD = ROOT / "tests" / "data" / "junit.xsd"
 NAMES = {"xs": "http://www.w3.org/2001/XMLSchema"}

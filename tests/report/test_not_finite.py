@@ -11,7 +11,7 @@ from lossctl.checking.saved import fault, load
 from lossctl.checking.saved import load_schema as schema_of
 from lossctl.cli.program import program
 from lossctl.errors import GateFailed, LossctlError
-from lossctl.report.report import number_of, strict
+from lossctl.report import number_of, strict
 from lossctl.sources.source import locate
 
 INF = math.inf

@@ -2,8 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossctl.report import Style, render
-from lossctl.report.report import Report
+from lossctl.report import Report, Style, render
 
 WIDE = Style(width=80)
 ROWS = [

@@ -5,8 +5,7 @@ import stat
 import pytest
 
 from lossctl.errors import InputError, UsageError
-from lossctl.report import Style, format_of, write
-from lossctl.report.report import Report
+from lossctl.report import Report, Style, format_of, write
 from lossctl.sources import drafts
 
 REPORT = Report(("loss", "value"), [{"loss": "mse", "value": 0.25}], document={"results": [{"loss": "mse", "value": 0.25}]})

@@ -17,7 +17,7 @@ from lossctl import __version__
 from lossctl.errors import LossctlError
 from lossctl.guides.trial.data import VALIDATION, divide
 from lossctl.guides.trial.running import ERRORS, converged, errors, train
-from lossctl.report.report import Report
+from lossctl.report import Report
 from lossctl.statistics.arrays import Draws
 from lossctl.statistics.flips import flip_test
 from lossctl.statistics.intervals import bootstrap_mean, interval
