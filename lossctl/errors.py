@@ -179,7 +179,7 @@ def near(name: str, known: Iterable[str], noun: str, also: Iterable[str] = (), *
 def _nearest(name: str, known: Sequence[str], *, quantities: bool) -> str:
     """The known name that is a slip of the finger away."""
     typed, words = _compared(name), _words(name)
-    reached = [(slips, one) for one in known if (slips := _slips(typed, _compared(one), strict=quantities)) is not None]
+    reached = [(slips, item) for item in known if (slips := _slips(typed, _compared(item), strict=quantities)) is not None]
     close = [(slips, one) for slips, one in reached if not (quantities and slips and _is_another(words, _words(one)))]
     return min(close, key=lambda found: found[0])[1] if close else ""
 
@@ -230,8 +230,8 @@ def _slips(one: str, other: str, *, strict: bool) -> int | None:
         return 0 if one == other else None
     if not allowed and sorted(one) != sorted(other) and (strict or len(one) == len(other)):
         return None
-    found = _edits(one, other)
-    return found if found <= max(allowed, 1) else None
+    result = _edits(one, other)
+    return result if result <= max(allowed, 1) else None
 
 
 def _edits(one: str, other: str) -> int:

@@ -105,8 +105,8 @@ def tensor(torch: Any, array: Any) -> Any:
         return array
     import numpy as np
 
-    found = np.ascontiguousarray(array)
-    return torch.from_numpy(found if found.flags.writeable else found.copy()).reshape(array.shape)
+    result = np.ascontiguousarray(array)
+    return torch.from_numpy(result if result.flags.writeable else result.copy()).reshape(array.shape)
 
 
 def numpy_of(value: Any) -> Any:
@@ -117,16 +117,16 @@ def numpy_of(value: Any) -> Any:
 def fits(torch: Any, tensors: Sequence[Any]) -> Iterable[list[Any]]:
     """The inputs as they are; with labels among them as int64; with all of them as floats."""
     yield list(tensors)
-    if any(_labels(one) for one in tensors[1:]):
-        yield [tensors[0], *(one.long() if _labels(one) else one for one in tensors[1:])]
-    if not all(one.is_floating_point() for one in tensors):
-        yield [one if one.is_floating_point() else one.to(torch.float64) for one in tensors]
+    if any(_labels(item) for item in tensors[1:]):
+        yield [tensors[0], *(item.long() if _labels(item) else item for item in tensors[1:])]
+    if not all(item.is_floating_point() for item in tensors):
+        yield [item if item.is_floating_point() else item.to(torch.float64) for item in tensors]
 
 
-def _labels(one: Any) -> bool:
+def _labels(value: Any) -> bool:
     """Whether a float array could be labels: whole numbers that no gradient is asked of."""
-    whole = one.is_floating_point() and not one.requires_grad and one.numel() > 0
-    return whole and bool((one.detach() == one.detach().round()).all())
+    whole = value.is_floating_point() and not value.requires_grad and value.numel() > 0
+    return whole and bool((value.detach() == value.detach().round()).all())
 
 
 def attempt(torch: Any, run: Callable[..., Any], tensors: Sequence[Any], name: str, *, numpy: bool) -> Any:
@@ -135,8 +135,8 @@ def attempt(torch: Any, run: Callable[..., Any], tensors: Sequence[Any], name: s
     Raises: NoGradient where NumPy would have to be differentiated; what `failure` makes of a refusal.
     """
     refused: list[LossctlError] = []
-    what = f"{name} failed on inputs of shape {', '.join(str(tuple(one.shape)) for one in tensors)}"
-    differentiated = any(one.requires_grad for one in tensors)
+    what = f"{name} failed on inputs of shape {', '.join(str(tuple(item.shape)) for item in tensors)}"
+    differentiated = any(item.requires_grad for item in tensors)
     for way in _ways(torch, tensors, numpy=numpy):
         try:
             with guarded(what, data=True), seeded(torch):
@@ -154,8 +154,8 @@ def attempt(torch: Any, run: Callable[..., Any], tensors: Sequence[Any], name: s
 
 def _ways(torch: Any, tensors: Sequence[Any], *, numpy: bool) -> Iterable[list[Any]]:
     yield from fits(torch, tensors)
-    if numpy and not any(one.requires_grad for one in tensors):
-        yield from ([numpy_of(one) for one in way] for way in fits(torch, tensors))
+    if numpy and not any(item.requires_grad for item in tensors):
+        yield from ([numpy_of(item) for item in way] for way in fits(torch, tensors))
 
 
 def _typed(cause: BaseException | None) -> bool:
@@ -248,8 +248,8 @@ def resolve(path: str, name: str) -> Any:
     try:
         # stdout is the result's; a module that prints while it is imported does so on stderr.
         with redirect_stdout(sys.stderr):
-            found = _from_file(module) if module.endswith(".py") else importlib.import_module(module)
-            return getattr(found, attribute)
+            result = _from_file(module) if module.endswith(".py") else importlib.import_module(module)
+            return getattr(result, attribute)
     except (Exception, SystemExit) as error:
         message = f"'{name}' could not be imported: {said(error)}."
         raise UnknownName(message, hint="It is read as package.module:Attribute or ./file.py:Attribute.") from error

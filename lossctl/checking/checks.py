@@ -72,10 +72,10 @@ def _by(total: Any, leaves: Arrays, torch: Any) -> Arrays:
     if not leaves:
         return {}
     smooth = total.requires_grad  # not so where only comparisons remain: the gradient of a count is 0
-    found = torch.autograd.grad(total, list(leaves.values()), allow_unused=True) if smooth else (None,) * len(leaves)
+    result = torch.autograd.grad(total, list(leaves.values()), allow_unused=True) if smooth else (None,) * len(leaves)
     return {
         name: np.zeros(leaf.shape) if gradient is None else gradient.numpy()
-        for (name, leaf), gradient in zip(leaves.items(), found, strict=True)
+        for (name, leaf), gradient in zip(leaves.items(), result, strict=True)
     }
 
 
@@ -85,10 +85,10 @@ def gradients(loss: Loss, drawn: Drawn) -> Arrays:
     readers = {name: Memory(array, name) for name, array in drawn.arrays.items()}
     bound = bind(loss, readers, drawn.params, GRADIENT_OPTIONS)
     tally = fold([bound], BACKENDS.get("numpy")(), GRADIENT_OPTIONS, Selection())[0]
-    found = slopes(bound, tally.sums.finish(), tally.n, "mean", (), backend)
+    result = slopes(bound, tally.sums.finish(), tally.n, "mean", (), backend)
     real = tuple(sorted(_real(loss)))
     sinks = {name: MemorySink(Field(name, readers[name].shape, np.dtype(np.float64))) for name in real}
-    one = Differentiated(bound, real, (), found)
+    one = Differentiated(bound, real, (), result)
     stream(
         one,
         backend,
@@ -135,7 +135,7 @@ def numeric_gradients(loss: Loss, drawn: Drawn, value: Callable[[Drawn], float])
 
 def _central(drawn: Drawn, name: str, value: Callable[[Drawn], float]) -> Any:
     base = drawn.logits.get(name, drawn.arrays[name])
-    found = np.zeros(base.shape)
+    result = np.zeros(base.shape)
     for index in np.ndindex(base.shape):
         sides = []
         for step in (STEP, -STEP):
@@ -143,8 +143,8 @@ def _central(drawn: Drawn, name: str, value: Callable[[Drawn], float]) -> Any:
             moved[index] += step
             array = log_softmax(moved) if name in drawn.logits else moved
             sides.append(value(replace(drawn, arrays={**drawn.arrays, name: array})))
-        found[index] = (sides[0] - sides[1]) / (2 * STEP)
-    return found
+        result[index] = (sides[0] - sides[1]) / (2 * STEP)
+    return result
 
 
 EXACT, CLOSE, NUMERIC = 1e-12, 1e-9, 1e-5
@@ -210,8 +210,8 @@ def check_example(loss: Loss) -> str:
 
 def both_draws(loss: Loss, compare: Callable[[Drawn], str]) -> str:
     """Run a comparison with default parameters and with all of them moved."""
-    found = (compare(draw(loss, varied=varied)) for varied in (False, True))
-    return "; ".join(dict.fromkeys(filter(None, found)))
+    result = (compare(draw(loss, varied=varied)) for varied in (False, True))
+    return "; ".join(dict.fromkeys(filter(None, result)))
 
 
 def check_cuts(loss: Loss) -> str:
@@ -222,12 +222,12 @@ def check_cuts(loss: Loss) -> str:
     def compare(drawn: Drawn) -> str:
         bound = bound_to(loss, drawn)
         wanted = value(loss, drawn)
-        found = []
+        result = []
         for samples in (1, 2, 3):
             block = samples * bound.elements
             tally = fold([bound], BACKENDS.get("numpy")(), OPTIONS, Selection(), block=block)[0]
-            found.append(reduced(bound, tally.sums.finish(), tally.n, "mean"))
-        return differs("blocks of 1, 2 and 3 samples", found, [wanted] * 3, EXACT)
+            result.append(reduced(bound, tally.sums.finish(), tally.n, "mean"))
+        return differs("blocks of 1, 2 and 3 samples", result, [wanted] * 3, EXACT)
 
     return both_draws(loss, compare)
 
@@ -292,7 +292,8 @@ def check_twin(loss: Loss) -> str:
         twin, wanted = twin_gradients(loss, drawn)
         problems = [differs("torch's value", value(loss, drawn), twin, CLOSE)]
         problems += [
-            differs(f"torch's gradient by {name}", found, wanted[name], CLOSE) for name, found in gradients(loss, drawn).items()
+            differs(f"torch's gradient by {name}", result, wanted[name], CLOSE)
+            for name, result in gradients(loss, drawn).items()
         ]
         return "; ".join(filter(None, problems))
 
@@ -315,18 +316,18 @@ def check_spread(loss: Loss) -> str:
     """A loss that says so turns any NaN or infinity in its inputs into one in its value."""
     if not loss.spreads:
         raise Skipped("the loss does not say so")
-    found = {}
+    result = {}
     for name, wrong in product(draw(loss, varied=False).arrays, (np.nan, np.inf, -np.inf)):
         drawn = draw(loss, varied=False)
         drawn.arrays[name].flat[0] = wrong
-        found[f"{wrong} in {name}"] = value(loss, drawn)
-    return "; ".join(f"{what} gives {float(v)}" for what, v in found.items() if np.isfinite(v))
+        result[f"{wrong} in {name}"] = value(loss, drawn)
+    return "; ".join(f"{what} gives {float(v)}" for what, v in result.items() if np.isfinite(v))
 
 
 def check_edges(loss: Loss) -> str:
     """The loss is finite at the edges of its domain and far out."""
-    found = {side: value(loss, edge(loss, high=side == "upper")) for side in ("lower", "upper")}
-    return "; ".join(f"{float(v)} at the {side} edge" for side, v in found.items() if not np.isfinite(v))
+    result = {side: value(loss, edge(loss, high=side == "upper")) for side in ("lower", "upper")}
+    return "; ".join(f"{float(v)} at the {side} edge" for side, v in result.items() if not np.isfinite(v))
 
 
 Check = Callable[["Loss"], str]
@@ -501,13 +502,13 @@ def _finite(loss: Loss) -> bool:
     Raises: what the loss raises.
     """
     drawn = draw(loss, varied=False)
-    terms = loss.terms(np, *(drawn.arrays[one.name] for one in loss.signature.inputs))
+    terms = loss.terms(np, *(drawn.arrays[argument.name] for argument in loss.signature.inputs))
     return all(bool(np.isfinite(term).all()) for term in terms.values())
 
 
 def _drafts(loss: Loss) -> Iterable[Words]:
     """The kinds of samples to try, for as many inputs as there are; words that the loss gives itself stay."""
-    own = [one.word for one in loss.signature.inputs]
+    own = [argument.word for argument in loss.signature.inputs]
     for chosen in _kinds(len(own)):
         yield tuple(word if mine.rule == "free" else mine for mine, word in zip(own, chosen, strict=True))
 

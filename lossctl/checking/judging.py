@@ -42,11 +42,11 @@ def changes_between(now: Saved, base: Saved, gates: Sequence[Gate], alpha: float
     if not any(gate.require in TESTED for gate in gates):
         return changes
     meant = _meant(gates, changes)
-    found = [
+    result = [
         _tested(change, mine, its, _unpaired(now, base, mine, its)) if change.key in meant else change
         for change, (mine, its) in zip(changes, pairs, strict=True)
     ]
-    return _corrected(found)
+    return _corrected(result)
 
 
 def _plain(key: str) -> str:
@@ -58,8 +58,10 @@ def _meant(gates: Sequence[Gate], changes: Sequence[Change]) -> set[str]:
     """The keys whose changes are judged: those that are named, or where none is, every loss."""
     relative = [gate for gate in gates if gate.kind in RELATIVE]
     every = not any(gate.kind != "require" for gate in relative)
-    named = {gate.key for gate in renamed(relative, (name for one in changes for name in (one.key, *one.aliases)))}
-    return {one.key for one in changes if named & {one.key, *one.aliases} or ("" in named and every and one.main)}
+    named = {gate.key for gate in renamed(relative, (name for change in changes for name in (change.key, *change.aliases)))}
+    return {
+        change.key for change in changes if named & {change.key, *change.aliases} or ("" in named and every and change.main)
+    }
 
 
 def _change(mine: Entry, its: Entry, alpha: float) -> Change:
@@ -83,7 +85,9 @@ def _unpaired(now: Saved, base: Saved, mine: Entry, its: Entry) -> str:
     names = [_names(entry["samples"]) for entry in (mine.result, its.result)]
     if len(names[0] & names[1]) < max(map(len, names)):
         return f"{now.name} and {base.name} hold different samples"
-    targets = [{one["sha256"] for one in saved.document.get("inputs", ()) if one["role"] == "target"} for saved in (now, base)]
+    targets = [
+        {item["sha256"] for item in saved.document.get("inputs", ()) if item["role"] == "target"} for saved in (now, base)
+    ]
     by_id = all("id" in sample for entry in (mine.result, its.result) for sample in entry["samples"])
     if all(targets) and targets[0] != targets[1] and not by_id:
         return f"{now.name} and {base.name} have different targets, and no ids that say which samples are the same"
@@ -102,8 +106,8 @@ def _unfit(saved: Saved, entry: Entry) -> str:
 
 
 def _is_mean(result: Mapping[str, Any]) -> bool:
-    values = [one["value"] for one in result["samples"]]
-    if result["reduction"] not in {"mean", "sum"} or any(not isinstance(one, float | int) for one in values):
+    values = [item["value"] for item in result["samples"]]
+    if result["reduction"] not in {"mean", "sum"} or any(not isinstance(value, float | int) for value in values):
         return False
     total = math.fsum(values) if result["reduction"] == "sum" else math.fsum(values) / len(values)
     return result["value"] is not None and abs(total - result["value"]) <= ROUNDING * max(abs(total), abs(result["value"]))
@@ -123,9 +127,9 @@ def _tested(change: Change, mine: Entry, its: Entry, why: str) -> Change:
     from lossctl.statistics.flips import flip_test
     from lossctl.statistics.intervals import bootstrap_mean, interval
 
-    base = {one.get("id", one["index"]): one["value"] for one in its.result["samples"]}
+    base = {item.get("id", item["index"]): item["value"] for item in its.result["samples"]}
     scale = len(base) if mine.result["reduction"] == "sum" else 1
-    apart = np.array([scale * (one["value"] - base[one.get("id", one["index"])]) for one in mine.result["samples"]])
+    apart = np.array([scale * (item["value"] - base[item.get("id", item["index"])]) for item in mine.result["samples"]])
     drawn = bootstrap_mean(apart, Draws(RESAMPLED))
     # No bootstrap is to be trusted with so few, and one of a single sample has no width at all.
     method = "t" if drawn.small else "bca"
@@ -232,13 +236,13 @@ def _changes(now: Saved, gates: Sequence[Gate], against: str, alpha: float | Non
 
 def _others(spec: Spec, coverage: float, warned: Sequence[Warned]) -> list[Check]:
     """What is no gate of one value: `--min-coverage`, and `--strict`, which makes failures of warnings."""
-    found = check_coverage(coverage, spec.options.min_coverage)
+    result = check_coverage(coverage, spec.options.min_coverage)
     if spec.options.strict and warned:
-        codes = ", ".join(dict.fromkeys(one.code for one in warned))
+        codes = ", ".join(dict.fromkeys(item.code for item in warned))
         message = f"--strict turns warnings into failures: {codes}"
         hint = f"lossctl info {warned[0].code} explains it."
-        found.append(Check("warnings", "strict", 0.0, float(len(warned)), passed=False, message=message, hint=hint))
-    return found
+        result.append(Check("warnings", "strict", 0.0, float(len(warned)), passed=False, message=message, hint=hint))
+    return result
 
 
 def with_checks(report: Report, checks: Sequence[Check]) -> tuple[Report, LossctlError | None]:

@@ -71,12 +71,12 @@ TYPES: dict[str, Callable[[Any], bool]] = {
 def fault(document: Any, name: str) -> str:
     """Return the first thing that is wrong with a document, after its path: `results[0].n: …`; nothing if all is right."""
     try:
-        found = _root(name)(document)
+        result = _root(name)(document)
     except RecursionError:
         return "it is nested too deeply"
-    if found is None:
+    if result is None:
         return ""
-    what, path = found
+    what, path = result
     place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in reversed(path)).removeprefix(".")
     return f"{place}: {what}" if place else what
 
@@ -110,9 +110,9 @@ class Compiler:
 
         def every(value: Any) -> Fault:
             for check in checks:
-                found = check(value)
-                if found is not None:
-                    return found
+                result = check(value)
+                if result is not None:
+                    return result
             return None
 
         return every
@@ -143,8 +143,8 @@ class Compiler:
         what = f"should be {' or '.join(map(shown, known))}"
 
         def check(value: Any) -> Fault:
-            found = any(type(one) is type(value) and one == value for one in known)
-            return None if found else (f"{what}, not {shown(value)}", [])
+            result = any(type(item) is type(value) and item == value for item in known)
+            return None if result else (f"{what}, not {shown(value)}", [])
 
         return check
 
@@ -169,10 +169,10 @@ class Compiler:
                     if more is False:
                         return f"the key '{name}' is not known", []
                     continue
-                found = test(item)
-                if found is not None:
-                    found[1].append(name)
-                    return found
+                result = test(item)
+                if result is not None:
+                    result[1].append(name)
+                    return result
             return None
 
         return check
@@ -185,26 +185,26 @@ class Compiler:
             if type(value) is not list:
                 return None
             for number, item in enumerate(value):
-                found = test(item)
-                if found is not None:
-                    found[1].append(number)
-                    return found
+                result = test(item)
+                if result is not None:
+                    result[1].append(number)
+                    return result
             return None
 
         return check
 
     def any_of(self, schema: dict[str, Any]) -> Callable[[Any], Fault]:
         """`anyOf`: the fault of the alternative that goes deepest is the one to say."""
-        tests = [self.compiled(one) for one in schema["anyOf"]]
+        tests = [self.compiled(item) for item in schema["anyOf"]]
 
         def check(value: Any) -> Fault:
             worst: Fault = None
             for test in tests:
-                found = test(value)
-                if found is None:
+                result = test(value)
+                if result is None:
                     return None
-                if worst is None or len(found[1]) > len(worst[1]):
-                    worst = found
+                if worst is None or len(result[1]) > len(worst[1]):
+                    worst = result
             return worst
 
         return check
@@ -294,7 +294,7 @@ class Saved:
         found = [entry for result in self.document.get("results", ()) for entry in _entries(result, self._names(result))]
         if "total" in self.document:
             found.append(Entry("total", number_of(self.document["total"]), main=True))
-        return found + [entry for one in self.document.get("gradients", ()) for entry in _figures(one, found)]
+        return found + [entry for item in self.document.get("gradients", ()) for entry in _figures(item, found)]
 
     def values(self) -> dict[str, float]:
         """The same by name."""
@@ -305,9 +305,9 @@ class Saved:
 
         Of two systems, the second has these names; each has them with its own behind, as in `mse[base]`.
         """
-        results = [one for one in self.document["results"] if "group" not in one]
-        systems = list(dict.fromkeys(one.get("system", "") for one in results))
-        own = [one for one in results if one["loss"] == result["loss"] and one.get("system") == result.get("system")]
+        results = [item for item in self.document["results"] if "group" not in item]
+        systems = list(dict.fromkeys(result.get("system", "") for result in results))
+        own = [item for item in results if item["loss"] == result["loss"] and item.get("system") == result.get("system")]
         label = label_of(result)
         names = (label, result["loss"]) if len(own) == 1 and label != result["loss"] else (label,)
         if "system" not in result:
@@ -374,12 +374,12 @@ def _check_kind(path: str, document: Any, hint: str) -> None:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    result = dict(pairs)
+    if len(result) < len(pairs):
         names = [name for name, _ in pairs]
         message = f"the key '{next(name for name in names if names.count(name) > 1)}' stands twice in one object"
         raise ValueError(message)
-    return found
+    return result
 
 
 def _refused(word: str) -> Any:
@@ -392,8 +392,8 @@ def label_of(result: Mapping[str, Any]) -> str:
     if result.get("name"):
         return str(result["name"])
     loss = catalogue().get(result["loss"])
-    defaults = {one.name: one.default for one in loss.signature.parameters} if loss else {}
-    arrays = {one.name for one in loss.signature.tensors} if loss else set()
+    defaults = {parameter.name: parameter.default for parameter in loss.signature.parameters} if loss else {}
+    arrays = {tensor.name for tensor in loss.signature.tensors} if loss else set()
     changed = [
         f"{name}={brief(Given(text=value) if name in arrays and isinstance(value, str) else value)}"
         for name, value in result["params"].items()
@@ -411,8 +411,8 @@ def _entries(result: Mapping[str, Any], names: Sequence[str]) -> Iterable[Entry]
     head, *aliases = (f"{name}{behind}" for name in names)
     yield Entry(head, number_of(result), tuple(aliases), higher, group is None, result)
     stats = result.get("stats", {})
-    for name in (one for one in stats if one != "statuses"):
-        yield Entry(f"{names[0]}.{name}", number_of(stats, name), tuple(f"{one}.{name}" for one in names[1:]), higher)
+    for name in (stat for stat in stats if stat != "statuses"):
+        yield Entry(f"{names[0]}.{name}", number_of(stats, name), tuple(f"{item}.{name}" for item in names[1:]), higher)
 
 
 def higher_is_better(loss: str) -> bool:

@@ -65,7 +65,7 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _listed(value: Any) -> list[str]:
-    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str) and one]
+    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str) and item]
 
 
 def signed(run: Any) -> None:

@@ -104,7 +104,7 @@ def commands(only: str) -> tuple[typer.Typer, list[typer.models.CommandInfo]]:
     """
     if only in COMMANDS:
         whole = program(only)
-        return whole, [one for one in whole.registered_commands if name_of(one) == only]
+        return whole, [command for command in whole.registered_commands if name_of(command) == only]
     from typer.core import TyperCommand
     from typer.models import CommandInfo
 

@@ -91,35 +91,35 @@ class Looked:
 
     def entries(self) -> list[dict[str, Any]]:
         """The entries of the document's `checks`, an error among them."""
-        found = [{"file": self.path, **check} for check in self.checks]
+        result = [{"file": self.path, **check} for check in self.checks]
         if self.error is None:
-            return found
+            return result
         message = self.error.paragraph()
         gate = {"key": "", "kind": "error", "bound": None, "value": None, "passed": None, "message": message}
-        return [*found, {"file": self.path, **gate, "error": self.error.as_dict()}]
+        return [*result, {"file": self.path, **gate, "error": self.error.as_dict()}]
 
 
 def _files(paths: Iterable[str], *, suites: bool = True) -> Iterable[str]:
     """Every file that is meant, each once: folders hold specs, suites list them, patterns match."""
     seen: dict[str, None] = {}
     for path in paths:
-        for one in _unfolded(path):
-            listed = _listed(one) if suites and Path(one).suffix.lower() in SPECS else None
-            seen |= dict.fromkeys([one] if listed is None else _files(listed, suites=False))
+        for item in _unfolded(path):
+            listed = _listed(item) if suites and Path(item).suffix.lower() in SPECS else None
+            seen |= dict.fromkeys([item] if listed is None else _files(listed, suites=False))
     return seen
 
 
 def _unfolded(path: str) -> list[str]:
     if Path(path).is_dir():
-        found = sorted(str(one) for one in Path(path).rglob("*") if one.suffix.lower() in SPECS and one.is_file())
+        result = sorted(str(item) for item in Path(path).rglob("*") if item.suffix.lower() in SPECS and item.is_file())
     elif has_magic(path) and not Path(path).exists():
-        found = sorted(glob(path, recursive=True))  # noqa: PTH207 - patterns of pathlib refuse absolute ones
+        result = sorted(glob(path, recursive=True))  # noqa: PTH207 - patterns of pathlib refuse absolute ones
     else:
         return [path]
-    if not found:
+    if not result:
         message = f"There is no spec in '{path}'."
         raise MissingFile(message, hint="Name a spec, a folder of specs, or a saved result.")
-    return found
+    return result
 
 
 def _listed(path: str) -> tuple[str, ...] | None:
@@ -180,13 +180,13 @@ def _refuse_none(path: str, gates: Sequence[Any], example: str) -> None:
 
 
 def _report(found: Sequence[Looked]) -> Report:
-    checks = [entry for one in found for entry in one.entries()]
-    warnings = [{**warned, "message": f"{one.path}: {warned['message']}"} for one in found for warned in one.warnings]
+    checks = [entry for item in found for entry in item.entries()]
+    warnings = [{**warned, "message": f"{item.path}: {warned['message']}"} for item in found for warned in item.warnings]
     document = {
         "schema": "lossctl/check/1",
         "version": __version__,
         "command": "check",
-        "files": [one.path for one in found],
+        "files": [item.path for item in found],
         "checks": checks,
         "warnings": warnings,
     }
@@ -206,12 +206,12 @@ def _worst(found: Sequence[Looked]) -> LossctlError | None:
     """What to exit with; its message holds everything that is no pass."""
     several = len(found) > 1
     failed, undecided = (
-        [_said(one, check["message"], several=several) for one in found for check in one.checks if check["passed"] is passed]
+        [_said(item, check["message"], several=several) for item in found for check in item.checks if check["passed"] is passed]
         for passed in (False, None)
     )
-    errors = [(one, one.error) for one in found if one.error is not None]
+    errors = [(item, item.error) for item in found if item.error is not None]
     said = [_said(one, error.message, several=several) for one, error in errors]
-    hints = [check["hint"] for one in found for check in one.checks if check["passed"] is not True and "hint" in check]
+    hints = [check["hint"] for item in found for check in item.checks if check["passed"] is not True and "hint" in check]
     if failed:
         return GateFailed("; ".join([*failed, *said, *undecided]) + ".")
     if errors:
@@ -221,5 +221,5 @@ def _worst(found: Sequence[Looked]) -> LossctlError | None:
     return Undecided("; ".join(undecided) + ".", hint="".join(hints[:1])) if undecided else None
 
 
-def _said(one: Looked, message: str, *, several: bool) -> str:
-    return f"{one.path}: {message.rstrip('.')}" if several else message.rstrip(".")
+def _said(looked: Looked, message: str, *, several: bool) -> str:
+    return f"{looked.path}: {message.rstrip('.')}" if several else message.rstrip(".")

@@ -158,8 +158,8 @@ def wanted_again(request: Mapping[str, Any], name: str, reduction: str) -> Compa
     others = {"systems": Annotated[list[Word], Field(min_length=1)], "target": Word, "alpha": level, "resamples": flips}
     asked = own_options(request, name, "compare", Comparing, **others)
     draws = Draws(asked.pop("resamples"), asked.pop("seed"))
-    rules = {one: asked.pop(one) for one in ("alpha", "test", "correction", "horizon")}
-    lists: dict[str, Any] = {one: tuple(asked.pop(one)) for one in ("systems", "explain")}
+    rules = {item: asked.pop(item) for item in ("alpha", "test", "correction", "horizon")}
+    lists: dict[str, Any] = {item: tuple(asked.pop(item)) for item in ("systems", "explain")}
     return ComparisonWanted(**lists, **asked, rules=ComparisonRules(draws=draws, reduction=reduction, **rules))
 
 
@@ -170,12 +170,12 @@ def run(
 
     Returns the report, and the error to exit with if a gate failed or could not be decided.
     """
-    found, error = _run(spec, wanted, say, document=document)
+    result, error = _run(spec, wanted, say, document=document)
     asked, rows = _asked(wanted), own_rows(Comparing)
     signed = [name for name, row in rows.items() if row.replayed and not row.unsigned]
     told = [f"|{name}:{asked[name]}" for name in signed if asked[name] != rows[name].default]
-    told_all = {**found.document, "signature": found.document["signature"] + "".join(told)}
-    return with_request(replace(found, document=told_all), "compare", asked), error
+    told_all = {**result.document, "signature": result.document["signature"] + "".join(told)}
+    return with_request(replace(result, document=told_all), "compare", asked), error
 
 
 def _run(
@@ -196,7 +196,11 @@ def _run(
     if len(wanted.systems) == 1:
         return _run_losses(spec, wanted, say, document=document)
     systems = [replace(spec, positional=(Given(text=pred), Given(text=wanted.target))) for pred in wanted.systems]
-    columns = [("--cluster-by", wanted.cluster_by), ("--order", wanted.order), *(("--explain", one) for one in wanted.explain)]
+    columns = [
+        ("--cluster-by", wanted.cluster_by),
+        ("--order", wanted.order),
+        *(("--explain", word) for word in wanted.explain),
+    ]
     prepared = prepare_all(systems, say, columns)
     judge = reruns if wanted.suggest_tol else compared_of
     prepared, compared = judge(spec, wanted, prepared, say)
@@ -206,14 +210,16 @@ def _run(
     ]
     # What is said of ids is said of all inputs, and once.
     unlike = [prepared[0].opened.unlike, *([] for _ in answers[1:])]
-    warned = list(dict.fromkeys(one for answer, ids in zip(answers, unlike, strict=True) for one in warnings(answer, say, ids)))
+    warned = list(
+        dict.fromkeys(warning for answer, ids in zip(answers, unlike, strict=True) for warning in warnings(answer, say, ids))
+    )
     inputs = inputs_of(prepared[0].opened) if document or spec.against else []
-    found = report(compared, document_of("compare", answers[0], (), inputs, warned), [*map(results, answers)])
+    result = report(compared, document_of("compare", answers[0], (), inputs, warned), [*map(results, answers)])
     if wanted.suggest_tol:
-        found = with_tolerances(found, compared, wanted.rules.alpha, say)
+        result = with_tolerances(result, compared, wanted.rules.alpha, say)
     else:
         say(FOOTER)
-    return judged(found, spec, compared.values(), compared.coverage(), warned)
+    return judged(result, spec, compared.values(), compared.coverage(), warned)
 
 
 def _run_losses(

@@ -80,14 +80,14 @@ def run(spec: Spec, say: Callable[[str], None], *, document: bool) -> tuple[Repo
     if answer.wants_samples and spec.options.stats and not document:
         say("--stats is not shown beside single samples; --format json holds both")
     inputs = inputs_of(prepared.opened) if document or spec.against else []
-    found = warnings(answer, say, prepared.opened.unlike)
+    result = warnings(answer, say, prepared.opened.unlike)
     coverage = min(outcome.coverage for outcome in outcomes)
-    told = report(answer, (), inputs, found)
+    told = report(answer, (), inputs, result)
     if not (spec.gates or spec.options.strict or spec.options.min_coverage):
         return told, None
     from lossctl.checking.judging import judged
 
-    return judged(told, spec, answer.values(), coverage, found)
+    return judged(told, spec, answer.values(), coverage, result)
 
 
 def _check_rows(bounds: Sequence[Bound], options: Options) -> None:

@@ -117,17 +117,17 @@ def run(spec: Spec, options: Grading, say: Callable[[str], None], *, document: b
     torch = _torch()
     outcomes = evaluate(prepared.bounds, BACKENDS.get(spec.options.backend)(), spec.options, prepared.selection)
     answer = Answer(spec, prepared.asked, prepared.bounds, outcomes, (), prepared.opened.ids)
-    found = _found(_job(spec, options, prepared, picks, outcomes, torch), options, prepared)
-    settle(found.job, outcomes, [one.weight for one in prepared.asked], say)
-    found = _compared(found, outcomes, say) if options.check else found
+    result = _found(_job(spec, options, prepared, picks, outcomes, torch), options, prepared)
+    settle(result.job, outcomes, [asked_loss.weight for asked_loss in prepared.asked], say)
+    result = _compared(result, outcomes, say) if options.check else result
     warned = warnings(answer, say, prepared.opened.unlike)
     inputs = inputs_of(prepared.opened) if document or spec.against else []
     if options.tensorboard:
-        show(options.tensorboard, options.step, answer, found)
-    values = answer.values() | found.values(prepared.asked)
+        show(options.tensorboard, options.step, answer, result)
+    values = answer.values() | result.values(prepared.asked)
     coverage = min(outcome.coverage for outcome in outcomes)
-    made = with_request(report(answer, found, (), inputs, warned), "grad", replayed(options))
-    return judged(made, spec, values, coverage, warned, [one.check() for one in found.verdicts.values()])
+    made = with_request(report(answer, result, (), inputs, warned), "grad", replayed(options))
+    return judged(made, spec, values, coverage, warned, [verdict.check() for verdict in result.verdicts.values()])
 
 
 def _compared(found: FoundGradients, outcomes: Sequence[Outcome], say: Callable[[str], None]) -> FoundGradients:
@@ -135,7 +135,7 @@ def _compared(found: FoundGradients, outcomes: Sequence[Outcome], say: Callable[
     from lossctl.gradient.verdicts import check
 
     verdicts = check(found.job, outcomes, found.gradients)
-    for note in (note for one in verdicts.values() for note in one.notes()):
+    for note in (note for verdict in verdicts.values() for note in verdict.notes()):
         say(note)
     return replace(found, verdicts=verdicts)
 
@@ -188,10 +188,10 @@ def _job(  # noqa: PLR0913, PLR0917 - everything that a derivative depends on
 
     terms = []
     for one, bound, outcome, (inputs, params) in zip(prepared.asked, prepared.bounds, outcomes, picks, strict=True):
-        found = slopes(bound, outcome.sums, outcome.n, spec.options.reduction, params, torch)
+        result = slopes(bound, outcome.sums, outcome.n, spec.options.reduction, params, torch)
         peers = tuple(other for other in prepared.bounds if other.n == bound.n)
-        terms.append(Differentiated(bound, inputs, params, found.times(one.weight), peers))
-    names = [one.term or one.label for one in prepared.asked]
+        terms.append(Differentiated(bound, inputs, params, result.times(one.weight), peers))
+    names = [asked_loss.term or asked_loss.label for asked_loss in prepared.asked]
     groups = None if prepared.groups is None else (prepared.groups.names, prepared.groups.codes)
     return Job(
         terms,
@@ -218,8 +218,10 @@ def _found(job: Job, options: Grading, prepared: Prepared) -> FoundGradients:
     outputs = [path for path in options.output if is_array(path)]
     if outputs and not sources:
         raise UsageError("-o writes gradients by inputs, and there is none.", hint="Add --wrt with an input.")
-    fields = [Field(one.name, one.shape, one.dtype) for one in gradients.values()]
-    memory = {one.name: MemorySink(replace(one, dtype=np.dtype(np.float64))) for one in fields if math.prod(one.shape) <= SMALL}
+    fields = [Field(gradient.name, gradient.shape, gradient.dtype) for gradient in gradients.values()]
+    memory = {
+        item.name: MemorySink(replace(item, dtype=np.dtype(np.float64))) for item in fields if math.prod(item.shape) <= SMALL
+    }
     ids, id_name = prepared.opened.ids, job.options.on or "id"
     with ExitStack() as stack:
         files = [stack.enter_context(opened(path, fields, ids, id_name)) for path in outputs]
@@ -262,27 +264,27 @@ class FoundGradients:
 
     def values(self, asked: Sequence[Asked]) -> dict[str, float]:
         """Every number that a gate may bound: `loss.norm` and so on, `input.norm` where there are several."""
-        found: dict[str, float] = {}
+        result: dict[str, float] = {}
         for name, gradient in self.gradients.items():
             figures = {key: value for key, value in facts(gradient).items() if isinstance(value, float | int)}
             heads = [name, *(asked[0].typed, asked[0].label, asked[0].loss.name) * (len(self.gradients) == len(asked) == 1)]
-            found |= {f"{head}.{key}": float(value) for head in heads for key, value in figures.items()}
-        return found | self.numbers
+            result |= {f"{head}.{key}": float(value) for head in heads for key, value in figures.items()}
+        return result | self.numbers
 
 
 def facts(gradient: Gradient) -> dict[str, Any]:
     """The figures of one gradient; shares are of all its elements, or of its samples' lengths."""
-    found = gradient.profile
-    count = max(1, found.n)
+    result = gradient.profile
+    count = max(1, result.n)
     return {
-        "norm": found.norm,
-        "mean": found.mean,
-        "max": found.largest,
-        "at": list(found.at),
-        "zeros": found.zeros / count,
-        "saturated": found.small / count,
-        "top_1_percent": found.share_of_top(),
-        "not_finite": found.missing,
+        "norm": result.norm,
+        "mean": result.mean,
+        "max": result.largest,
+        "at": list(result.at),
+        "zeros": result.zeros / count,
+        "saturated": result.small / count,
+        "top_1_percent": result.share_of_top(),
+        "not_finite": result.missing,
     }
 
 

@@ -108,8 +108,8 @@ def _others() -> dict[str, str]:
     from lossctl.losses import LOSSES
     from lossctl.losses import rows as known
 
-    found = {entry.name: f"of an installed package: {entry.value}" for entry in LOSSES.entries()}
-    return {name: path for name, path in sorted(found.items()) if LOSSES.spelling(name) not in known()}
+    result = {entry.name: f"of an installed package: {entry.value}" for entry in LOSSES.entries()}
+    return {name: path for name, path in sorted(result.items()) if LOSSES.spelling(name) not in known()}
 
 
 def info_page(name: str) -> Report:

@@ -95,12 +95,12 @@ def run(
         _check_counts(same)
         _say_unsure(same, say)
     answer = _answer(spec, asked, every)
-    warned = _unique([one for partial in every for one in partial.warnings])
-    for one in warned:
-        say(f"{one['code']} {one['message']}")
-    found = _report(answer, every, warned)
+    warned = _unique([warning for partial in every for warning in partial.warnings])
+    for item in warned:
+        say(f"{item['code']} {item['message']}")
+    result = _report(answer, every, warned)
     coverage = min(outcome.coverage for outcome in answer.outcomes)
-    return judged(found, spec, answer.values(), coverage)
+    return judged(result, spec, answer.values(), coverage)
 
 
 def _check_alike(partials: Mapping[str, Partial]) -> None:
@@ -174,7 +174,7 @@ def _sets(partials: Mapping[str, Partial]) -> Iterable[dict[str, Partial]]:
     named: dict[tuple[str, ...], tuple[str, Partial, bool]] = {}
     for same in alike.values():
         path, first = next(iter(same.items()))
-        complete = len({one.part[0] for one in same.values()}) == first.part[1]
+        complete = len({item.part[0] for item in same.values()}) == first.part[1]
         other, was, whole = named.setdefault(first.names, (path, first, complete))
         if was is not first and not (complete and whole):
             raise _apart(path, first, other, was)
@@ -205,9 +205,9 @@ def _say_unsure(same: Mapping[str, Partial], say: Callable[[str], None]) -> None
     """Say where only stretches of large files were compared, and they were written at different times."""
     times: dict[str, set[int | None]] = defaultdict(set)
     for partial in same.values():
-        for one in partial.inputs:
-            times[one.source].add(one.seen.modified)
-    for source in (source for source, found in times.items() if len(found) > 1):
+        for argument in partial.inputs:
+            times[argument.source].add(argument.seen.modified)
+    for source in (source for source, result in times.items() if len(result) > 1):
         say(f"{source} was written at different times for different parts; its size and what was compared of it agree")
 
 
@@ -216,24 +216,24 @@ def _check_parts(same: Mapping[str, Partial]) -> None:
 
     Raises: InputError.
     """
-    found: dict[int, str] = {}
+    result: dict[int, str] = {}
     counts = {partial.part[1] for partial in same.values()}
     names = [partial.names for partial in same.values()]
     if counts == {1} and len(set(names)) == len(names):
         # Shards under names of their own may hold the same numbers.
         return
     for path, partial in same.items():
-        if partial.part[0] in found or len(counts) > 1:
+        if partial.part[0] in result or len(counts) > 1:
             raise _doubled(path)
-        found[partial.part[0]] = path
+        result[partial.part[0]] = path
     parts = counts.pop()
     # A file may say that there are more parts than memory holds.
-    lacking = (number for number in count(1) if number not in found)
-    missing = [f"{number}/{parts}" for number in islice(lacking, min(parts - len(found), LISTED))]
+    lacking = (number for number in count(1) if number not in result)
+    missing = [f"{number}/{parts}" for number in islice(lacking, min(parts - len(result), LISTED))]
     if missing:
-        rest = parts - len(found) - len(missing)
+        rest = parts - len(result) - len(missing)
         more = f" and {rest} more" if rest else ""
-        sources = ", ".join(one.source for one in next(iter(same.values())).inputs)
+        sources = ", ".join(argument.source for argument in next(iter(same.values())).inputs)
         message = f"Of {sources} these parts are missing: {', '.join(missing)}{more}."
         raise InputError(message, hint=f"Compute them: --part {missing[0]} --partial FILE.")
 
@@ -248,8 +248,8 @@ def _answer(spec: Spec, asked: Sequence[Asked], partials: Sequence[Partial]) -> 
     from lossctl.engine.reduce import outcome_of
     from lossctl.report.answer import Answer
 
-    groups = sorted({name for one in partials for loss in one.losses for name in loss.groups})
-    tallies = [_tally([one.losses[at] for one in partials], groups) for at in range(len(asked))]
+    groups = sorted({name for partial in partials for loss in partial.losses for name in loss.groups})
+    tallies = [_tally([partial.losses[at] for partial in partials], groups) for at in range(len(asked))]
     # Losses without their arrays, which are elsewhere.
     bounds = [
         Bound(loss.loss, loss.params, (), {}, tally.n, single=False, shape=())
@@ -274,26 +274,33 @@ def _tally(losses: Sequence[LossSums], groups: Sequence[str]) -> LossTotals:
 def _sums(numbers: Totals) -> Sums:
     from lossctl.statistics.sums import Sums
 
-    found = Sums()
+    result = Sums()
     for name, totals in numbers.items():
         for total in totals:
-            found.add(name, float(total))
-    return found
+            result.add(name, float(total))
+    return result
 
 
 def _unique(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return list({json.dumps(one, sort_keys=True): one for one in items}.values())
+    return list({json.dumps(item, sort_keys=True): item for item in items}.values())
 
 
 def _report(answer: Answer, partials: Iterable[Partial], warned: Sequence[dict[str, Any]]) -> Report:
     """The report of the same request in one run. What it was computed from is named as typed; nothing was read again."""
     from lossctl.report.answer import report
 
-    named = _unique([one.model_dump() for partial in partials for one in partial.inputs])
+    named = _unique([argument.model_dump() for partial in partials for argument in partial.inputs])
     inputs = [
-        {"role": one["role"], "path": one["source"], "key": None, "shape": one["shape"], "dtype": one["dtype"], "sha256": None}
-        for one in named
+        {
+            "role": item["role"],
+            "path": item["source"],
+            "key": None,
+            "shape": item["shape"],
+            "dtype": item["dtype"],
+            "sha256": None,
+        }
+        for item in named
     ]
-    found = report(answer, (), inputs)
-    document = {**found.document, "command": "merge", "warnings": warned}
-    return replace(found, document={name: item for name, item in document.items() if name != "request"})
+    result = report(answer, (), inputs)
+    document = {**result.document, "command": "merge", "warnings": warned}
+    return replace(result, document={name: item for name, item in document.items() if name != "request"})

@@ -128,12 +128,14 @@ class Partial(_StrictPartial):
     @property
     def content(self) -> str:
         """What it was computed from, as one key: the same for copies of the same files under other names."""
-        return "\n".join([one.content for one in self.inputs] + ([self.by.seen.sha256] if self.by else []))
+        return "\n".join([argument.content for argument in self.inputs] + ([self.by.seen.sha256] if self.by else []))
 
     @property
     def names(self) -> tuple[str, ...]:
         """What it was computed from, as it was typed."""
-        return tuple(f"{one.role} {one.source}" for one in self.inputs) + ((f"groups {self.by.source}",) if self.by else ())
+        return tuple(f"{argument.role} {argument.source}" for argument in self.inputs) + (
+            (f"groups {self.by.source}",) if self.by else ()
+        )
 
     @property
     def intact(self) -> bool:
@@ -202,10 +204,10 @@ def run(spec: Spec, path: str, say: Callable[[str], None]) -> Report:
         {"loss": one.label, "value": outcome.value, "n": outcome.n, "part": f"{number}/{parts}"}
         for one, outcome in zip(prepared.asked, outcomes, strict=True)
     ]
-    found = Report(COLUMNS, rows, document)
+    result = Report(COLUMNS, rows, document)
     with atomic(path) as file:
-        file.write(render_json(found, Style()).encode())
-    return found
+        file.write(render_json(result, Style()).encode())
+    return result
 
 
 def _check(spec: Spec) -> None:
@@ -249,13 +251,13 @@ def _document(answer: Answer, prepared: Prepared, tallies: Sequence[LossTotals],
 
 def _input(opened: Opened, given: Given, role: str, reader: Reader) -> dict[str, Any]:
     """One input, and what it was: its files, or the numbers that were written in place."""
-    found = None if given.value is not None else opened.files.seen(given.text)
+    result = None if given.value is not None else opened.files.seen(given.text)
     facts = {"role": role, "source": reader.name, "shape": list(reader.shape), "dtype": reader.dtype.name}
-    if found is None:
+    if result is None:
         size = reader.dtype.itemsize * math.prod(reader.shape)
         return {**facts, "seen": {"size": size, "sha256": reader.facts()["sha256"], "whole": True}}
     key = opened.files.key(given.text)
-    return {**facts, **({} if key is None else {"key": key}), "seen": _said(found)}
+    return {**facts, **({} if key is None else {"key": key}), "seen": _said(result)}
 
 
 def _said(file: Seen) -> dict[str, Any]:
@@ -265,8 +267,8 @@ def _said(file: Seen) -> dict[str, Any]:
 def _groups(opened: Opened) -> dict[str, Any]:
     """The file that groups come from; a column beside an input is in the file of that one."""
     by = opened.options.by
-    found = opened.files.seen(by) if by else None
-    return {} if found is None else {"by": {"source": shown_source(by), "seen": _said(found)}}
+    result = opened.files.seen(by) if by else None
+    return {} if result is None else {"by": {"source": shown_source(by), "seen": _said(result)}}
 
 
 def _sums(tally: LossTotals, samples: int, groups: Sequence[str]) -> dict[str, Any]:

@@ -110,7 +110,9 @@ def _settled(loss: Loss, asked: LossSpec) -> Loss:
     unknown = set(asked.params) - arrays - {parameter.name for parameter in loss.signature.parameters}
     if unknown:
         message = f"{loss.name} has no parameter '{min(unknown)}'."
-        raise BadParameter(message, hint=near(min(unknown), [one.name for one in loss.signature.parameters], "parameters"))
+        raise BadParameter(
+            message, hint=near(min(unknown), [parameter.name for parameter in loss.signature.parameters], "parameters")
+        )
     files = Files(folder="", in_format="", say=lambda _: None)
     given = {name: whole(files.open(as_given(name, asked.params[name]), name)).astype(np.float64) for name in arrays}
     values = scalars(loss, {name: value for name, value in asked.params.items() if name not in arrays})
@@ -163,7 +165,7 @@ def recompute(path: str, options: Verifying, say: Callable[[str], None]) -> tupl
     )
     if saved["version"] != __version__:
         say(f"{path} was computed by lossctl {saved['version']}, and this is {__version__}")
-    facts = [_same_input(one, spec.folder) for one in saved["inputs"]]
+    facts = [_same_input(item, spec.folder) for item in saved["inputs"]]
     if not any(fact.wrong for fact in facts):
         report = _again(command, spec, request, path)
         facts += _compared(saved, json.loads(json.dumps(strict(report.document))), options.rtol)
@@ -193,19 +195,21 @@ def _same_input(saved: Mapping[str, Any], folder: str) -> Fact:
     if not exists(file) or not file.is_file():
         message = f"{path} is not there, from which the result was computed."
         raise MissingFile(message, hint="Run verify in the folder that the result was computed in.")
-    found = _hash(file)
-    return Fact(check, "" if found == saved["sha256"] else f"the file has changed: its SHA-256 is {found}", f"SHA-256 {found}")
+    result = _hash(file)
+    return Fact(
+        check, "" if result == saved["sha256"] else f"the file has changed: its SHA-256 is {result}", f"SHA-256 {result}"
+    )
 
 
 def _hash(path: Path) -> str:
     from lossctl.sources.touched import reads
 
-    found = hashlib.sha256()
+    result = hashlib.sha256()
     with path.open("rb") as stream:
         reads(str(path), os.fstat(stream.fileno()))
         while chunk := stream.read(CHUNK):
-            found.update(chunk)
-    return found.hexdigest()
+            result.update(chunk)
+    return result.hexdigest()
 
 
 def _again(command: str, spec: Spec, request: Mapping[str, Any], name: str) -> Report:
@@ -252,7 +256,7 @@ def _inputs(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) 
 
 def _section(name: str, old: Any, new: Any, rtol: float) -> Iterable[Fact]:
     """Compare one part of the documents, entry by entry."""
-    if not (isinstance(old, list) and isinstance(new, list) and all(isinstance(one, dict) for one in old)):
+    if not (isinstance(old, list) and isinstance(new, list) and all(isinstance(item, dict) for item in old)):
         if old is not None or new is not None:
             yield Fact(name, _difference(old, new, rtol), "the same")
         return
@@ -281,7 +285,7 @@ def _difference(old: Any, new: Any, rtol: float) -> str:
 
 
 def _same(old: Any, new: Any, rtol: float) -> bool:
-    if old == new or not all(isinstance(one, int | float) and not isinstance(one, bool) for one in (old, new)):
+    if old == new or not all(isinstance(item, int | float) and not isinstance(item, bool) for item in (old, new)):
         return bool(old == new)
     return bool(abs(new - old) <= rtol * abs(old))
 

@@ -57,18 +57,18 @@ class Probe:
         more = [np.ones_like(pred) if argument.word.shape == "n *d" else SERIES for argument in signature.inputs[2:]]
         tensors = {argument.name: None for argument in signature.tensors}
         with np.errstate(all="ignore"):
-            found = self.loss.terms(np, pred, target, *more, **tensors, **self.params)
-        terms: dict[str, Any] = dict(found) if isinstance(found, dict) else {"value": found}
+            result = self.loss.terms(np, pred, target, *more, **tensors, **self.params)
+        terms: dict[str, Any] = dict(result) if isinstance(result, dict) else {"value": result}
         terms.setdefault("weight", np.ones_like(next(iter(terms.values()))))
         return terms
 
     def values(self, pred: Floats, target: Any) -> Floats:
         """Unreduced losses (n), one a sample; NaN where the loss is not defined."""
-        found = np.asarray(self.terms(pred, target)["value"], np.float64)
-        if found.shape[:1] != pred.shape[:1]:
+        result = np.asarray(self.terms(pred, target)["value"], np.float64)
+        if result.shape[:1] != pred.shape[:1]:
             message = f"{self.loss.name} gives no value for each sample"
             raise TypeError(message)
-        return np.asarray(found.reshape(len(pred), -1).mean(axis=1))
+        return np.asarray(result.reshape(len(pred), -1).mean(axis=1))
 
     def slopes(self, pred: Floats, target: Any, along: Floats | float = 1.0, width: Floats | float = 1e-3) -> Floats:
         """Central differences (n) by a step of `width` from `pred` in the direction `along`."""
@@ -204,8 +204,8 @@ def _sizes(probe: Probe, pred: Floats, target: Floats) -> Floats:
     """Sizes of gradients; infinite where the loss is, NaN where it is not defined."""
     edges = [edge for edge in (probe.pred.low, probe.pred.high) if math.isfinite(edge)]
     room = np.min([np.abs(pred - edge) for edge in edges], axis=0) if edges else np.maximum(np.abs(pred), 1.0)
-    found = np.abs(probe.slopes(pred, target, width=1e-3 * room))
-    return np.asarray(np.where(np.isinf(probe.values(pred, target)), np.inf, found))
+    result = np.abs(probe.slopes(pred, target, width=1e-3 * room))
+    return np.asarray(np.where(np.isinf(probe.values(pred, target)), np.inf, result))
 
 
 def _grows(near: Floats, far: Floats, largest: float) -> bool:
@@ -329,7 +329,7 @@ def _losses(probe: Probe, grid: Floats, target: Floats) -> Floats:
 def _of_two_classes(best: float, probe: Probe) -> str:
     odds = math.log(RARE / (1 - RARE))
     known = (RARE,) if probe.pred.high == 1 else (odds, odds / 2, 2 * RARE - 1)
-    if any(math.isclose(best, one, rel_tol=CLOSE) for one in known):
+    if any(math.isclose(best, item, rel_tol=CLOSE) for item in known):
         return "class probabilities"
     middle = 0.5 if probe.pred.high == 1 else 0.0
     return "most likely class" if best < middle - CLOSE else ""
@@ -342,7 +342,7 @@ def _statistic_of_numbers(probe: Probe, *, redescending: bool) -> str:
     for name, ones in _statistics(probe).items():
         if _alike(bests, ones):
             return name
-        if _alike(bests, [math.log(one) for one in ones]):
+        if _alike(bests, [math.log(item) for item in ones]):
             return f"log of the {name}"
     if redescending:
         return "mode-like"
@@ -356,11 +356,11 @@ def _alike(bests: list[float], ones: list[float]) -> bool:
 
 def _statistics(probe: Probe) -> dict[str, list[float]]:
     """Every statistic that has a name; quantiles and expectiles of the parameters that could be their level."""
-    found = dict(STATISTICS)
+    result = dict(STATISTICS)
     for level in (value for value in probe.params.values() if isinstance(value, float) and 0 < value < 1):
-        found[f"quantile {level:g}"] = partial(_quantile, level)
-        found[f"expectile {level:g}"] = partial(_expectile, level)
-    return {name: [statistic(sample) for sample in SAMPLES] for name, statistic in found.items()}
+        result[f"quantile {level:g}"] = partial(_quantile, level)
+        result[f"expectile {level:g}"] = partial(_expectile, level)
+    return {name: [statistic(sample) for sample in SAMPLES] for name, statistic in result.items()}
 
 
 def _quantile(level: float, sample: Floats) -> float:
@@ -369,10 +369,10 @@ def _quantile(level: float, sample: Floats) -> float:
 
 def _expectile(level: float, sample: Floats) -> float:
     """The mean that weighs what lies above it by `level` and what lies below by 1 - `level`."""
-    found = float(sample.mean())
+    result = float(sample.mean())
     for _ in range(50):
-        found = float(np.average(sample, weights=np.where(found < sample, level, 1 - level)))
-    return found
+        result = float(np.average(sample, weights=np.where(result < sample, level, 1 - level)))
+    return result
 
 
 def _weighted_median(sample: Floats) -> float:
@@ -407,5 +407,5 @@ def estimand_of_classes(probe: Probe) -> str:
 
 def _first_is_best(probe: Probe, preds: Floats) -> bool:
     """Whether the first of some constant predictions (k, 3) has the least expected loss under the shares."""
-    found = SHARES @ np.stack([probe.values(preds, np.full(len(preds), label)) for label in range(3)])
-    return bool(np.isfinite(found).all() and found[0] < found[1:].min())
+    result = SHARES @ np.stack([probe.values(preds, np.full(len(preds), label)) for label in range(3)])
+    return bool(np.isfinite(result).all() and result[0] < result[1:].min())

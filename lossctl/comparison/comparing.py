@@ -87,15 +87,15 @@ def _in_memory(wanted: ComparisonWanted, prepared: Sequence[Prepared], measured:
     rows = _rows(measured)
     if rows is not None and wanted.order:
         order = np.argsort(first.times(wanted.order)[rows], kind="stable")
-        measured, rows = [[one.ordered(order) for one in row] for row in measured], rows[order]
+        measured, rows = [[item.ordered(order) for item in row] for row in measured], rows[order]
     if rows is not None and wanted.cluster_by:
         rules = replace(rules, clusters=first.codes(wanted.cluster_by).codes[rows])
     pairs = _pairs(measured, labels, None)
     estimates = judge(pairs, rules)
     for name, chosen in _slices(first, rows):
-        part = [[one.subset(chosen, rules.reduction) for one in row] for row in measured]
+        part = [[item.subset(chosen, rules.reduction) for item in row] for row in measured]
         estimates += judge(_pairs(part, labels, name), rules.subset(chosen))
-    outcomes = [[Outcome(one.value, one.n, one.skipped) for one in row] for row in measured]
+    outcomes = [[Outcome(item.value, item.n, item.skipped) for item in row] for row in measured]
     explained = _explained(wanted.explain, first, pairs, rules, rows) if wanted.explain else ((), ())
     return Comparison(labels.systems, labels.losses, outcomes, rules, estimates, explained)
 
@@ -117,7 +117,7 @@ def _explained(
 
 def _rows(measured: Sequence[Sequence[Measured]]) -> Any:
     """The numbers of the samples that are tested; None where no loss can be told apart by sample."""
-    return next((one.rows for row in measured for one in row if one.terms is not None), None)
+    return next((item.rows for row in measured for item in row if item.terms is not None), None)
 
 
 def _pairs(measured: Sequence[Sequence[Measured]], labels: Names, group: str | None) -> list[Pair]:

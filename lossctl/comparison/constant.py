@@ -102,13 +102,13 @@ def best(bound: Bound, options: Options, selection: Selection, drawn: ConstantSa
         # What a loss does not take it has refused before; a constant in its place has no say.
         return None
     grid = candidates(bound, few.targets)
-    losses = [few.loss(one) for one in grid]
+    losses = [few.loss(item) for item in grid]
     if not grid or not np.isfinite(losses).any():
         return None
-    found, at = minimum(more.loss, grid, int(np.argmin(losses)))
+    result, at = minimum(more.loss, grid, int(np.argmin(losses)))
     shape = next(slot.reader.shape for slot in bound.slots if slot.input.name == "pred")
     open_end = at in {0, len(grid) - 1} and not _is_edge(grid[at], _domain(bound))
-    return None if open_end else np.full((1,) * len(shape), found)
+    return None if open_end else np.full((1,) * len(shape), result)
 
 
 def _searched(bound: Bound) -> bool:
@@ -157,13 +157,13 @@ def _placed(bound: Bound, constant: NumPyArray, options: Options) -> Bound:
 
 def _losses(placed: Sequence[Bound], backend: Backend, options: Options, selection: Selection) -> list[float | None]:
     """The reduced losses of all constants in one pass; one that a loss refuses has none."""
-    tallies = fold([replace(one, optional=True) for one in placed], backend, options, selection)
+    tallies = fold([replace(item, optional=True) for item in placed], backend, options, selection)
     pairs = zip(placed, tallies, strict=True)
-    found = [
+    result = [
         math.nan if tally.unfit else float(reduced(one, tally.sums.finish(), tally.n, options.reduction))
         for one, tally in pairs
     ]
-    return [loss if math.isfinite(loss) else None for loss in found]
+    return [loss if math.isfinite(loss) else None for loss in result]
 
 
 # A class that is never seen gets this probability, since the logarithm of 0 spoils every mean.
@@ -189,9 +189,9 @@ def best_scores(bound: Bound, options: Options, selection: Selection, backend: B
         return None
     word = bound.loss.signature.inputs[0].word
     shares /= shares.sum()
-    found = shares if word.domain.high == 1 else np.log(np.maximum(shares, LEAST))
+    result = shares if word.domain.high == 1 else np.log(np.maximum(shares, LEAST))
     shape = slots["pred"].reader.shape
-    return (found if shape[1] == classes else found[1:]).reshape(1, -1, *(1,) * (len(shape) - 2))
+    return (result if shape[1] == classes else result[1:]).reshape(1, -1, *(1,) * (len(shape) - 2))
 
 
 def _smoothed(counts: Floats, bound: Bound, slots: dict[str, Slot]) -> Floats:
@@ -269,8 +269,8 @@ class LossOnSamples:
     @property
     def targets(self) -> NumPyArray:
         """The finite targets that count."""
-        found = np.asarray(self.arrays["target"], np.float64).reshape(-1)
-        return found[np.isfinite(found)]
+        result = np.asarray(self.arrays["target"], np.float64).reshape(-1)
+        return result[np.isfinite(result)]
 
     def loss(self, constant: float) -> float:
         """The mean loss of a constant prediction; infinite where the loss refuses it, or is no number."""
@@ -282,8 +282,8 @@ class LossOnSamples:
         terms = {"weight": np.ones_like(next(iter(terms.values())))} | terms
         with np.errstate(all="ignore"):
             sums = {name: np.sum(term, dtype=np.float64) for name, term in counted(terms, self.block).items()}
-        found = float(reduced(self.bound, sums, self.block.kept, "mean"))
-        return math.inf if math.isnan(found) else found
+        result = float(reduced(self.bound, sums, self.block.kept, "mean"))
+        return math.inf if math.isnan(result) else result
 
 
 def trials(
@@ -296,7 +296,7 @@ def trials(
     n = min(bound.n, SEARCHED)
     every = replace(bound, n=n, slots=tuple(replace(s, reader=drawn.take(s.reader, s.axis, bound.n)) for s in bound.slots))
     given = (selection.weights, selection.mask)
-    weights, mask = (None if one is None else drawn.take(one, 0, bound.n) for one in given)
+    weights, mask = (None if item is None else drawn.take(item, 0, bound.n) for item in given)
     step = -(-n // FIRST)
     few = replace(bound, n=-(-n // step), slots=tuple(replace(s, reader=_thin(s.reader, s.axis, step)) for s in every.slots))
     thin = Selection(weights and _thin(weights, 0, step), mask and _thin(mask, 0, step))
@@ -360,11 +360,11 @@ def between(function: Callable[[float], float], low: float, high: float, start: 
             step = GOLDEN * last
         before, last = last, step
         place = x + (step if abs(step) >= near else math.copysign(near, (low + high) / 2 - x))
-        found = (function(place), place)
-        outer = x if found[0] < best[0] else place
-        inner = place if found[0] < best[0] else x
+        result = (function(place), place)
+        outer = x if result[0] < best[0] else place
+        inner = place if result[0] < best[0] else x
         low, high = (max(low, outer), high) if outer < inner else (low, min(high, outer))
-        best, second, third = _ranked(found, best, second, third)
+        best, second, third = _ranked(result, best, second, third)
     return round(best[1], math.ceil(-math.log10(known))) if known else best[1]
 
 

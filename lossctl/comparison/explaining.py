@@ -123,7 +123,7 @@ def explain(
 
 
 def _explained(pair: Pair, columns: Sequence[SliceColumn], rules: ComparisonRules) -> Explained:
-    slices = [one for column in columns for one in _slices(pair, column, rules)]
+    slices = [item for column in columns for item in _slices(pair, column, rules)]
     base, value = pair.base.single(), pair.other.single()
     with np.errstate(invalid="ignore"):
         change = value - base
@@ -200,12 +200,12 @@ def _head(told: Explained) -> dict[str, Any]:
 def _entry(told: Explained, samples: _ComparedSamples) -> dict[str, Any]:
     examples = {
         word: [
-            {**samples.named(one.place), "base": one.base, "value": one.value, "columns": samples.entries(one.place)}
-            for one in found
+            {**samples.named(item.place), "base": item.base, "value": item.value, "columns": samples.entries(item.place)}
+            for item in result
         ]
-        for word, found in (("better", told.better), ("worse", told.worse))
+        for word, result in (("better", told.better), ("worse", told.worse))
     }
-    slices = [{**asdict(one), "p_adjusted": one.adjusted} for one in told.slices]
+    slices = [{**asdict(item), "p_adjusted": item.adjusted} for item in told.slices]
     for one in slices:
         del one["adjusted"]
     return {**_head(told), "baseline": told.pair.estimate.baseline, "slices": slices, **examples}
@@ -213,17 +213,17 @@ def _entry(told: Explained, samples: _ComparedSamples) -> dict[str, Any]:
 
 def _tables(told: Sequence[Explained], columns: Sequence[SliceColumn], samples: _ComparedSamples) -> list[Report]:
     """One table of slices a column, and one of examples."""
-    found = []
+    result = []
     for column in columns:
-        rows = [_head(each) | _shown(one) for each in told for one in each.slices if one.column == column.name]
-        found.append((f"slices of {column.name}", rows))
+        rows = [_head(each) | _shown(item) for each in told for item in each.slices if item.column == column.name]
+        result.append((f"slices of {column.name}", rows))
     examples = [
-        _head(each) | _example(word, one, samples)
+        _head(each) | _example(word, item, samples)
         for each in told
         for word, ones in (("better", each.better), ("worse", each.worse))
-        for one in ones
+        for item in ones
     ]
-    return [Report(tuple(rows[0]), rows, title=title) for title, rows in (*found, ("what changed most", examples)) if rows]
+    return [Report(tuple(rows[0]), rows, title=title) for title, rows in (*result, ("what changed most", examples)) if rows]
 
 
 def _shown(one: Slice) -> dict[str, Any]:
@@ -232,6 +232,6 @@ def _shown(one: Slice) -> dict[str, Any]:
     return {"slice": one.name, **figures, "note": ", ".join(notes)}
 
 
-def _example(word: str, one: ChangedSample, samples: _ComparedSamples) -> dict[str, Any]:
-    entries = {name: entry for name, entry in samples.entries(one.place).items() if name not in {"base", "value"}}
-    return {**samples.named(one.place), "changed": word, "base": one.base, "value": one.value, **entries}
+def _example(word: str, sample: ChangedSample, samples: _ComparedSamples) -> dict[str, Any]:
+    entries = {name: entry for name, entry in samples.entries(sample.place).items() if name not in {"base", "value"}}
+    return {**samples.named(sample.place), "changed": word, "base": sample.base, "value": sample.value, **entries}

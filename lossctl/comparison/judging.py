@@ -260,11 +260,11 @@ def p_values(pairs: Sequence[Pair], rules: ComparisonRules) -> list[PValues]:
     if rules.test in {"auto", "flip"} and not any(_is_large(pair, rules) for pair in pairs):
         return _by_flips(pairs, rules)
     tests = [_alone(pair, rules) for pair in pairs]
-    p, reseeded = (np.asarray([one[place] for one in tests]) for place in (0, 1))
+    p, reseeded = (np.asarray([test[place] for test in tests]) for place in (0, 1))
     correction = "holm" if rules.correction == "maxt" else rules.correction
     adjusted, other = adjust(p, correction).tolist(), adjust(reseeded, correction).tolist()
-    found = zip(tests, adjusted, other, strict=True)
-    return [PValues(test[0], corrected, again, test[2]) for test, corrected, again in found]
+    result = zip(tests, adjusted, other, strict=True)
+    return [PValues(test[0], corrected, again, test[2]) for test, corrected, again in result]
 
 
 def _is_large(pair: Pair, rules: ComparisonRules) -> bool:
@@ -295,8 +295,8 @@ def _by_flips(pairs: Sequence[Pair], rules: ComparisonRules) -> list[PValues]:
     p, corrected = _corrected(tests, exact, rules.correction)
     again = corrected if tests[0].exact else _corrected(_flipped(pairs, _reseeded(rules)), exact, rules.correction)[1]
     methods = ["McNemar" if place in exact else _method(pair) for place, pair in enumerate(pairs)]
-    found = zip(p.tolist(), corrected.tolist(), again.tolist(), methods, strict=True)
-    return [PValues(*each) for each in found]
+    result = zip(p.tolist(), corrected.tolist(), again.tolist(), methods, strict=True)
+    return [PValues(*each) for each in result]
 
 
 def _method(pair: Pair) -> str:
@@ -449,13 +449,13 @@ def _rounded(number: float) -> str:
 
 def with_tolerances(report: Report, compared: Comparison, alpha: float, say: Callable[[str], None]) -> Report:
     """The report with the noise of reruns in place of comparisons."""
-    found = tolerances(compared, alpha)
-    if any(one.few for _, one in found):
-        say(f"{found[0][1].runs} runs hardly show how far runs differ, and {FEW_RUNS} or more would give smaller tolerances")
+    result = tolerances(compared, alpha)
+    if any(one.few for _, one in result):
+        say(f"{result[0][1].runs} runs hardly show how far runs differ, and {FEW_RUNS} or more would give smaller tolerances")
     say(f"two further runs differ by more than the tolerance {alpha:.0%} of the time, if chance acts on them as on these")
     document = {name: item for name, item in report.document.items() if name != "comparisons"}
-    rows = _tolerance_rows(found)
-    return Report(tuple(rows[0]), rows, document | {"tolerances": _tolerance_entries(found, alpha)}, bare="tolerance")
+    rows = _tolerance_rows(result)
+    return Report(tuple(rows[0]), rows, document | {"tolerances": _tolerance_entries(result, alpha)}, bare="tolerance")
 
 
 def tolerances(compared: Comparison, alpha: float) -> list[tuple[str, Noise]]:

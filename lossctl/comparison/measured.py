@@ -106,9 +106,9 @@ def measure(
     outcomes, tallies = evaluate_keeping(bounds, backend, options, selection, frozenset(), frozenset({"terms"}))
     unfit = {number % width for number, one in enumerate(outcomes) if one.unfit}
     triples = enumerate(zip(bounds, outcomes, tallies, strict=True))
-    found = [_of_tally(*each, options.reduction, told=number % width not in unfit) for number, each in triples]
-    found = _counted(found, options.reduction)
-    return [found[start : start + width] for start in range(0, len(found), width)]
+    result = [_of_tally(*each, options.reduction, told=number % width not in unfit) for number, each in triples]
+    result = _counted(result, options.reduction)
+    return [result[start : start + width] for start in range(0, len(result), width)]
 
 
 def _of_tally(bound: Bound, outcome: Outcome, tally: LossTotals, reduction: str, *, told: bool) -> Measured:
@@ -124,26 +124,26 @@ def _of_tally(bound: Bound, outcome: Outcome, tally: LossTotals, reduction: str,
         return replace(plain, why="it is not finite")
     names = tuple(tally.samples[0])
     terms = np.stack([np.concatenate([np.asarray(part[name], np.float64) for part in tally.samples]) for name in names], axis=1)
-    found = _measured(bound, names, terms, np.concatenate(tally.rows), outcome.n, reduction)
-    if bound.loss.origin != "lossctl" and not np.isclose(found.value, outcome.value, rtol=ROUNDING, atol=0):
+    result = _measured(bound, names, terms, np.concatenate(tally.rows), outcome.n, reduction)
+    if bound.loss.origin != "lossctl" and not np.isclose(result.value, outcome.value, rtol=ROUNDING, atol=0):
         return replace(plain, why="its own mean is not that of its values")
-    return replace(found, value=outcome.value, skipped=outcome.skipped)
+    return replace(result, value=outcome.value, skipped=outcome.skipped)
 
 
 def _counted(found: list[Measured], reduction: str) -> list[Measured]:
     """Leave out samples that count for nothing in any loss of any system, such as ignored ones: they are no ties."""
-    weights = [one.weights for one in found if one.weights is not None]
-    if not weights or len({len(one) for one in weights}) > 1:
+    weights = [item.weights for item in found if item.weights is not None]
+    if not weights or len({len(weight) for weight in weights}) > 1:
         return found
-    counts = np.any([one != 0 for one in weights], axis=0)
-    return found if counts.all() else [_without(one, counts, reduction) for one in found]
+    counts = np.any([weight != 0 for weight in weights], axis=0)
+    return found if counts.all() else [_without(item, counts, reduction) for item in found]
 
 
-def _without(one: Measured, counts: Any, reduction: str) -> Measured:
-    if one.terms is None:
-        return one
-    kept = _measured(one.bound, one.names, one.terms[counts], one.rows[counts], one.n, reduction)
-    return replace(kept, value=one.value, skipped=one.skipped)
+def _without(measured: Measured, counts: Any, reduction: str) -> Measured:
+    if measured.terms is None:
+        return measured
+    kept = _measured(measured.bound, measured.names, measured.terms[counts], measured.rows[counts], measured.n, reduction)
+    return replace(kept, value=measured.value, skipped=measured.skipped)
 
 
 def _measured(  # noqa: PLR0913, PLR0917 - everything that a value depends on
@@ -171,8 +171,8 @@ def _values(bound: Bound, named: Mapping[str, Floats], n: int, reduction: str) -
     return np.asarray(named["value"] * (count / float(np.sum(named["weight"]))), np.float64)
 
 
-def alike(one: Measured, other: Measured) -> bool:
+def alike(measured: Measured, other: Measured) -> bool:
     """Whether two systems' losses are means with the same weights, so that their difference is a mean as well."""
-    if one.values is None or other.values is None or one.weights is None or other.weights is None:
+    if measured.values is None or other.values is None or measured.weights is None or other.weights is None:
         return False
-    return bool(np.array_equal(one.weights, other.weights))
+    return bool(np.array_equal(measured.weights, other.weights))

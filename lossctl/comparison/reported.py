@@ -101,8 +101,10 @@ def _entry(estimate: Estimate) -> dict[str, Any]:
 
 def _details(compared: Comparison) -> list[Report]:
     """The tables below the first: counts by sample, what would decide, and what is not robust."""
-    counts = [_by_sample(one) for one in compared.whole if one.statistics.get("wins") is not None]
-    undecided = [_wanting(one) for one in compared.whole if one.verdict == "undecided" and one.detectable == one.detectable]
+    counts = [_by_sample(item) for item in compared.whole if item.statistics.get("wins") is not None]
+    undecided = [
+        _wanting(item) for item in compared.whole if item.verdict == "undecided" and item.detectable == item.detectable
+    ]
     tables = [("sample by sample", counts), ("what would decide", undecided), ("handle with care", _doubts(compared))]
     return [Report(tuple(rows[0]), rows, title=title) for title, rows in tables if rows]
 

@@ -136,8 +136,8 @@ def side_by_side(
     best = constants(bounds, backend, plain, replace(selection, groups=None), seed)
     characters = [character(bound.loss, bound.params) for bound in bounds]
     higher = [bound.loss.higher_is_better for bound in bounds]
-    found = zip(fit, characters, best, shares, correlations, higher, strict=True)
-    beside = {number: Beside(outcomes[number], *each) for number, *each in found}
+    result = zip(fit, characters, best, shares, correlations, higher, strict=True)
+    beside = {number: Beside(outcomes[number], *each) for number, *each in result}
     return [beside.get(number, Beside(outcome)) for number, outcome in enumerate(outcomes)]
 
 
@@ -193,8 +193,8 @@ class RankedSamples:
         both = np.isfinite(self.first[1]) & np.isfinite(values) if np.array_equal(first_rows, rows) else np.zeros(1, bool)
         if not both.any():
             return None
-        found = rank_correlation(self.first[1][both], values[both])
-        return None if math.isnan(found) else found
+        result = rank_correlation(self.first[1][both], values[both])
+        return None if math.isnan(result) else result
 
 
 def _has_own(bound: Bound, tally: LossTotals) -> bool:

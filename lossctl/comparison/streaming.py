@@ -101,7 +101,7 @@ class Slicing:
             tally.rows, tally.samples = [], []
         if rows is None:
             return
-        counts = np.any([one["weight"] != 0 for one in every.values()], axis=0)
+        counts = np.any([item["weight"] != 0 for item in every.values()], axis=0)
         kept = slice(None) if counts.all() else np.flatnonzero(counts)
         every = {
             member: {name: np.asarray(term[kept], np.float64) for name, term in one.items()} for member, one in every.items()
@@ -128,13 +128,13 @@ class Totalling:
 
     def __call__(self, members: Sequence[int], tallies: Sequence[LossTotals]) -> None:
         """Digest one block."""
-        found = {member: BySlice() for member in members}
+        result = {member: BySlice() for member in members}
         for code, samples in self.slicing.samples(members, tallies):
             for member, own in samples.items():
                 base = samples.get(self.slicing.baselines.get(member, member))
-                found[member].found[code] = _part(own, None if base is None else base["weight"])
+                result[member].found[code] = _part(own, None if base is None else base["weight"])
         for member, tally in zip(members, tallies, strict=True):
-            tally.found = found[member]
+            tally.found = result[member]
 
 
 def _part(own: Samples, base: Floats | None) -> SampleSums:
@@ -285,15 +285,15 @@ class Deviating:
 
     def __call__(self, members: Sequence[int], tallies: Sequence[LossTotals]) -> None:
         """Digest one block."""
-        found = {member: BySlice() for member in members}
+        result = {member: BySlice() for member in members}
         for code, samples in self.slicing.samples(members, tallies):
             for member, own in samples.items():
                 pair = self.pairs.get((code, member))
                 if pair is not None:
                     with np.errstate(all="ignore"):
-                        found[member].found[code] = pair.deviations(samples[self.slicing.baselines[member]], own)
+                        result[member].found[code] = pair.deviations(samples[self.slicing.baselines[member]], own)
         for member, tally in zip(members, tallies, strict=True):
-            tally.found = found[member]
+            tally.found = result[member]
 
 
 TERMS = frozenset({"terms"})

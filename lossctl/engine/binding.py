@@ -369,12 +369,12 @@ class Exact(Same):
         Raises: OutOfDomain with the first number that would be rounded.
         """
         array = self.inner.read(start, stop, axis)
-        found = first_rounded(array)
-        if found is not None:
-            place = [at + start * (axis == number) for number, at in enumerate(found)]
+        result = first_rounded(array)
+        if result is not None:
+            place = [at + start * (axis == number) for number, at in enumerate(result)]
             name = f"{self.role} ({self.name})"
             where = f"{name} at {self.inner.place(tuple(place))}" if self.shape else name
-            raise refusal(int(array[found]), where)
+            raise refusal(int(array[result]), where)
         return array.astype(np.float64)
 
 
@@ -457,9 +457,9 @@ def _terms(loss: Loss, arrays: Mapping[str, NumPyArray], params: Mapping[str, An
     inputs = [arrays[a.name] for a in loss.signature.inputs]
     tensors = {a.name: arrays.get(a.name) for a in loss.signature.tensors}
     with np.errstate(all="ignore"):
-        found: Any = loss.terms(np, *inputs, **tensors, **params)
-    return found if isinstance(found, dict) else {"value": found}
+        result: Any = loss.terms(np, *inputs, **tensors, **params)
+    return result if isinstance(result, dict) else {"value": result}
 
 
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return all(np.array_equal(np.asarray(one[name]), np.asarray(other[name])) for name in one)
+def _same(mapping: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(np.array_equal(np.asarray(mapping[name]), np.asarray(other[name])) for name in mapping)

@@ -112,8 +112,8 @@ class Selection:
 
         Raises: ShapeMismatch.
         """
-        found = {"--weights": self.weights, "--mask": self.mask, "--by": self.groups}
-        for name, given in found.items():
+        result = {"--weights": self.weights, "--mask": self.mask, "--by": self.groups}
+        for name, given in result.items():
             if given is not None and given.shape[:1] != (n,):
                 what = f"has {given.shape[0]} entries" if given.shape else "is a single number"
                 message = f"{name} {what}, but there are {n} samples."
@@ -156,7 +156,7 @@ class Block:
         if self.selection.mask is not None and not self.selection.by_element:
             rows = self.marks
         if self.options.nan == "skip":
-            for bound, slot in ((one, slot) for one in bounds for slot in one.slots if slot.axis is not None):
+            for bound, slot in ((each, slot) for each in bounds for slot in each.slots if slot.axis is not None):
                 finite = self._finite(slot, bound)
                 rows = finite if rows is None else rows & finite
             for bound in bounds:
@@ -219,7 +219,7 @@ class Block:
         if self.alone:
             return id(slot)
         # What does not count depends on labels and weights.
-        beside = (id(one.reader) for one in bound.slots if one.input.word.shifts or one.input.name == "weight")
+        beside = (id(slot.reader) for slot in bound.slots if slot.input.word.shifts or slot.input.name == "weight")
         return (id(slot.reader), slot.axis, *traits(slot, bound), *beside)
 
     def _looked_at(self, slot: Slot, bound: Bound) -> NumPyArray:
@@ -227,28 +227,28 @@ class Block:
         array = self._narrowed(slot, seen)
         if self.defers(bound) and not bounded(slot, bound):
             return array
-        if slot.input.word.corners and (found := self._spared(slot, bound, seen)) is not None:
+        if slot.input.word.corners and (result := self._spared(slot, bound, seen)) is not None:
             # What makes corners no box is for a guard to find, which knows nothing of what counts.
-            array = found
+            array = result
         try:
             check(array, slot, bound, lambda: self.index, self.options)
         except LossctlError:
-            found = self._spared(slot, bound, seen)
-            if found is None:
+            result = self._spared(slot, bound, seen)
+            if result is None:
                 raise
-            check(found, slot, bound, lambda: self.index, self.options)
-            return found
+            check(result, slot, bound, lambda: self.index, self.options)
+            return result
         if self.options.nan != "propagate" or surely_finite(array):
             return array
-        found = self._spared(slot, bound, seen)
-        return array if found is None else found
+        result = self._spared(slot, bound, seen)
+        return array if result is None else result
 
     def _spared(self, slot: Slot, bound: Bound, seen: NumPyArray) -> NumPyArray | None:
         """The block, as it was `seen`, with harmless values where nothing counts, narrowed; None where all of it counts."""
         if slot.axis is None:
             return None
-        found = self._harmless(slot, bound, seen)
-        return None if found is None else self.narrow(found, slot.axis)
+        result = self._harmless(slot, bound, seen)
+        return None if result is None else self.narrow(result, slot.axis)
 
     def _harmless(self, slot: Slot, bound: Bound, seen: NumPyArray) -> NumPyArray | None:
 
@@ -256,18 +256,18 @@ class Block:
 
     def uncounted(self, bound: Bound) -> list[Uncounted]:
         """Everything that does not count, samples that are left out included."""
-        found, weights = [Uncounted(~self.marks)] if self.selection.by_element else [], self.selection.weights
+        result, weights = [Uncounted(~self.marks)] if self.selection.by_element else [], self.selection.weights
         if weights is not None and not bound.loss.whole:
-            found.append(Uncounted(np.reshape(weights.read(self.start, self.stop) == 0, (-1,))))
-        found += by_inputs(bound, self.raw, self.stop - self.start, self.options.label_offset)
-        return [one for one in found if one.places.any()]
+            result.append(Uncounted(np.reshape(weights.read(self.start, self.stop) == 0, (-1,))))
+        result += by_inputs(bound, self.raw, self.stop - self.start, self.options.label_offset)
+        return [item for item in result if item.places.any()]
 
     def _finite(self, slot: Slot, bound: Bound) -> NumPyArray:
         """Which samples hold nothing but finite numbers wherever they count."""
         axis, signs, seen = slot.axis or 0, infinities(slot, bound), self.seen(slot)
-        found = finite_rows(seen, axis, signs)
-        spare = None if found.all() else self._harmless(slot, bound, seen)
-        return found if spare is None else finite_rows(spare, axis, signs)
+        result = finite_rows(seen, axis, signs)
+        spare = None if result.all() else self._harmless(slot, bound, seen)
+        return result if spare is None else finite_rows(spare, axis, signs)
 
     def _limited(self, bound: Bound, rows: NumPyArray | None) -> NumPyArray | None:
         """Leave out the samples with infinite scores at which the loss has no finite limit."""

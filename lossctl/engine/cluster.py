@@ -131,12 +131,12 @@ def _check_workers(client: Any, text: str) -> None:
     """
     client.wait_for_workers(1, timeout=PATIENCE)
     try:
-        found = set(client.run(version).values())
+        result = set(client.run(version).values())
     except ModuleNotFoundError as error:
         message = f"The workers at {text} have no module '{error.name}'."
         raise ClusterLost(message, hint="Install there what is installed here: pip install lossctl.") from error
-    if found != {__version__}:
-        message = f"The workers at {text} have lossctl {', '.join(sorted(found))}, and this is {__version__}."
+    if result != {__version__}:
+        message = f"The workers at {text} have lossctl {', '.join(sorted(result))}, and this is {__version__}."
         raise ClusterLost(message, hint=f"Install it there: pip install lossctl=={__version__}.")
 
 
@@ -254,8 +254,8 @@ def run_task(parcel: bytes, items: Sequence[Any]) -> list[Any] | Refused:
     try:
         work, combine = _unpacked(parcel)
         with kept_open():
-            found = map(work, items)
-            return [combine(found)] if combine else list(found)
+            result = map(work, items)
+            return [combine(result)] if combine else list(result)
     except LossctlError as error:
         return Refused(error)
 

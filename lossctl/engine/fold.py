@@ -326,8 +326,8 @@ def _check_own(bound: Bound, terms: Arrays, block: Block, keep: Keep) -> None:
         return
     shape = tuple(terms["value"].shape) if "value" in terms else ()
     if not shape or ("samples" in keep and shape[0] != block.kept):
-        found = f"its unreduced result has shape {shape}" if shape else "it gives one number for all samples"
-        message = f"{bound.loss.name} has no value for each of {block.kept} samples: {found}."
+        result = f"its unreduced result has shape {shape}" if shape else "it gives one number for all samples"
+        message = f"{bound.loss.name} has no value for each of {block.kept} samples: {result}."
         raise NoSuchReduction(message, hint="Leave out --reduction none, --per-sample, --worst, --best and --stats.")
 
 

@@ -93,7 +93,10 @@ class Opened:
         if not self.options.on:
             tables = self.files.doubtful()
             other = {
-                argument.name for one in asked for argument in one.loss.signature.arrays if not _by_sample(one, argument.name)
+                argument.name
+                for asked_loss in asked
+                for argument in asked_loss.loss.signature.arrays
+                if not _by_sample(asked_loss, argument.name)
             }
             entries = [
                 (frozenset(self.files.paths(given)) & tables.keys(), reader.shape[0])
@@ -116,9 +119,9 @@ class Opened:
         """What losses give on the first samples while these files are read the other way."""
         tables = self.files.doubtful()
         self._turn(dict.fromkeys(way, ""))
-        found = [_sampled(one, self) for one in asked]
+        result = [_sampled(asked_loss, self) for asked_loss in asked]
         self._turn({path: tables[path].why for path in way})
-        return found
+        return result
 
     def say_how(self, say: Callable[[str], None]) -> None:
         """Say with -v how each input was read."""
@@ -136,7 +139,9 @@ class Opened:
 
     def _of_rows(self, asked: Sequence[Asked]) -> list[tuple[str, Given]]:
         """Every input that has one entry a sample, with its role."""
-        named = [(name, given) for one in asked for name, given in one.given.items() if _by_sample(one, name)]
+        named = [
+            (name, given) for asked_loss in asked for name, given in asked_loss.given.items() if _by_sample(asked_loss, name)
+        ]
         return named + [(name, given) for name in ("weights", "mask") if (given := getattr(self.options, name))]
 
     def check_rows(self, asked: Sequence[Asked], *more: tuple[str, Given, int]) -> None:
@@ -157,18 +162,18 @@ def _key(given: Given, role: str) -> tuple[Given, str]:
 
 def uses(asked: Sequence[Asked], options: Options) -> list[tuple[str, Given]]:
     """Every input of a command, under its role."""
-    named = [(name, given) for one in asked for name, given in one.given.items()]
+    named = [(name, given) for asked_loss in asked for name, given in asked_loss.given.items()]
     return named + [(name, given) for name in ("weights", "mask") if (given := getattr(options, name))]
 
 
-def _by_sample(one: Asked, name: str) -> bool:
+def _by_sample(asked: Asked, name: str) -> bool:
     """Whether an argument has one entry a sample; a weight that broadcasts may be one a class."""
-    arguments = {argument.name: argument.word for argument in one.loss.signature.arrays}
+    arguments = {argument.name: argument.word for argument in asked.loss.signature.arrays}
     return "n" in arguments[name].shape.split() and arguments[name].rule != "broadcast"
 
 
-def _is_input(one: Asked, name: str) -> bool:
-    return any(argument.name == name for argument in one.loss.signature.inputs)
+def _is_input(asked: Asked, name: str) -> bool:
+    return any(argument.name == name for argument in asked.loss.signature.inputs)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -202,13 +207,13 @@ class Prepared:
 
     def times(self, column: str) -> NumPyArray:
         """Read an order: as numbers where all are, else as text, which ISO dates are sorted by."""
-        found = self.codes(column)
-        names = np.asarray(found.names)
+        result = self.codes(column)
+        names = np.asarray(result.names)
         try:
             names = names.astype(np.float64)
         except ValueError:
-            return np.asarray(found.codes[:])
-        return np.asarray(names[found.codes[:]])
+            return np.asarray(result.codes[:])
+        return np.asarray(names[result.codes[:]])
 
 
 def prepare(spec: Spec, say: Callable[[str], None]) -> Prepared:
@@ -229,7 +234,7 @@ def prepare_all(specs: Sequence[Spec], say: Callable[[str], None], columns: Sequ
     files = Files(first.folder, options.in_format, say, options.max_memory, first.saved, options.allow_remote, options.header)
     opened = Opened(files, options, {})
     asked = [resolve(spec) for spec in specs]
-    every = [one for each in asked for one in each]
+    every = [item for each in asked for item in each]
     files.uses = uses(every, options)
     files.columns = [("--by", options.by), ("--on", options.on), *columns]
     if options.on:
@@ -239,24 +244,24 @@ def prepare_all(specs: Sequence[Spec], say: Callable[[str], None], columns: Sequ
     groups = _groups(opened, asked[0])
     if opened.settle(every, _labels(opened, asked[0], groups)):
         groups = _groups(opened, asked[0])
-    readers_of = [[{name: opened.open(given, name) for name, given in one.given.items()} for one in each] for each in asked]
+    readers_of = [[{name: opened.open(given, name) for name, given in item.given.items()} for item in each] for each in asked]
     weights = opened.open(options.weights, "weights") if options.weights else None
     mask = opened.open(options.mask, "mask") if options.mask else None
     selection = Selection(weights, mask)
     pairs = [_fitted(each, readers, options, selection, say) for each, readers in zip(asked, readers_of, strict=True)]
-    common = set.intersection(*({one.label for one in each} for each, _ in pairs)) if len(pairs) > 1 else None
-    members = list(dict.fromkeys(one.loss.name for one in every if one.of))
-    found = []
+    common = set.intersection(*({item.label for item in each} for each, _ in pairs)) if len(pairs) > 1 else None
+    members = list(dict.fromkeys(item.loss.name for item in every if item.of))
+    result = []
     for each, readers in pairs:
         kept = [number for number, one in enumerate(each) if common is None or one.label in common]
         bounds = [_bound(each[number], readers[number], options, alone=len(kept) == 1) for number in kept]
-        found.append(Prepared([each[number] for number in kept], bounds, selection, groups, opened, members))
+        result.append(Prepared([each[number] for number in kept], bounds, selection, groups, opened, members))
     # The terms of a weighted sum may have rows of their own, and systems that are compared have the same.
-    together = [[one] for one in asked[0]] if specs[0].terms else [[one for each in asked for one in each]]
+    together = [[asked_loss] for asked_loss in asked[0]] if specs[0].terms else [[item for each in asked for item in each]]
     for each in together:
         opened.check_rows(each)
     opened.say_how(say)
-    return found
+    return result
 
 
 def _fitted(
@@ -270,7 +275,7 @@ def _fitted(
     meant = [
         by_shape(one, {name: reader.shape for name, reader in own.items()}) for one, own in zip(asked, readers, strict=True)
     ]
-    for note in dict.fromkeys(one.note for one in meant if one.note):
+    for note in dict.fromkeys(item.note for item in meant if item.note):
         say(note)
     pairs = [(one, own) for one, own in zip(meant, readers, strict=True) if not one.of or _fits(one, own, options, selection)]
     if not pairs:
@@ -278,10 +283,10 @@ def _fitted(
     return [one for one, _ in pairs], [own for _, own in pairs]
 
 
-def _fits(one: Asked, readers: Mapping[str, Reader], options: Options, selection: Selection) -> bool:
+def _fits(asked: Asked, readers: Mapping[str, Reader], options: Options, selection: Selection) -> bool:
     """Whether a loss takes these shapes under these options; no value is looked at."""
     try:
-        bound = bind(one.loss, readers, one.params, options)
+        bound = bind(asked.loss, readers, asked.params, options)
         check_asked([bound], options, selection, keep_of(options))
         elements_of(bound, options)
     except LossctlError:
@@ -315,10 +320,10 @@ def _groups_by(column: str, opened: Opened, asked: Sequence[Asked]) -> Groups:
     for beside in inputs:
         try:
             if not opened.options.on:
-                found = Groups(*opened.files.groups(column, beside))
+                result = Groups(*opened.files.groups(column, beside))
                 if not opened.files.is_beside(column, beside):
-                    opened.check_rows(asked, ("by", Given(text=column), len(found.codes)))
-                return found
+                    opened.check_rows(asked, ("by", Given(text=column), len(result.codes)))
+                return result
             labels = opened.files.labels(column, beside, opened.options.on, inputs[0])
         except UnknownKey as error:
             refused.append(error)
@@ -327,38 +332,38 @@ def _groups_by(column: str, opened: Opened, asked: Sequence[Asked]) -> Groups:
     raise refused[0]
 
 
-def _bound(one: Asked, readers: Mapping[str, Reader], options: Options, *, alone: bool) -> Bound:
+def _bound(asked: Asked, readers: Mapping[str, Reader], options: Options, *, alone: bool) -> Bound:
     """Bind one loss; among several, an error says whose it is."""
     try:
-        return replace(_bind(one, readers, options), optional=bool(one.of))
+        return replace(_bind(asked, readers, options), optional=bool(asked.of))
     except LossctlError as error:
         if not alone:
-            error.message = f"{one.label}: {error.message}"
+            error.message = f"{asked.label}: {error.message}"
         raise
 
 
-def _bind(one: Asked, readers: Mapping[str, Reader], options: Options) -> Bound:
+def _bind(asked: Asked, readers: Mapping[str, Reader], options: Options) -> Bound:
     """Bind one loss; where shapes would merely broadcast, say what both readings give."""
     try:
-        return bind(one.loss, readers, one.params, options)
+        return bind(asked.loss, readers, asked.params, options)
     except ShapeMismatch as error:
-        advice = _both_readings(one, readers, options)
+        advice = _both_readings(asked, readers, options)
         if advice is None:
             raise
         message = f"{error.message} {advice}"
         raise ShapeMismatch(message, hint="Use --squeeze for the second, --broadcast for the first.") from error
 
 
-def _both_readings(one: Asked, readers: Mapping[str, Reader], options: Options) -> str | None:
+def _both_readings(asked: Asked, readers: Mapping[str, Reader], options: Options) -> str | None:
     """Compute what broadcasting gives and what matching rows gives, where both are possible."""
-    given = [readers[argument.name].shape for argument in one.loss.signature.inputs if argument.name in readers]
+    given = [readers[argument.name].shape for argument in asked.loss.signature.inputs if argument.name in readers]
     common = broadcast(*given)
     sizes = {prod(shape) for shape in given}
     if options.broadcast or common is None or prod(common) > PAIRS or len(sizes) > 1 or max(sizes) > BLOCK:
         return None
     try:
         views = (replace(_plain(options), broadcast=True), replace(_plain(options), squeeze=True))
-        pairs, rows = (_value(bind(one.loss, readers, one.params, view), view) for view in views)
+        pairs, rows = (_value(bind(asked.loss, readers, asked.params, view), view) for view in views)
     except LossctlError:
         return None
     return f"Broadcasting them would take {prod(common)} pairs and give {pairs:.6g}; matching them row by row gives {rows:.6g}."
@@ -391,12 +396,12 @@ def headers_to_turn(
     """
     from lossctl.sources.layout import ways
 
-    found = ways(tables, entries)
-    if len(found) < 2:  # noqa: PLR2004 - nothing to choose between
-        return (found[0] if found else frozenset()), "since all inputs are equally long so"
+    result = ways(tables, entries)
+    if len(result) < 2:  # noqa: PLR2004 - nothing to choose between
+        return (result[0] if result else frozenset()), "since all inputs are equally long so"
     if values is None:
-        raise _refused(tables, found[0] ^ found[1], None)
-    given = [(way, values(way)) for way in found]
+        raise _refused(tables, result[0] ^ result[1], None)
+    given = [(way, values(way)) for way in result]
     able = [(way, losses) for way, losses in given if any(loss is not None for loss in losses)]
     first, own = able[0] if able else given[0]
     for way, losses in able[1:]:
@@ -407,10 +412,10 @@ def headers_to_turn(
     return first, "since the other reading gives no value"
 
 
-def _differ(one: Sampled, other: Sampled) -> bool:
+def _differ(sampled: Sampled, other: Sampled) -> bool:
     """Whether two values differ, or might on the samples that were not looked at."""
-    alike = one.value == other.value or (isnan(one.value) and isnan(other.value))
-    return not alike or one.count < one.n or other.count < other.n
+    alike = sampled.value == other.value or (isnan(sampled.value) and isnan(other.value))
+    return not alike or sampled.count < sampled.n or other.count < other.n
 
 
 def _refused(tables: Mapping[str, Heading], paths: frozenset[str], values: tuple[Sampled, Sampled] | None) -> InputError:
@@ -426,10 +431,10 @@ def _refused(tables: Mapping[str, Heading], paths: frozenset[str], values: tuple
     return InputError(message, hint="Say which it is: --header yes, or --header no.")
 
 
-def _sampled(one: Asked, opened: Opened) -> Sampled | None:
+def _sampled(asked: Asked, opened: Opened) -> Sampled | None:
     """What a loss gives on the first block of the inputs as they are opened now; None where they do not fit it."""
-    readers = {name: opened.open(given, name) for name, given in one.given.items()}
-    meant = by_shape(one, {name: reader.shape for name, reader in readers.items()})
+    readers = {name: opened.open(given, name) for name, given in asked.given.items()}
+    meant = by_shape(asked, {name: reader.shape for name, reader in readers.items()})
     plain = _plain(opened.options)
     try:
         bound = bind(meant.loss, readers, meant.params, plain)
@@ -447,11 +452,11 @@ def _sampled(one: Asked, opened: Opened) -> Sampled | None:
 
 def inputs_of(opened: Opened) -> list[dict[str, Any]]:
     """Describe every input once: role, path, key, shape, type, and the hash of what was read."""
-    found = [{"role": role, **_facts(reader)} for (_, role), reader in opened.readers.items()]
-    for facts, reader in zip(found, opened.readers.values(), strict=True):
+    result = [{"role": role, **_facts(reader)} for (_, role), reader in opened.readers.items()]
+    for facts, reader in zip(result, opened.readers.values(), strict=True):
         if isinstance(reader, Ordered):
             facts["read"]["rows_matched"] = f"on {opened.options.on}"
-    return found
+    return result
 
 
 def _facts(reader: Reader) -> dict[str, Any]:
@@ -484,11 +489,13 @@ def without(
 
     Raises: as `_say` where nothing is left.
     """
-    if not any(bound.optional for one in every for bound in one.bounds):
+    if not any(bound.optional for item in every for bound in item.bounds):
         return [*every], [[*row] for row in rows]
     unfit = [any(row[at].unfit for row in rows) for at in range(len(rows[0]))]
-    _say(every[0], unfit, [one.unfit for row in rows for one in row if one.unfit], say)
-    return [_kept(one, unfit) for one in every], [[one for one, out in zip(row, unfit, strict=True) if not out] for row in rows]
+    _say(every[0], unfit, [item.unfit for row in rows for item in row if item.unfit], say)
+    return [_kept(item, unfit) for item in every], [
+        [one for one, out in zip(row, unfit, strict=True) if not out] for row in rows
+    ]
 
 
 def spelt_out(spec: Spec, prepared: Prepared, say: Callable[[str], None]) -> tuple[Spec, Prepared]:
@@ -501,8 +508,10 @@ def spelt_out(spec: Spec, prepared: Prepared, say: Callable[[str], None]) -> tup
     coupled = [bound.optional and bound.loss.whole for bound in prepared.bounds]
     _say(prepared, coupled, (), say)
     prepared = _kept(prepared, coupled)
-    members = {one.name: [LossSpec(asked.loss.name) for asked in prepared.asked if asked.of == one.name] for one in spec.losses}
-    losses = tuple(loss for one in spec.losses for loss in (members[one.name] if one.name.startswith("@") else [one]))
+    members = {
+        loss.name: [LossSpec(asked.loss.name) for asked in prepared.asked if asked.of == loss.name] for loss in spec.losses
+    }
+    losses = tuple(loss for item in spec.losses for loss in (members[item.name] if item.name.startswith("@") else [item]))
     return replace(spec, losses=losses), prepared
 
 

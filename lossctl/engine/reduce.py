@@ -167,12 +167,12 @@ def reduced(bound: Bound, sums: Mapping[str, Any], n: int, reduction: str) -> Nu
 
 def _own(bound: Bound, sums: Mapping[str, NumPyArray], reduction: str) -> NumPyArray:
     """What somebody else's loss gives under its own reduction; without one, its values still have a sum."""
-    found = sums.get(f"own_{reduction}", sums.get("value") if reduction == "sum" else None)
-    if found is None:
+    result = sums.get(f"own_{reduction}", sums.get("value") if reduction == "sum" else None)
+    if result is None:
         message = f"{bound.loss.name} has no reduction '{reduction}' of its own."
         has = [name.removeprefix("own_") for name in sums if name.startswith("own_")]
         raise NoSuchReduction(message, hint=f"It has: {', '.join(has)}.")
-    return found
+    return result
 
 
 def outcome_of(bound: Bound, tally: LossTotals, options: Options) -> Outcome:

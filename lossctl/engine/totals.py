@@ -119,8 +119,8 @@ class Taking:
     def end(self) -> None:
         """Make numbers of totals that a device still holds, and merge what was held."""
         if self.backend.late:
-            found = [tally for parts in self.held for tally in parts]
-            self.backend.settle(totals for tally in found for totals in tally.sums.totals.values())
+            result = [tally for parts in self.held for tally in parts]
+            self.backend.settle(totals for tally in result for totals in tally.sums.totals.values())
         for parts in self.held:
             for tally, part in zip(self.tallies, parts, strict=True):
                 tally.merge(part)

@@ -210,15 +210,15 @@ def _meant(gate: Gate, gates: Sequence[Gate], changes: Sequence[Change]) -> list
     """The changes that a gate is decided for; a `require` only says how, where there is a margin."""
     if gate.key and not any(_names(gate, change) for change in changes):
         message = f"There is no result '{gate.key}' in both results, whose change a gate could bound."
-        known = [name for one in changes for name in (one.key, *one.aliases)]
+        known = [name for change in changes for name in (change.key, *change.aliases)]
         raise BadParameter(message, hint=hint_for(gate.key) or near(gate.key, known, "results", quantities=True))
     if gate.kind in MARGINS:
         return [change for change in changes if _names(gate, change)]
     margins = [other for other in gates if other.kind in MARGINS]
     if gate.key:
-        return [one for one in changes if _names(gate, one) and not any(_names(margin, one) for margin in margins)]
+        return [change for change in changes if _names(gate, change) and not any(_names(margin, change) for margin in margins)]
     own = [other for other in gates if other.key]
-    return [] if margins else [one for one in changes if one.main and not any(_names(other, one) for other in own)]
+    return [] if margins else [change for change in changes if change.main and not any(_names(other, change) for other in own)]
 
 
 def _names(gate: Gate, change: Change) -> bool:
@@ -229,8 +229,8 @@ def _required(gate: Gate, gates: Sequence[Gate], change: Change) -> str:
     """How a change is judged: as its own key says, else as all are, else by the values alone."""
     own = [other.require for other in gates if other.kind == "require" and _names(other, change)]
     every = [other.require for other in gates if other.kind == "require" and not other.key]
-    found = [gate.require] if gate.require else own or every
-    return found[-1] if found else "point"
+    result = [gate.require] if gate.require else own or every
+    return result[-1] if result else "point"
 
 
 def _check_change(gate: Gate, change: Change, require: str) -> Check:

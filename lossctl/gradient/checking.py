@@ -64,21 +64,23 @@ class CheckedSamples:
     rows: NumPyArray
 
 
-def sampled(one: Differentiated, options: Options, selection: Selection, wanted: Iterable[int]) -> CheckedSamples:
+def sampled(differentiated: Differentiated, options: Options, selection: Selection, wanted: Iterable[int]) -> CheckedSamples:
     """Read a part of the samples, the wanted ones among them; all of them where the loss couples them.
 
     Raises: TooLarge.
     """
-    bound = one.bound
+    bound = differentiated.bound
     loss = replace(bound.loss, guard=None)
     if bound.loss.whole:
         elements_of(bound, options)
-        return CheckedSamples(replace(one, bound=replace(bound, loss=loss)), selection, np.arange(bound.n))
+        return CheckedSamples(replace(differentiated, bound=replace(bound, loss=loss)), selection, np.arange(bound.n))
     rows = _rows(bound.n, min(SAMPLES, max(1, NUMBERS // max(1, bound.elements))), wanted)
     slots = tuple(_part(slot, rows) for slot in bound.slots)
     weights, mask = (None if reader is None else _picked(reader, rows, 0) for reader in (selection.weights, selection.mask))
-    peers = tuple(replace(peer, slots=tuple(_part(slot, rows) for slot in peer.slots), n=len(rows)) for peer in one.peers)
-    part = replace(one, bound=replace(bound, loss=loss, slots=slots, n=len(rows)), peers=peers)
+    peers = tuple(
+        replace(peer, slots=tuple(_part(slot, rows) for slot in peer.slots), n=len(rows)) for peer in differentiated.peers
+    )
+    part = replace(differentiated, bound=replace(bound, loss=loss, slots=slots, n=len(rows)), peers=peers)
     return CheckedSamples(part, Selection(weights, mask), rows)
 
 
@@ -118,10 +120,10 @@ def source_place(slot: Slot, sample: int, index: Sequence[int]) -> list[int]:
     one = np.zeros(_one(slot))
     one[tuple(index)] = 1.0
     placed = back(slot.reader, one, sample, slot.axis)
-    found = [int(i) for i in np.unravel_index(int(np.argmax(placed.array)), placed.array.shape)]
+    result = [int(i) for i in np.unravel_index(int(np.argmax(placed.array)), placed.array.shape)]
     if placed.axis is not None:
-        found[placed.axis] += placed.start
-    return found
+        result[placed.axis] += placed.start
+    return result
 
 
 def _one(slot: Slot) -> tuple[int, ...]:
@@ -145,9 +147,9 @@ def positions(gradient: NumPyArray, *, cost: int, together: bool) -> NumPyArray:
     return np.union1d(largest, np.random.default_rng(SEED).choice(others, most - len(largest), replace=False))
 
 
-def cost_of(one: Differentiated) -> int:
+def cost_of(differentiated: Differentiated) -> int:
     """How many numbers one calculation goes through."""
-    bound = one.bound
+    bound = differentiated.bound
     return sum(prod(slot.reader.shape) for slot in bound.slots) + (bound.n**2 if bound.loss.pairs else 0)
 
 
@@ -195,8 +197,8 @@ class MovedLoss:
         for name, slope in self.one.slopes.sums.items():
             if name in terms:
                 base = self.base[name] if rows is None else self.base[name][rows]
-                found = np.asarray(terms[name], np.float64)
-                step = self._counted(np.where(found == base, 0.0, found - base), rows)
+                result = np.asarray(terms[name], np.float64)
+                step = self._counted(np.where(result == base, 0.0, result - base), rows)
                 total[0] = total[0] + slope * _added(step, rows)
                 total[1] = total[1] + abs(slope) * _added(np.where(step != 0, np.abs(base), 0.0), rows)
         return total[0], total[1]
@@ -214,20 +216,23 @@ class MovedLoss:
         return np.asarray(step * np.reshape(_taken(self.weights, rows, 0), (-1, *(1,) * (step.ndim - 1))))
 
 
-def probe(one: Differentiated, block: Block) -> MovedLoss:
+def probe(differentiated: Differentiated, block: Block) -> MovedLoss:
     """Read the samples of a block, and calculate the loss on them as they are.
 
     Raises: PluginFailed for a loss that has another value every time.
     """
-    block.select(one.peers or (one.bound,))
-    arrays = {slot.input.name: block.ready(slot, one.bound) for slot in one.bound.slots}
-    axes = {slot.input.name: slot.axis for slot in one.bound.slots}
+    block.select(differentiated.peers or (differentiated.bound,))
+    arrays = {slot.input.name: block.ready(slot, differentiated.bound) for slot in differentiated.bound.slots}
+    axes = {slot.input.name: slot.axis for slot in differentiated.bound.slots}
     mask = block.mask() if block.selection.by_element else None
-    base, again = (unreduced(one.bound, arrays, np) for _ in range(2))
+    base, again = (unreduced(differentiated.bound, arrays, np) for _ in range(2))
     if not all(np.allclose(base[name], again[name], rtol=SAME, atol=0, equal_nan=True) for name in base):
-        message = f"{one.bound.loss.name} gives another value for the same inputs every time: differences say nothing of it."
+        name = differentiated.bound.loss.name
+        message = f"{name} gives another value for the same inputs every time: differences say nothing of it."
         raise PluginFailed(message, hint="Leave out --check, or make it give the same value.")
-    return MovedLoss(one, arrays, axes, block.weights(), mask, {name: np.asarray(term) for name, term in base.items()})
+    return MovedLoss(
+        differentiated, arrays, axes, block.weights(), mask, {name: np.asarray(term) for name, term in base.items()}
+    )
 
 
 def _taken(array: NumPyArray, rows: NumPyArray | None, axis: int | None) -> NumPyArray:
@@ -277,11 +282,11 @@ class Cube:
 
     def moved(self, rows: NumPyArray, index: Place, steps: NumPyArray) -> NumPyArray:
         """Some samples with one element of each moved, as the loss takes them."""
-        found, every = self.values[rows], _every(index)
+        result, every = self.values[rows], _every(index)
         if self.scores is not None:
-            found[every[:-1]] -= (steps * self.scores[rows][every])[:, None]
-        found[every] += steps
-        return found[0] if self.axis is None else np.moveaxis(found, 0, self.axis)
+            result[every[:-1]] -= (steps * self.scores[rows][every])[:, None]
+        result[every] += steps
+        return result[0] if self.axis is None else np.moveaxis(result, 0, self.axis)
 
 
 def _every(index: Place) -> tuple[Any, ...]:
@@ -311,23 +316,23 @@ class Spot:
 
 @np.errstate(all="ignore")
 def compare(
-    one: Differentiated, name: str, options: Options, selection: Selection, wanted: Iterable[Place]
+    differentiated: Differentiated, name: str, options: Options, selection: Selection, wanted: Iterable[Place]
 ) -> ComparedGradient:
     """Compare the gradient of `one` by the input `name`, on samples of which those with the wanted elements are some.
 
     Raises: PluginFailed for a loss that has another value every time; TooLarge; and what the loss raises.
     """
     options = replace(options, dtype="f64")
-    slot = _slot(one.bound, name)
+    slot = _slot(differentiated.bound, name)
     rows = [row for place in wanted if (row := sample_of(slot, place)) is not None]
-    part = sampled(replace(one, inputs=(name,), params=()), options, selection, rows)
+    part = sampled(replace(differentiated, inputs=(name,), params=()), options, selection, rows)
     span = (0, part.one.bound.n, options, part.selection)
     block = Block(*span, BACKENDS.get("torch")(), alone=True)
     gradient = differentiate(part.one, block).seen[name]
     measured = probe(part.one, Block(*span, BACKENDS.get("numpy")(), alone=True))
-    whole = one.bound.loss.whole or slot.axis is None
+    whole = differentiated.bound.loss.whole or slot.axis is None
     gradient = gradient if slot.axis is None else block.narrow(gradient, slot.axis)
-    cube = _cube(one.bound, slot, measured.arrays[name], gradient, whole=whole)
+    cube = _cube(differentiated.bound, slot, measured.arrays[name], gradient, whole=whole)
     flat = _flat(cube.gradient)
     columns = positions(flat, cost=cost_of(part.one), together=not whole)
     judged = _judged(measured, cube, slot, columns)
@@ -346,8 +351,8 @@ def _slot(bound: Bound, name: str) -> Slot:
 def _cube(bound: Bound, slot: Slot, values: NumPyArray, gradient: NumPyArray, *, whole: bool) -> Cube:
     axis = None if whole else slot.axis
     values, gradient = (
-        np.asarray(one, np.float64)[None] if axis is None else np.moveaxis(np.asarray(one, np.float64), axis, 0)
-        for one in (values, gradient)
+        np.asarray(item, np.float64)[None] if axis is None else np.moveaxis(np.asarray(item, np.float64), axis, 0)
+        for item in (values, gradient)
     )
     if not _torchs_ctc(bound, slot):
         return Cube(values, gradient, axis, None)
@@ -372,7 +377,7 @@ def _judged(measured: MovedLoss, cube: Cube, slot: Slot, columns: NumPyArray) ->
     known = np.where(np.isfinite(cube.values), cube.values, 0.0)
     reach = measured.weight * np.abs(_flat(known)).max(axis=1, initial=0.0)
     unit = measured.unit(slot.input.name)
-    found = []
+    result = []
     for column in columns:
         index = tuple(int(i) for i in np.unravel_index(column, cube.values.shape[1:]))
         at, gradient = known[_every(index)], cube.gradient[_every(index)]
@@ -386,8 +391,8 @@ def _judged(measured: MovedLoss, cube: Cube, slot: Slot, columns: NumPyArray) ->
         settle_edges(line, judged, gradient)
         convention = _by_convention(at, bound, slot, domain) & np.isfinite(gradient)
         judged.kinds[convention & (judged.kinds >= STEEP)] = STEEP
-        found.append(judged)
-    return JudgedSlope.joined(found)
+        result.append(judged)
+    return JudgedSlope.joined(result)
 
 
 def _domain(bound: Bound, slot: Slot) -> Domain:

@@ -73,7 +73,7 @@ class JudgedSlope:
     @staticmethod
     def joined(parts: Sequence[JudgedSlope]) -> JudgedSlope:
         """The points of several lines with as many points: the first of each, then the second of each, and so on."""
-        names = [one.name for one in fields(JudgedSlope)] if parts else []
+        names = [item.name for item in fields(JudgedSlope)] if parts else []
         empty = [np.zeros(0) for _ in fields(JudgedSlope)]
         return JudgedSlope(
             *([np.stack([getattr(part, name) for part in parts], axis=1).reshape(-1) for name in names] or empty)
@@ -94,7 +94,7 @@ def judge(line: Line, gradient: NumPyArray, floor: NumPyArray) -> JudgedSlope:
     """Compare the gradient at each point with the slopes there; `floor` is a size below which slopes count as that large."""
     count = len(line.at)
     numeric, left, right = np.full((3, count), np.nan)
-    found = JudgedSlope(np.full(count, STEEP), numeric, left, right, np.full(count, np.inf))
+    result = JudgedSlope(np.full(count, STEEP), numeric, left, right, np.full(count, np.inf))
     quality, open_ = np.full(count, np.inf), np.arange(count)
     with np.errstate(all="ignore"):
         for number, factor in enumerate(line.factors):
@@ -106,10 +106,10 @@ def judge(line: Line, gradient: NumPyArray, floor: NumPyArray) -> JudgedSlope:
             rows = open_[better]
             quality[rows] = share[better]
             for name in ("kinds", "numeric", "left", "right", "error"):
-                getattr(found, name)[rows] = getattr(here, name)[better]
+                getattr(result, name)[rows] = getattr(here, name)[better]
             fits = (here.kinds == OK) & (_beyond(here, gradient[open_]) <= _slack(here, gradient[open_], floor[open_]))
             open_ = open_[~((share <= line.sure) & (fits | (number + 1 >= TRIES)))]
-        return _decided(found, quality, gradient, floor)
+        return _decided(result, quality, gradient, floor)
 
 
 def settle_edges(line: Line, found: JudgedSlope, gradient: NumPyArray) -> None:

@@ -143,20 +143,20 @@ class Clipped:
 
     def look(self, array: NumPyArray, axis: int) -> Clipped:
         """Look at a part whose samples lie along `axis`."""
-        found = self.fresh()
+        result = self.fresh()
         if not array.size:
-            return found
+            return result
         values = np.asarray(array, np.float64)
         if self.norm is not None:
-            found.long = int(np.count_nonzero(lengths(values, axis) > self.norm))
+            result.long = int(np.count_nonzero(lengths(values, axis) > self.norm))
         if self.value is not None:
             over = np.abs(values) > self.value
-            found.large = int(np.count_nonzero(over))
+            result.large = int(np.count_nonzero(over))
             others = tuple(place for place in range(over.ndim) if place != axis)
-            found.touched = int(np.count_nonzero(over.any(axis=others))) if over.ndim else int(over)
+            result.touched = int(np.count_nonzero(over.any(axis=others))) if over.ndim else int(over)
             cut = np.clip(values, -self.value, self.value)
-            found.square, found.product = float(np.vdot(cut, cut)), float(np.vdot(cut, values))
-        return found
+            result.square, result.product = float(np.vdot(cut, cut)), float(np.vdot(cut, values))
+        return result
 
     def add(self, part: Clipped) -> None:
         """Take in a later part."""
@@ -238,7 +238,7 @@ class Gradient:
         return self.work_on(placed, shares)
 
     def _sharing(self) -> list[Sharing]:
-        return [one for one in (self.classes, self.groups) if one is not None]
+        return [item for item in (self.classes, self.groups) if item is not None]
 
     def work_on(self, placed: Placed, shares: Sequence[ShareLook] = ()) -> SeenPart:
         """The same for what is already placed."""
@@ -447,10 +447,10 @@ class Job:
         narrow = dtype.kind == "f" and dtype.itemsize < np.dtype(np.float64).itemsize
         kind = np.dtype(np.float32 if narrow or self.options.dtype == "f32" else np.float64)
         tiny = self.eps * max(self.terms[number].slopes.largest for number, _ in source.seen)
-        found = Gradient(source.name, source.reader.shape, kind, tiny, sinks, self.clip.fresh())
+        result = Gradient(source.name, source.reader.shape, kind, tiny, sinks, self.clip.fresh())
         if len(source.seen) == 1:
-            self._share(found, *source.seen[0])
-        return found
+            self._share(result, *source.seen[0])
+        return result
 
     def _share(self, gradient: Gradient, number: int, name: str) -> None:
         """Tell classes and groups apart, where there are any."""

@@ -185,8 +185,8 @@ def slopes(bound: Bound, sums: Mapping[str, float], n: int, reduction: str, wrt:
     params = {name: _leaf(torch, bound.params[name]) for name in wrt}
     value = bound.loss.finish(backend.xp, leaves, **{**bound.params, **params})
     every = [*leaves.values(), *params.values()]
-    found = torch.autograd.grad(value, every, allow_unused=True) if value.requires_grad else [None] * len(every)
-    numbers = [0.0 if one is None else float(one) for one in found]
+    result = torch.autograd.grad(value, every, allow_unused=True) if value.requires_grad else [None] * len(every)
+    numbers = [0.0 if item is None else float(item) for item in result]
     return Slopes(dict(zip(leaves, numbers, strict=False)), dict(zip(params, numbers[len(leaves) :], strict=True)))
 
 
@@ -228,7 +228,7 @@ class Differentiated:
 
 
 def stream(  # noqa: PLR0913 - everything that a pass depends on
-    one: Differentiated,
+    differentiated: Differentiated,
     backend: Any,
     options: Options,
     selection: Selection,
@@ -243,40 +243,42 @@ def stream(  # noqa: PLR0913 - everything that a pass depends on
     """
     keep_memory()
     backend.torch.set_num_threads(1)
-    elements = elements_of(one.bound, options)
+    elements = elements_of(differentiated.bound, options)
 
     def run(span: tuple[int, int]) -> Any:
-        return work(differentiate(one, Block(*span, options, selection, backend, alone=True)))
+        return work(differentiate(differentiated, Block(*span, options, selection, backend, alone=True)))
 
-    in_turn(run, spans([one.bound], elements, options, block), options.jobs, take)
+    in_turn(run, spans([differentiated.bound], elements, options, block), options.jobs, take)
 
 
-def differentiate(one: Differentiated, block: Block) -> GradientPart:
+def differentiate(differentiated: Differentiated, block: Block) -> GradientPart:
     """The gradient of one block's share of the loss."""
-    block.select(one.peers or (one.bound,))
+    block.select(differentiated.peers or (differentiated.bound,))
     torch = block.backend.torch  # type: ignore[attr-defined]
-    bound = with_leaves(one.bound, one.params, torch)
+    bound = with_leaves(differentiated.bound, differentiated.params, torch)
     slots = {slot.input.name: slot for slot in bound.slots}
     arrays = {name: block.ready(slot, bound) for name, slot in slots.items()}
-    leaves = {name: _leaf_tensor(arrays[name]) for name in one.inputs}
-    params = {name: bound.params[name] for name in one.params}
-    found = _gradients(one, bound, block, arrays | leaves, [*leaves.values(), *params.values()])
+    leaves = {name: _leaf_tensor(arrays[name]) for name in differentiated.inputs}
+    params = {name: bound.params[name] for name in differentiated.params}
+    result = _gradients(differentiated, bound, block, arrays | leaves, [*leaves.values(), *params.values()])
     nothing = block.uncounted(bound)
     seen = {
         name: _seen(gradient, leaf, slots[name], block, nothing)
-        for (name, leaf), gradient in zip(leaves.items(), found, strict=False)
+        for (name, leaf), gradient in zip(leaves.items(), result, strict=False)
     }
     placed = {name: back(slots[name].reader, array, block.start, slots[name].axis) for name, array in seen.items()}
-    numbers = [0.0 if gradient is None else float(gradient) for gradient in found[len(leaves) :]]
+    numbers = [0.0 if gradient is None else float(gradient) for gradient in result[len(leaves) :]]
     return GradientPart(block, seen, placed, dict(zip(params, numbers, strict=True)))
 
 
-def _gradients(one: Differentiated, bound: Bound, block: Block, arrays: dict[str, Any], leaves: list[Any]) -> list[Any]:
+def _gradients(
+    differentiated: Differentiated, bound: Bound, block: Block, arrays: dict[str, Any], leaves: list[Any]
+) -> list[Any]:
     """By each leaf, and None where the loss does not depend on it, or on anything."""
     if not block.kept:
         return [None] * len(leaves)
     terms = counted(unreduced(bound, arrays, block.backend.xp, lambda: block.index), block)
-    total = sum(slope * terms[name].sum() for name, slope in one.slopes.sums.items() if name in terms)
+    total = sum(slope * terms[name].sum() for name, slope in differentiated.slopes.sums.items() if name in terms)
     if not getattr(total, "requires_grad", False):
         return [None] * len(leaves)
     return list(block.backend.torch.autograd.grad(total, leaves, allow_unused=True))  # type: ignore[attr-defined]

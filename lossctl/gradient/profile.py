@@ -65,9 +65,9 @@ def upper_edges(numbers: NumPyArray) -> NumPyArray:
 def count_powers(sizes: NumPyArray) -> NumPyArray:
     """How many sizes are the smallest normal number of each octave: a power of two, by its exponent + 1023."""
     bits = np.ascontiguousarray(sizes).reshape(-1).view(np.int64)
-    found = np.bincount(bits[(bits & FRACTION) == 0] >> 52, minlength=OCTAVES)
-    found[0] = 0
-    return found
+    result = np.bincount(bits[(bits & FRACTION) == 0] >> 52, minlength=OCTAVES)
+    result[0] = 0
+    return result
 
 
 @dataclass(frozen=True)
@@ -122,21 +122,21 @@ def look(array: NumPyArray, start: Where, axis: int, tiny: float) -> PartFigures
     if not array.size:
         return PartFigures()
     values = np.ascontiguousarray(array, np.float64).reshape(array.shape)
-    found = PartFigures(n=values.size, square=float(np.vdot(values, values)))
-    if not math.isfinite(found.square):
-        values = _without_missing(values, found, start)
+    result = PartFigures(n=values.size, square=float(np.vdot(values, values)))
+    if not math.isfinite(result.square):
+        values = _without_missing(values, result, start)
     sizes = np.abs(values)
     place = np.unravel_index(int(np.argmax(sizes)), sizes.shape)
-    found.largest = float(sizes[place])
-    found.at = tuple(int(i) + offset for i, offset in zip(place, start, strict=True))
-    found.small = int(np.count_nonzero(sizes < tiny)) - (found.missing if tiny > 0 else 0)
-    found.zeros = values.size - int(np.count_nonzero(values)) - found.missing
+    result.largest = float(sizes[place])
+    result.at = tuple(int(i) + offset for i, offset in zip(place, start, strict=True))
+    result.small = int(np.count_nonzero(sizes < tiny)) - (result.missing if tiny > 0 else 0)
+    result.zeros = values.size - int(np.count_nonzero(values)) - result.missing
     with np.errstate(over="ignore", invalid="ignore"):
-        found.total = float(values.sum())
-    found.sizes, found.powers = SizeCounts.of(values), count_powers(sizes)
-    found.norms = lengths(values, axis)
-    found.crowd = found.sizes if found.norms.size == values.size else SizeCounts.of(found.norms)
-    return found
+        result.total = float(values.sum())
+    result.sizes, result.powers = SizeCounts.of(values), count_powers(sizes)
+    result.norms = lengths(values, axis)
+    result.crowd = result.sizes if result.norms.size == values.size else SizeCounts.of(result.norms)
+    return result
 
 
 def _without_missing(values: NumPyArray, found: PartFigures, start: Where) -> NumPyArray:
@@ -385,7 +385,7 @@ def check_board(folder: str) -> None:
     _writer()
     with _explained(folder):
         place = Path(folder).absolute()
-        there = next(one for one in (place, *place.parents) if one.exists())
+        there = next(item for item in (place, *place.parents) if item.exists())
         if not there.is_dir():
             raise NotADirectoryError(0, f"'{there}' is no folder")
         if not os.access(there, os.W_OK | os.X_OK):

@@ -48,12 +48,12 @@ def settle(job: Job, outcomes: Sequence[Outcome], weights: Sequence[float], say:
     for number, (term, outcome, weight) in enumerate(zip(job.terms, outcomes, weights, strict=True)):
         for name in term.params:
             lost = job.numbers.get((number, name), [0.0])
-            found = exact_sum(lost) / weight if weight else 0.0
-            numeric = _better(job, number, name, float(outcome.value), found)
+            result = exact_sum(lost) / weight if weight else 0.0
+            numeric = _better(job, number, name, float(outcome.value), result)
             if numeric is not None:
                 job.numbers[number, name] = [numeric * weight]
                 whose = "" if len(job.terms) == 1 else f" of {job.names[number]}"
-                say(f"dL/d{name}{whose} is taken by central differences: autograd gives {found:.6g}, and they {numeric:.6g}")
+                say(f"dL/d{name}{whose} is taken by central differences: autograd gives {result:.6g}, and they {numeric:.6g}")
 
 
 def _better(job: Job, number: int, name: str, value: float, found: float) -> float | None:
@@ -75,7 +75,7 @@ def _better(job: Job, number: int, name: str, value: float, found: float) -> flo
 
 
 def _domain(bound: Bound, name: str) -> Domain:
-    words = (one.word for one in bound.loss.signature.parameters if one.name == name)
+    words = (parameter.word for parameter in bound.loss.signature.parameters if parameter.name == name)
     return next((word.domain for word in words if isinstance(word, Number)), ANY)
 
 
@@ -126,7 +126,7 @@ class TermCheck:
     def spotted(self, number: int) -> Spotted:
         """One element, with all that is said of it."""
         judged, gradient = self.compared.judged, float(self.compared.gradient[number])
-        numbers = (float(one[number]) for one in (judged.numeric, judged.left, judged.right, judged.relative))
+        numbers = (float(item[number]) for item in (judged.numeric, judged.left, judged.right, judged.relative))
         return Spotted(self.term, self.compared.at(number), gradient, *numbers)
 
     def worst(self) -> Spotted | None:
@@ -139,8 +139,8 @@ class TermCheck:
 
     def first(self, kind: int) -> Spotted | None:
         """The first element of a kind."""
-        found = np.nonzero(self.compared.judged.kinds == kind)[0]
-        return self.spotted(int(found[0])) if found.size else None
+        result = np.nonzero(self.compared.judged.kinds == kind)[0]
+        return self.spotted(int(result[0])) if result.size else None
 
     def kinks(self) -> list[Spotted]:
         """The first kinks."""
@@ -175,13 +175,13 @@ class GradientVerdict:
         return sum(part.count(kind) for part in self.parts)
 
     def _worst(self) -> tuple[TermCheck, Spotted] | None:
-        found = [(part, spot) for part in self.parts if (spot := part.worst()) is not None]
-        return max(found, key=lambda one: (one[0].count(WRONG) > 0, one[1].error), default=None)
+        result = [(part, spot) for part in self.parts if (spot := part.worst()) is not None]
+        return max(result, key=lambda one: (one[0].count(WRONG) > 0, one[1].error), default=None)
 
     def facts(self) -> dict[str, Any]:
         """The entry of the machine-readable result."""
         worst = self._worst()
-        kinks = [self._kink(one) for part in self.parts for one in part.kinks()][:LISTED]
+        kinks = [self._kink(kink) for part in self.parts for kink in part.kinks()][:LISTED]
         facts = {
             "verdict": {True: "ok", False: "wrong", None: "undecided"}[self.passed],
             "checked": self.checked,
@@ -196,9 +196,9 @@ class GradientVerdict:
         }
         return facts | ({"term": worst[0].term} if worst and len(self.parts) > 1 else {})
 
-    def _kink(self, one: Spotted) -> dict[str, Any]:
-        term = {"term": one.term} if len(self.parts) > 1 else {}
-        return {**term, "at": one.at, "left": one.left, "right": one.right, "gradient": one.analytic}
+    def _kink(self, spotted: Spotted) -> dict[str, Any]:
+        term = {"term": spotted.term} if len(self.parts) > 1 else {}
+        return {**term, "at": spotted.at, "left": spotted.left, "right": spotted.right, "gradient": spotted.analytic}
 
     def check(self) -> Check:
         """The entry among the gates."""
@@ -226,16 +226,19 @@ class GradientVerdict:
 
     def notes(self) -> list[str]:
         """What people should know: where kinks are, and what is compared by other means."""
-        kinks = [one for part in self.parts for one in part.kinks()]
+        kinks = [kink for part in self.parts for kink in part.kinks()]
         more = f", and {self._count(KINK) - 1} more" if self._count(KINK) > 1 else ""
-        found = [f"{self.name}{_kink_says(kinks[0])}{more}"] if kinks else []
+        result = [f"{self.name}{_kink_says(kinks[0])}{more}"] if kinks else []
         if any(part.compared.by_scores for part in self.parts):
-            found.append(f"{self.name} is checked by its raw scores: torch's gradient by log-probabilities is that plus e^pred")
-        return found
+            result.append(
+                f"{self.name} is checked by its raw scores: torch's gradient by log-probabilities is that plus e^pred"
+            )
+        return result
 
 
-def _kink_says(one: Spotted) -> str:
-    return f"{one.at} is at a kink: slopes {one.left:.3g} and {one.right:.3g}, the gradient takes {one.analytic:.3g}"
+def _kink_says(spotted: Spotted) -> str:
+    slopes = f"slopes {spotted.left:.3g} and {spotted.right:.3g}"
+    return f"{spotted.at} is at a kink: {slopes}, the gradient takes {spotted.analytic:.3g}"
 
 
 def _fault(part: TermCheck, name: str) -> str:
@@ -276,10 +279,10 @@ def wrong_slopes(bound: Bound, outcome: Outcome, reduction: str, backend: Any) -
     """The sums by which the slope of the reduction is wrong; only the mean has a formula of its own."""
     if reduction != "mean":
         return []
-    found = slopes(bound, outcome.sums, outcome.n, reduction, (), backend).sums
-    floor = OF_SAMPLE * max((abs(slope * (outcome.sums[name] or 1.0)) for name, slope in found.items()), default=0.0)
+    result = slopes(bound, outcome.sums, outcome.n, reduction, (), backend).sums
+    floor = OF_SAMPLE * max((abs(slope * (outcome.sums[name] or 1.0)) for name, slope in result.items()), default=0.0)
     wrong = []
-    for name, slope in found.items():
+    for name, slope in result.items():
         scale = abs(outcome.sums[name]) or 1.0
         line = Line(np.asarray([outcome.sums[name] / scale]), _finished(bound, outcome, name, scale))
         judged = judge(line, np.asarray([slope * scale]), np.asarray([floor]))

@@ -245,13 +245,13 @@ def absent(name: str) -> Absent | None:
 
     A score's name with `loss` behind is no score, but a loss made of it.
     """
-    found = _found(name)
+    result = _found(name)
     last = letters(name.rpartition(".")[2])
-    if found is None or not found.score or not last.endswith("loss") or last in NAMES:
-        return found
-    made = found.turn.format(found.name)
-    formula = f"{made} ({found.formula})" if made else found.formula
-    return Absent(f"{found.name}_loss", (), found.loss, "", formula, score=False)
+    if result is None or not result.score or not last.endswith("loss") or last in NAMES:
+        return result
+    made = result.turn.format(result.name)
+    formula = f"{made} ({result.formula})" if made else result.formula
+    return Absent(f"{result.name}_loss", (), result.loss, "", formula, score=False)
 
 
 def _is_made(what: Absent) -> bool:
@@ -263,16 +263,16 @@ def _found(name: str) -> Absent | None:
     last = re.sub(r"^acc(uracy)?@", "top", name.rpartition(".")[2].lower())
     short = re.sub(r"^top\d+", lambda top: top[0] if top[0] in NAMES else "topk", letters(re.sub(r"@(k|\d+)", "_at_k", last)))
     while short:
-        for one in (short, BEFORE.sub("", short)):
-            if one in NAMES:
-                return NAMES[one]
+        for item in (short, BEFORE.sub("", short)):
+            if item in NAMES:
+                return NAMES[item]
         shorter = AFTER.sub("", short)
         if shorter == short:
             break
         short = shorter
-        for one in (short, BEFORE.sub("", short)):
-            if one in BARE_LOSSES:
-                return NAMES[letters(BARE_LOSSES[one])]
+        for item in (short, BEFORE.sub("", short)):
+            if item in BARE_LOSSES:
+                return NAMES[letters(BARE_LOSSES[item])]
     return None
 
 

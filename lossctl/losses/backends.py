@@ -221,8 +221,8 @@ def _check_there(torch: Any, device: str) -> None:
     there = torch.cuda.device_count() if kind == "cuda" else int(torch.backends.mps.is_available())
     if int(number or 0) < there:
         return
-    found = f"only {there} of them" if there else "none"
-    message = f"--device {device}: torch {torch.__version__} finds {found} on this machine."
+    result = f"only {there} of them" if there else "none"
+    message = f"--device {device}: torch {torch.__version__} finds {result} on this machine."
     raise UsageError(message, hint="Leave out --device, or install torch as https://pytorch.org/get-started says for it.")
 
 

@@ -67,7 +67,7 @@ class Foreign:
 
         def call(*arrays: Any) -> Any:
             if module:
-                made.to(next((one.dtype for one in arrays if one.is_floating_point()), torch.float64))
+                made.to(next((array.dtype for array in arrays if array.is_floating_point()), torch.float64))
             plain = not isinstance(arrays[0], torch.Tensor)
             return made(*arrays, **({name: numpy_of(value) for name, value in later.items()} if plain else later))
 
@@ -108,11 +108,11 @@ class Foreign:
         first = self._read(torch, tensors, typed, "mean")
         if not self.reduces:
             return {self._role(first, tensors): first}
-        found = {name: self._quietly(torch, tensors, typed, name) for name in REDUCTIONS[1:]}
-        if found["batchmean"] is not None and self._quietly(torch, tensors, typed, "no reduction") is not None:
-            found["batchmean"] = None
-        terms = {} if found["none"] is None or not found["none"].ndim else {"value": found["none"]}
-        own = {"mean": first, **{name: found[name] for name in ("sum", "batchmean")}}
+        result = {name: self._quietly(torch, tensors, typed, name) for name in REDUCTIONS[1:]}
+        if result["batchmean"] is not None and self._quietly(torch, tensors, typed, "no reduction") is not None:
+            result["batchmean"] = None
+        terms = {} if result["none"] is None or not result["none"].ndim else {"value": result["none"]}
+        own = {"mean": first, **{name: result[name] for name in ("sum", "batchmean")}}
         terms |= {f"own_{name}": one.reshape(()) for name, one in own.items() if one is not None and one.numel() == 1}
         return terms if "own_mean" in terms else {"value": first}
 
@@ -141,7 +141,7 @@ class Foreign:
 
         Raises: PluginFailed for a shape that is neither.
         """
-        counts = [one.shape[0] for one in tensors if one.ndim]
+        counts = [item.shape[0] for item in tensors if item.ndim]
         if result.ndim == 0:
             return "own_mean"
         if result.shape[0] in counts:
@@ -172,14 +172,14 @@ def adapt(thing: Any, name: str, typed: Mapping[str, Any]) -> Loss:
     Raises: UnknownName for what cannot be called, BadParameter for a reduction among the parameters.
     """
     called = _called(thing, name)
-    if found := next((word for word in typed if word in REDUCING), None):
-        message = f"{name}: '{found}' is no parameter here, since --reduction chooses it."
+    if result := next((word for word in typed if word in REDUCING), None):
+        message = f"{name}: '{result}' is no parameter here, since --reduction chooses it."
         raise BadParameter(message, hint="Write --reduction mean, sum, none or batchmean.")
     made = _header(thing) if isinstance(thing, type) else ()
     required = _required(called)
     inputs = _inputs(required, thing)
     options = tuple(argument for argument in called if argument not in required)
-    taken = {argument.name for argument in required} | {one.name for one in inputs} | set(REDUCING)
+    taken = {argument.name for argument in required} | {argument.name for argument in inputs} | set(REDUCING)
     scalars, tensors = _parameters([*made, *options], taken, typed)
     defaults = {parameter.name: parameter.default for parameter in scalars}
     foreign = Foreign(name, thing, made, options, defaults)
@@ -195,7 +195,7 @@ def _called(thing: Any, name: str) -> Arguments:
     """
     forward = getattr(thing, "forward", None)
     if isinstance(thing, type):
-        called = forward or next((vars(one)["__call__"] for one in thing.__mro__ if "__call__" in vars(one)), None)
+        called = forward or next((vars(item)["__call__"] for item in thing.__mro__ if "__call__" in vars(item)), None)
         if called is not None:
             return _header(called)[1:] or PAIR
     elif callable(thing):
@@ -214,8 +214,8 @@ def _header(called: Any) -> Arguments:
 
 def _required(called: Arguments) -> Arguments:
     """The arguments that have no default: the inputs. `*args` alone stand for a pair."""
-    found = tuple(argument for argument in called if argument.kind in POSITIONAL and argument.default is argument.empty)
-    return found or PAIR
+    result = tuple(argument for argument in called if argument.kind in POSITIONAL and argument.default is argument.empty)
+    return result or PAIR
 
 
 def _inputs(required: Arguments, thing: Any) -> tuple[Input, ...]:
@@ -236,8 +236,8 @@ def _words(called: Any) -> dict[str, Tensor]:
         hints = get_type_hints(called, include_extras=True)
     except Exception:  # noqa: BLE001 - annotations of others may name anything
         return {}
-    found = {name: [word for word in get_args(hint)[1:] if isinstance(word, Tensor)] for name, hint in hints.items()}
-    return {name: words[0] for name, words in found.items() if words}
+    result = {name: [word for word in get_args(hint)[1:] if isinstance(word, Tensor)] for name, hint in hints.items()}
+    return {name: words[0] for name, words in result.items() if words}
 
 
 def _parameters(
@@ -245,11 +245,11 @@ def _parameters(
 ) -> tuple[tuple[Parameter, ...], tuple[Input, ...]]:
     """Sort what may be typed into scalars and arrays; `**keywords` take whatever was typed."""
     arguments = list(arguments)
-    found = {a.name: a for a in reversed(arguments) if a.kind not in VARIADIC and a.name not in taken}
+    result = {a.name: a for a in reversed(arguments) if a.kind not in VARIADIC and a.name not in taken}
     if any(argument.kind is inspect.Parameter.VAR_KEYWORD for argument in arguments):
-        found = {name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in typed} | found
-    arrays = [name for name, argument in found.items() if _is_array(argument, typed.get(name))]
-    scalars = (Parameter(name, Anything(), _default(a)) for name, a in reversed(found.items()) if name not in arrays)
+        result = {name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in typed} | result
+    arrays = [name for name, argument in result.items() if _is_array(argument, typed.get(name))]
+    scalars = (Parameter(name, Anything(), _default(a)) for name, a in reversed(result.items()) if name not in arrays)
     return tuple(scalars), tuple(Input(name, Tensor(f"*_{name}", "numbers"), optional=True) for name in arrays)
 
 
@@ -285,8 +285,8 @@ def dress(run: Callable[..., Any], signature: Signature, doc: str) -> Callable[.
     def terms(xp: Any, /, *arrays: Any, **given: Any) -> Any:
         return run(xp, *arrays, **given)
 
-    words: dict[str, Any] = {one.name: one.word for one in signature.arrays}
-    words |= {one.name: one.word for one in signature.parameters}
+    words: dict[str, Any] = {array.name: array.word for array in signature.arrays}
+    words |= {parameter.name: parameter.word for parameter in signature.parameters}
     place, named = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.KEYWORD_ONLY
     header = [inspect.Parameter("_xp", place), *(inspect.Parameter(i.name, place) for i in signature.inputs)]
     header += [inspect.Parameter(t.name, named, default=None) for t in signature.tensors]

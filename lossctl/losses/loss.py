@@ -166,10 +166,10 @@ class Anything:
         if not isinstance(given, str) or text.lower() in words:
             return words[text.lower()] if isinstance(given, str) else given
         try:
-            found = ast.literal_eval(text)
+            result = ast.literal_eval(text)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             return text
-        return found if isinstance(found, int | float | str | list | tuple | dict) else text
+        return result if isinstance(result, int | float | str | list | tuple | dict) else text
 
 
 SCALARS = Number | Choice | Anything

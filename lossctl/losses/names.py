@@ -36,7 +36,7 @@ def meaning_of(name: str) -> Meaning:
 def impossible(name: str) -> str:
     """The loss of this name that cannot be computed, if it cannot."""
     spelt = LOSSES.spelling(name)
-    return next((one for one in IMPOSSIBLE if ":" not in name and spelt.startswith(LOSSES.spelling(one))), "")
+    return next((item for item in IMPOSSIBLE if ":" not in name and spelt.startswith(LOSSES.spelling(item))), "")
 
 
 def meaning(name: str) -> Meaning | None:
@@ -62,11 +62,11 @@ def _is_code(name: str) -> bool:
 def _under(prefix: str, last: str, name: str) -> Meaning:
     """What a name means under a framework: that framework's number, or nothing at all."""
     framework = next((one for one, spellings in PREFIXES.items() if prefix.lower() in spellings), "")
-    if framework and prefix.lower().endswith("metrics") and (found := _of(f"{framework}.metrics", last)):
-        return found
-    if framework and (found := _of(framework, last)):
+    if framework and prefix.lower().endswith("metrics") and (result := _of(f"{framework}.metrics", last)):
+        return result
+    if framework and (result := _of(framework, last)):
         # A metric of Keras is a mean by weights, whatever the loss of the same name is.
-        return replace(found, rules=replace(found.rules, weights="")) if "metrics" in prefix.lower() else found
+        return replace(result, rules=replace(result.rules, weights="")) if "metrics" in prefix.lower() else result
     if what := absent(last):
         raise refused(name, what)
     if not framework:
@@ -93,8 +93,8 @@ def foreign(name: str) -> Meaning | None:
 
     Raises: UnknownName where it is another number there than any here.
     """
-    found = ((framework, _of(framework, name)) for framework in FRAMEWORKS)
-    for framework, one in found:
+    result = ((framework, _of(framework, name)) for framework in FRAMEWORKS)
+    for framework, one in result:
         if one:
             said = f"'{name}' is {framework}'s name for {one.loss}"
             return replace(one, note=f"{said}; {one.note}" if one.note else said)
@@ -109,10 +109,10 @@ def _of(framework: str, name: str) -> Meaning | None:
     theirs, spelt = _letters(framework), letters(name)
     bare = spelt if spelt in kept() else spelt.removesuffix("loss")
     longer = "" if f"{spelt}loss" in kept() else f"{spelt}loss"
-    found = theirs.get(spelt) or theirs.get(bare) or theirs.get(longer)
-    if found is None:
+    result = theirs.get(spelt) or theirs.get(bare) or theirs.get(longer)
+    if result is None:
         return None
-    named, loss = found
+    named, loss = result
     if named in REFUSED.get(framework, {}):
         why, instead = REFUSED[framework][named]
         message = f"{named} of {framework} is no number that lossctl has: {why}."

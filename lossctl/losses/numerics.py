@@ -184,8 +184,8 @@ def slow_log1p(kind: str) -> bool:
     """Whether NumPy works out log1p one by one on this processor, and log many at once: on x86 without AVX-512."""
     from numpy.lib.introspect import opt_func_info
 
-    found = opt_func_info(func_name="^(log|log1p)$", signature={"d": "^float64$", "f": "^float32$"}.get(kind, "^$"))
-    one_by_one = {name: all(way["current"].startswith("baseline") for way in ways.values()) for name, ways in found.items()}
+    result = opt_func_info(func_name="^(log|log1p)$", signature={"d": "^float64$", "f": "^float32$"}.get(kind, "^$"))
+    one_by_one = {name: all(way["current"].startswith("baseline") for way in ways.values()) for name, ways in result.items()}
     return one_by_one.get("log1p", False) and not one_by_one.get("log", True)
 
 

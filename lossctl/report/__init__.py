@@ -87,17 +87,17 @@ def strict(value: Any) -> Any:
 
 
 def _marked(value: Mapping[str, Any]) -> dict[str, Any]:
-    found = {key: worded(item) if key in TYPED else strict(item) for key, item in value.items()}
+    result = {key: worded(item) if key in TYPED else strict(item) for key, item in value.items()}
     if "value" in value and (word := status(value["value"])) != OK:
-        found["status"] = word
+        result["status"] = word
         if isinstance(value["value"], list | tuple):
-            found["not_finite"] = not_finite(value["value"])
+            result["not_finite"] = not_finite(value["value"])
     if "gradient" in value:
-        found["gradient"] = _plain(value["gradient"])
+        result["gradient"] = _plain(value["gradient"])
         if places := list(_in_gradient(value["gradient"])):
-            found["gradient_not_finite"] = places
+            result["gradient_not_finite"] = places
     infinite = {key: word for key, item in value.items() if key not in {"value", "gradient"} and (word := _infinite(item))}
-    return {**found, "statuses": infinite} if infinite else found
+    return {**result, "statuses": infinite} if infinite else result
 
 
 def _infinite(value: Any) -> str:
@@ -143,8 +143,8 @@ def _places(value: Any, index: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...
 def status(value: Any) -> str:
     """`ok`, `nan`, `inf` or `-inf`: the word beside a number that JSON cannot hold. Lists are as bad as their worst."""
     if isinstance(value, list | tuple):
-        found = {status(item) for item in value}
-        return next((word for word in ("nan", "inf", "-inf") if word in found), OK)
+        result = {status(item) for item in value}
+        return next((word for word in ("nan", "inf", "-inf") if word in result), OK)
     if not isinstance(value, float) or math.isfinite(value):
         return OK
     return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"

@@ -64,21 +64,21 @@ class Answer:
 
     def values(self) -> dict[str, float]:
         """Every number that a gate may bound: `loss`, `loss.stat`, `loss@group`, `total`."""
-        found: dict[str, float] = {}
-        alone = Counter(id(one.loss) for one in self.asked)
+        result: dict[str, float] = {}
+        alone = Counter(id(asked_loss.loss) for asked_loss in self.asked)
         for one, outcome in zip(self.asked, self.outcomes, strict=True):
             scalar = {one.label: outcome.value} if isinstance(outcome.value, float) else {}
             stats = {f"{one.label}.{name}": value for name, value in outcome.stats.items()}
             groups = {f"{one.label}@{self.groups[code]}": value for code, (value, _) in outcome.groups.items()}
-            found |= scalar | stats | groups
+            result |= scalar | stats | groups
             if alone[id(one.loss)] == 1 and scalar:
-                found = {one.typed: outcome.value, one.loss.name: outcome.value} | found
-        return found | ({} if self.total is None else {"total": self.total})
+                result = {one.typed: outcome.value, one.loss.name: outcome.value} | result
+        return result | ({} if self.total is None else {"total": self.total})
 
 
 def signature(answer: Answer) -> str:
     """All that the value depends on besides the inputs, in one line."""
-    losses = ",".join(_full_name(one) for one in answer.asked)
+    losses = ",".join(_full_name(asked_loss) for asked_loss in answer.asked)
     options = answer.spec.options
     named = [(row, getattr(options, name)) for name, row in rows(Options).items()]
     parts = [f"{row.always}:{value}" for row, value in named if row.always]
@@ -86,11 +86,11 @@ def signature(answer: Answer) -> str:
     return "|".join([losses, *parts, f"v:{__version__}"])
 
 
-def _full_name(one: Asked) -> str:
-    params = [f"{name}={value}" for name, value in one.params.items()]
-    params += [f"{t.name}={brief(one.given[t.name])}" for t in one.loss.signature.tensors if t.name in one.given]
-    name = f"{one.loss.name}:{','.join(params)}" if params else one.loss.name
-    return f"{one.weight}*{name}{f'+{one.offset}' if one.offset else ''}" if one.term else name
+def _full_name(asked: Asked) -> str:
+    params = [f"{name}={value}" for name, value in asked.params.items()]
+    params += [f"{t.name}={brief(asked.given[t.name])}" for t in asked.loss.signature.tensors if t.name in asked.given]
+    name = f"{asked.loss.name}:{','.join(params)}" if params else asked.loss.name
+    return f"{asked.weight}*{name}{f'+{asked.offset}' if asked.offset else ''}" if asked.term else name
 
 
 def report(
@@ -131,7 +131,7 @@ def document_of(
 
 def results(answer: Answer) -> list[dict[str, Any]]:
     """The machine-readable results: one a loss, and one a group of it."""
-    found = []
+    result = []
     for one, outcome in zip(answer.asked, answer.outcomes, strict=True):
         params = dict(one.params) | {
             tensor.name: _plain(one.given[tensor.name]) for tensor in one.loss.signature.tensors if tensor.name in one.given
@@ -141,8 +141,8 @@ def results(answer: Answer) -> list[dict[str, Any]]:
         groups = [
             {**head, "group": answer.groups[code], **_value(value), "n": n} for code, (value, n) in outcome.groups.items()
         ]
-        found += [whole, *groups]
-    return found
+        result += [whole, *groups]
+    return result
 
 
 def _plain(given: Given) -> Any:
@@ -154,13 +154,13 @@ def _value(value: Any) -> dict[str, Any]:
     return {"value": value} if word == "ok" else {"value": value, "status": word}
 
 
-def _extras(answer: Answer, one: Asked, outcome: Outcome) -> dict[str, Any]:
+def _extras(answer: Answer, asked: Asked, outcome: Outcome) -> dict[str, Any]:
     """What only some results have."""
     extras: dict[str, Any] = {}
-    if one.term:
-        extras |= {"name": one.term, "weight": one.weight, "share": _share(answer, one, outcome)}
-    if one.offset:
-        extras["offset"] = one.offset
+    if asked.term:
+        extras |= {"name": asked.term, "weight": asked.weight, "share": _share(answer, asked, outcome)}
+    if asked.offset:
+        extras["offset"] = asked.offset
     if answer.spec.options.nan == "skip":
         extras |= {"skipped": outcome.skipped, "coverage": outcome.coverage}
     if outcome.stats:
@@ -170,14 +170,14 @@ def _extras(answer: Answer, one: Asked, outcome: Outcome) -> dict[str, Any]:
     return extras
 
 
-def _share(answer: Answer, one: Asked, outcome: Outcome) -> float | None:
+def _share(answer: Answer, asked: Asked, outcome: Outcome) -> float | None:
     """The part's share of the weighted sum."""
-    return _weighted(one, outcome) / answer.total if answer.total else None
+    return _weighted(asked, outcome) / answer.total if answer.total else None
 
 
-def _weighted(one: Asked, outcome: Outcome) -> float:
+def _weighted(asked: Asked, outcome: Outcome) -> float:
     """What a part adds to the weighted sum."""
-    return one.weight * float(outcome.value) + one.offset
+    return asked.weight * float(outcome.value) + asked.offset
 
 
 def _samples(answer: Answer, outcome: Outcome) -> list[dict[str, Any]]:
@@ -247,21 +247,21 @@ def warnings(answer: Answer, say: Callable[[str], None], unlike: Sequence[str] =
     """
     options = answer.spec.options
     check_codes(options.ignore)
-    found: dict[Warned, None] = {}
+    result: dict[Warned, None] = {}
     paired: set[tuple[str, ...]] = set()
     for one, bound, outcome in zip(answer.asked, answer.bounds, answer.outcomes, strict=True):
         typed = {name: _typed(given) for name, given in one.given.items()}
         rows = tuple(typed[argument.name] for argument in bound.loss.signature.inputs)
         # The order of rows belongs to inputs, not to losses: one loss looks at it, and the others say nothing again.
         own = replace(options, ignore=(*options.ignore, ORDER)) if rows in paired else options
-        found |= dict.fromkeys(advise(bound, outcome, own, typed))
+        result |= dict.fromkeys(advise(bound, outcome, own, typed))
         paired |= {rows} if has_order(bound, options) else set()
     if answer.total is not None:
-        found |= dict.fromkeys(check_shares(answer.shares(), options))
-    found |= dict.fromkeys(check_ids(unlike, options))
-    for warned in found:
+        result |= dict.fromkeys(check_shares(answer.shares(), options))
+    result |= dict.fromkeys(check_ids(unlike, options))
+    for warned in result:
         say(f"{warned.code} {warned.message}")
-    return list(found)
+    return list(result)
 
 
 def _typed(given: Given) -> str:

@@ -136,10 +136,10 @@ def _from_here(source: str, folder: str) -> str:
         return source
     source = local(source)
     try:
-        found = locate(source)
+        result = locate(source)
     except LossctlError:
         return str(Path.cwd() / source)
-    return source if found.literal is not None or found.paths == (STDIN,) else str(Path.cwd() / source)
+    return source if result.literal is not None or result.paths == (STDIN,) else str(Path.cwd() / source)
 
 
 def _pairs(items: Iterable[str], flag: str, form: str) -> Iterable[tuple[str, str]]:

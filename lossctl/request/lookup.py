@@ -123,15 +123,15 @@ def resolve(spec: Spec) -> list[Asked]:
 
     Raises: UnknownName, BadParameter, UsageError.
     """
-    asked = [_term(term, spec) for term in spec.terms] or [_ask(one, spec) for one in _expand(spec)]
-    if spec.options.ignore_index is not None and not any("ignore_index" in one.params for one in asked):
+    asked = [_term(term, spec) for term in spec.terms] or [_ask(item, spec) for item in _expand(spec)]
+    if spec.options.ignore_index is not None and not any("ignore_index" in asked_loss.params for asked_loss in asked):
         message = f"{asked[0].loss.name} has no ignore_index."
         raise UsageError(message, hint="Leave out --ignore-index, or use --mask.")
     if spec.terms and spec.options.reduction == "none":
         message = "A weighted sum of terms has no reduction 'none': its parts have different shapes."
         raise NoSuchReduction(message, hint="It has: mean, sum.")
     _check_count(asked, spec)
-    return [replace(one, given=_inputs(one, spec)) for one in asked]
+    return [replace(asked_loss, given=_inputs(asked_loss, spec)) for asked_loss in asked]
 
 
 def _term(term: Term, spec: Spec) -> Asked:
@@ -146,15 +146,15 @@ def _term(term: Term, spec: Spec) -> Asked:
 def _expand(spec: Spec) -> Iterable[LossSpec]:
     """Put in the losses of `@task` that take as many inputs as there are."""
     count = len(spec.positional) + len(spec.inputs)
-    for one in spec.losses:
-        if not one.name.startswith("@"):
-            yield one
+    for wanted in spec.losses:
+        if not wanted.name.startswith("@"):
+            yield wanted
             continue
-        members = [loss for loss in catalogue().values() if loss.task == one.name[1:]]
+        members = [loss for loss in catalogue().values() if loss.task == wanted.name[1:]]
         if not members:
-            message = f"There is no set of losses '{one.name}'."
-            raise UnknownName(message, hint=near(one.name, {f"@{loss.task}" for loss in catalogue().values()}, "sets"))
-        yield from (LossSpec(loss.name, of=one.name) for loss in members if len(loss.signature.inputs) == count)
+            message = f"There is no set of losses '{wanted.name}'."
+            raise UnknownName(message, hint=near(wanted.name, {f"@{loss.task}" for loss in catalogue().values()}, "sets"))
+        yield from (LossSpec(loss.name, of=wanted.name) for loss in members if len(loss.signature.inputs) == count)
 
 
 def _ask(one: LossSpec, spec: Spec) -> Asked:
@@ -162,9 +162,9 @@ def _ask(one: LossSpec, spec: Spec) -> Asked:
     if ":" in one.name and not spec.options.allow_code:
         message = f"'{one.name}' would run code that the spec names."
         raise UsageError(message, hint="If you trust it, use --allow-code.")
-    found = meant(one.name)
-    ours, rules = parse_losses(found.loss)[0], found.rules
-    note = "" if one.of else _note(one.name, found.note)
+    result = meant(one.name)
+    ours, rules = parse_losses(result.loss)[0], result.rules
+    note = "" if one.of else _note(one.name, result.note)
     typed, of = one.name, one.of
     one = LossSpec(ours.name, {**ours.params, **{rules.params.get(name, name): value for name, value in one.params.items()}})
     _check_rules(one, typed, rules, spec.options)
@@ -182,7 +182,7 @@ def _ask(one: LossSpec, spec: Spec) -> Asked:
     arrays = {name: as_given(name, one.params[name]) for name in tensors & set(one.params)}
     params = scalars(loss, given)
     made = Asked(loss, params, arrays, typed=typed, note=note, of=of)
-    return replace(made, framework=found.framework, rules=rules, class_dim=spec.options.class_dim)
+    return replace(made, framework=result.framework, rules=rules, class_dim=spec.options.class_dim)
 
 
 def _note(name: str, note: str) -> str:
@@ -190,22 +190,22 @@ def _note(name: str, note: str) -> str:
     return note if not note or name in note or note.startswith(name) else f"{name}: {note}"
 
 
-def _check_rules(one: LossSpec, typed: str, rules: Rules, options: Options) -> None:
+def _check_rules(spec: LossSpec, typed: str, rules: Rules, options: Options) -> None:
     """Refuse what a framework's name leaves open, or reduces otherwise.
 
     Raises: BadParameter, NoSuchReduction.
     """
-    missing = next((name for name in rules.needs if name not in one.params), "")
+    missing = next((name for name in rules.needs if name not in spec.params), "")
     if missing:
         message = f"{typed} has no default of {missing}, so that its number is open."
         raise BadParameter(message, hint=f"Write: {typed}:{missing}=0.5")
     if rules.reductions and options.reduction not in rules.reductions:
-        message = f"{typed} adds over classes, which --reduction {options.reduction} of {one.name} does not."
+        message = f"{typed} adds over classes, which --reduction {options.reduction} of {spec.name} does not."
         raise NoSuchReduction(message, hint=f"Write: --reduction {rules.reductions[0]}")
     if rules.weights and options.weights and options.reduction not in {"sum", "none"}:
         message = f"{typed} with weights is another number than --reduction {options.reduction}: {rules.weights}."
-        params = ",".join(f"{name}={brief(value)}" for name, value in one.params.items())
-        bare = f"{one.name}:{params}" if params else one.name
+        params = ",".join(f"{name}={brief(value)}" for name, value in spec.params.items())
+        bare = f"{spec.name}:{params}" if params else spec.name
         hint = f"Write {bare} for the mean by weights, Keras' mean_with_sample_weight; or --reduction sum, then divide."
         raise NoSuchReduction(message, hint=hint)
 
@@ -215,28 +215,30 @@ def _from_folder(name: str, folder: str) -> str:
     return str(Path(folder, name)) if folder and ".py:" in name else name
 
 
-def by_shape(one: Asked, given: Mapping[str, tuple[int, ...]]) -> Asked:
+def by_shape(asked: Asked, given: Mapping[str, tuple[int, ...]]) -> Asked:
     """Focal loss of one score a class is another loss than of one score a label: the shapes say which was meant."""
     target, pred = given.get("target", ()), given.get("pred", ())
-    _check_shape(one, pred)
-    theirs = one.framework or one.typed == "sigmoid_focal_loss"
-    if one.loss.name != "focal" or theirs or len(pred) != len(target) + 1 or len(pred) < CLASSES:
-        return one
+    _check_shape(asked, pred)
+    theirs = asked.framework or asked.typed == "sigmoid_focal_loss"
+    if asked.loss.name != "focal" or theirs or len(pred) != len(target) + 1 or len(pred) < CLASSES:
+        return asked
     loss = LOSSES.get("focal_multiclass")
     note = "'focal' is taken as focal_multiclass, since pred has one score a class"
-    return replace(one, loss=loss, params=scalars(loss, {"gamma": one.params["gamma"]}), note=note)
+    return replace(asked, loss=loss, params=scalars(loss, {"gamma": asked.params["gamma"]}), note=note)
 
 
-def _check_shape(one: Asked, pred: tuple[int, ...]) -> None:
+def _check_shape(asked: Asked, pred: tuple[int, ...]) -> None:
     """Refuse shapes of which a framework makes another number.
 
     Raises: ShapeMismatch.
     """
-    if one.rules.one_column and math.prod(pred[1:]) != 1:
-        message = f"{one.typed}: pred has shape {pred}, and {one.rules.one_column}."
-        raise ShapeMismatch(message, hint=f"Give one column, or write {one.loss.name} for the number of all columns together.")
-    if one.rules.classes_last and len(pred) > CLASSES and one.class_dim is None:
-        message = f"{one.typed}: pred has shape {pred}, and {one.framework} has classes on the last axis."
+    if asked.rules.one_column and math.prod(pred[1:]) != 1:
+        message = f"{asked.typed}: pred has shape {pred}, and {asked.rules.one_column}."
+        raise ShapeMismatch(
+            message, hint=f"Give one column, or write {asked.loss.name} for the number of all columns together."
+        )
+    if asked.rules.classes_last and len(pred) > CLASSES and asked.class_dim is None:
+        message = f"{asked.typed}: pred has shape {pred}, and {asked.framework} has classes on the last axis."
         raise ShapeMismatch(message, hint="Say where they are: --class-dim -1.")
 
 
@@ -273,16 +275,16 @@ def _check_count(asked: list[Asked], spec: Spec) -> None:
         named = ", ".join(name for name in spec.inputs)
         message = f"{len(spec.positional)} inputs were given without a name, but -i names {named}, which leaves {left}."
         raise UsageError(message, hint="Give each input once, by its place or by its name.")
-    known = {argument.name for one in asked for argument in one.loss.signature.arrays}
+    known = {argument.name for asked_loss in asked for argument in asked_loss.loss.signature.arrays}
     for name in spec.inputs:
         if name not in known:
             message = f"No loss here has an input '{name}'."
             raise BadParameter(message, hint=near(name, known, "inputs"))
 
 
-def _inputs(one: Asked, spec: Spec) -> dict[str, Given]:
+def _inputs(asked: Asked, spec: Spec) -> dict[str, Given]:
     """Name the positional inputs in the order of the loss's arguments; named ones win."""
-    arguments = {argument.name for argument in one.loss.signature.arrays}
-    named = {name: given for name, given in spec.inputs.items() if name in arguments} | dict(one.given)
-    free = [argument.name for argument in one.loss.signature.inputs if argument.name not in spec.inputs]
+    arguments = {argument.name for argument in asked.loss.signature.arrays}
+    named = {name: given for name, given in spec.inputs.items() if name in arguments} | dict(asked.given)
+    free = [argument.name for argument in asked.loss.signature.inputs if argument.name not in spec.inputs]
     return dict(zip(free, spec.positional, strict=False)) | named

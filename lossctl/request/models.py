@@ -329,21 +329,21 @@ def spec_of(request: Any, name: str, *, allow_code: bool, allow_remote: bool = F
     Code that it names is imported only with `allow_code`, and addresses are read only with `allow_remote`.
     Raises: UnreadableFile with the key that is no part of a request, UsageError for code.
     """
-    found = checked(request, name)
-    options: dict[str, Any] = found.get("options", {})
+    result = checked(request, name)
+    options: dict[str, Any] = result.get("options", {})
     sources = {one: _given(value) for one, value in options.items() if isinstance(value, dict)}
     own = {"max_memory": max_memory} if max_memory else {}
     chosen = Options(**{**options, **sources, **own}, allow_code=allow_code, allow_remote=allow_remote)
     spec = Spec(
-        losses=tuple(map(_loss_of, found.get("losses", ()))),
-        positional=tuple(map(_given, found.get("positional", ()))),
-        inputs=_givens(found.get("inputs", {})),
+        losses=tuple(map(_loss_of, result.get("losses", ()))),
+        positional=tuple(map(_given, result.get("positional", ()))),
+        inputs=_givens(result.get("inputs", {})),
         terms=tuple(
-            Term(**{**one, "loss": _loss_of(one["loss"]), "inputs": _givens(one.get("inputs", {}))})
-            for one in found.get("terms", ())
+            Term(**{**item, "loss": _loss_of(item["loss"]), "inputs": _givens(item.get("inputs", {}))})
+            for item in result.get("terms", ())
         ),
         options=chosen,
-        folder=found.get("folder", ""),
+        folder=result.get("folder", ""),
         saved=name,
     )
     if not allow_code:
@@ -359,7 +359,7 @@ def _check_code(spec: Spec, name: str) -> None:
     from lossctl.losses.backends import AT, DEVICE
     from lossctl.sources.source import FORMATS, ROWS
 
-    losses = [one for one in (*spec.losses, *(term.loss for term in spec.terms)) if not one.name.startswith("@")]
+    losses = [loss for loss in (*spec.losses, *(term.loss for term in spec.terms)) if not loss.name.startswith("@")]
     foreign = [
         loss.name for loss in losses if LOSSES.spelling(understand(loss.name)[0].name) not in known() or ":" in loss.name
     ]
@@ -373,9 +373,9 @@ def _check_code(spec: Spec, name: str) -> None:
         raise UsageError(message, hint="If you trust it, use --allow-code.")
 
 
-def _loss_of(one: Mapping[str, Any]) -> LossSpec:
-    params = {name: _given(value) if isinstance(value, dict) else value for name, value in one.get("params", {}).items()}
-    return LossSpec(one["name"], params, one.get("of", ""))
+def _loss_of(mapping: Mapping[str, Any]) -> LossSpec:
+    params = {name: _given(value) if isinstance(value, dict) else value for name, value in mapping.get("params", {}).items()}
+    return LossSpec(mapping["name"], params, mapping.get("of", ""))
 
 
 def _given(item: Mapping[str, Any]) -> Given:

@@ -155,8 +155,8 @@ def rows(kind: type, command: str = "") -> dict[str, Option]:
     Where the class says what it `takes` of the options of the engine, those alone.
     """
     takes: Collection[str] | None = getattr(kind, "takes", None)
-    engine = {one.name for base in kind.__mro__ if vars(base).get("engine") for one in fields(base)}
-    found = {}
+    engine = {item.name for base in kind.__mro__ if vars(base).get("engine") for item in fields(base)}
+    result = {}
     for one in fields(kind):
         row: Option = one.metadata["option"]
         if takes is not None and one.name in engine:
@@ -165,10 +165,10 @@ def rows(kind: type, command: str = "") -> dict[str, Option]:
             offered = not command or not row.commands or command in row.commands
         if offered:
             default = [] if one.default is MISSING else one.default
-            found[one.name] = replace(
+            result[one.name] = replace(
                 row, name=one.name, type=one.type if isinstance(one.type, str) else one.type.__name__, default=default
             )
-    return found
+    return result
 
 
 def own_rows(kind: type) -> dict[str, Option]:

@@ -99,11 +99,11 @@ def parse_losses(text: str) -> tuple[LossSpec, ...]:
 
 
 def _parse_item(item: str) -> LossSpec:
-    found = ITEM.match(item)
-    if not found or not found["name"] or "=" in found["name"]:
+    match = ITEM.match(item)
+    if not match or not match["name"] or "=" in match["name"]:
         message = f"'{item}' is not a loss."
         raise BadParameter(message, hint="Write LOSS or LOSS:param=value[,param=value].")
-    return LossSpec(found["name"], dict(parse_params(split_params(found["params"] or ""))))
+    return LossSpec(match["name"], dict(parse_params(split_params(match["params"] or ""))))
 
 
 def split_params(text: str) -> list[str]:
@@ -138,7 +138,7 @@ def with_params(losses: tuple[LossSpec, ...], params: Mapping[str, str], *, inst
     if not params:
         return losses
     if len(losses) != 1:
-        names = ", ".join(one.name for one in losses)
+        names = ", ".join(loss.name for loss in losses)
         message = f"-p gives a parameter to a single loss, but there are {len(losses)}: {names}."
         raise BadParameter(message, hint=f"Write it behind its loss: {losses[0].name}:{next(iter(params))}=…")
     twice = set(params) & set(losses[0].params)
@@ -206,15 +206,15 @@ def request_of(spec: Spec) -> dict[str, Any]:
         for name, row in rows(Options).items()
         if row.replayed and (value := getattr(spec.options, name)) != row.default
     }
-    found = {
-        "losses": [_loss(one) for one in spec.losses],
+    result = {
+        "losses": [_loss(loss) for loss in spec.losses],
         "positional": [_plain(given) for given in spec.positional],
         "inputs": {name: _plain(given) for name, given in spec.inputs.items()},
         "terms": [_term(term) for term in spec.terms],
         "options": options,
         "folder": spec.folder,
     }
-    return {name: item for name, item in found.items() if item}
+    return {name: item for name, item in result.items() if item}
 
 
 def _plain(value: Any) -> Any:
@@ -240,8 +240,8 @@ def _said(source: str) -> str:
 
 
 def _loss(loss: LossSpec) -> dict[str, Any]:
-    found = {"name": loss.name, "params": {name: _plain(value) for name, value in loss.params.items()}, "of": loss.of}
-    return {name: item for name, item in found.items() if item}
+    result = {"name": loss.name, "params": {name: _plain(value) for name, value in loss.params.items()}, "of": loss.of}
+    return {name: item for name, item in result.items() if item}
 
 
 def _term(term: Term) -> dict[str, Any]:

@@ -52,9 +52,9 @@ def read_suite(path: str) -> tuple[str, ...] | None:
     if others := [name for name in document.value if name != "specs"]:
         raise document.fault((others[0],), f"'{others[0]}' cannot stand beside 'specs'.", "Keep it in a spec of its own.")
     listed = document.value["specs"]
-    if not isinstance(listed, list) or not listed or not all(isinstance(one, str) and one for one in listed):
+    if not isinstance(listed, list) or not listed or not all(isinstance(item, str) and item for item in listed):
         raise document.fault(("specs",), "'specs' should be a list of files, folders or patterns.")
-    return tuple(str(Path(path).parent / one) for one in listed)
+    return tuple(str(Path(path).parent / item) for item in listed)
 
 
 def spec_schema() -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _text(path: str) -> str:
     try:
         raw = read_whole(path)
     except FileNotFoundError as error:
-        beside = (one.name for one in Path(path).parent.glob("*.y*ml"))
+        beside = (item.name for item in Path(path).parent.glob("*.y*ml"))
         message = f"There is no spec '{path}'."
         raise MissingFile(message, hint=near(Path(path).name, beside, f"specs in '{Path(path).parent}'")) from error
     except OSError as error:
@@ -184,16 +184,16 @@ def _explained(document: Document, fault: ErrorDetails) -> BadSpec:
         return document.fault(where, f"the key '{name}' is missing.")
     said = WORDS.get(kind) or fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
     quoted = "nothing" if fault["input"] is None else repr(fault["input"])
-    found = "" if kind == "value_error" or isinstance(fault["input"], dict | list) else f", not {quoted}"
-    return document.fault(where, f"'{name}' {said}{found}.", HINTS.get(kind, ""))
+    result = "" if kind == "value_error" or isinstance(fault["input"], dict | list) else f", not {quoted}"
+    return document.fault(where, f"'{name}' {said}{result}.", HINTS.get(kind, ""))
 
 
 def _name(document: Document, where: Where) -> str:
     """The entry as a person finds it: `terms[0].inputs.pred`, without pydantic's names of alternatives."""
-    found: Where = ()
+    result: Where = ()
     for part in where:
-        found = (*found, part) if (*found, part) in document.lines else found
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in found).removeprefix(".")
+        result = (*result, part) if (*result, part) in document.lines else result
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in result).removeprefix(".")
 
 
 def _keys(where: Where) -> Iterable[str]:
@@ -234,11 +234,11 @@ def _losses(document: Document, items: SpecItems) -> tuple[LossSpec, ...]:
         raise document.fault(("params",), "'params' belongs to a single 'loss'.", hint)
     if items.loss:
         return _parsed(document, items.loss, items.params, ())
-    found: list[LossSpec] = []
+    result: list[LossSpec] = []
     for place, item in enumerate(items.losses):
         text, params = (item, {}) if isinstance(item, str) else (item.loss, item.params)
-        found += _parsed(document, text, params, ("losses", place))
-    return tuple(found)
+        result += _parsed(document, text, params, ("losses", place))
+    return tuple(result)
 
 
 def _parsed(document: Document, text: str, params: Mapping[str, Any], where: Where) -> tuple[LossSpec, ...]:

@@ -168,11 +168,11 @@ def _reason(error: BaseException, status: int, url: str) -> str:
         cause := getattr(chain[-1], "os_error", None) or chain[-1].__cause__ or chain[-1].__context__
     ) and cause not in chain:
         chain.append(cause)
-    if any(isinstance(one, TimeoutError) or "Timeout" in type(one).__name__ for one in chain):
+    if any(isinstance(item, TimeoutError) or "Timeout" in type(item).__name__ for item in chain):
         return f"{where} did not answer in time"
-    if any("SSL" in type(one).__name__ or "Certificate" in type(one).__name__ for one in chain):
+    if any("SSL" in type(item).__name__ or "Certificate" in type(item).__name__ for item in chain):
         return f"no encrypted connection to {where} that can be trusted"
-    said = next((_system(one) for one in reversed(chain) if isinstance(one, OSError) and one.strerror), "")
+    said = next((_system(item) for item in reversed(chain) if isinstance(item, OSError) and item.strerror), "")
     return f"{said} ({where})" if said else f"the connection to {where} failed ({type(error).__name__})"
 
 

@@ -93,13 +93,15 @@ class Run:
         if self.refused is not None:
             raise self.refused
         self.check_unchanged()
-        kept_back = {one.path for one in self.outputs if one.flag == "-o"} if wanted == PASSED and not passed else set()
+        kept_back = (
+            {output.path for output in self.outputs if output.flag == "-o"} if wanted == PASSED and not passed else set()
+        )
         left = []
-        for one in self.pending:
-            if one.path in kept_back:
-                left.append(one.path)
+        for item in self.pending:
+            if item.path in kept_back:
+                left.append(item.path)
             else:
-                one.commit()
+                item.commit()
         return left
 
 
@@ -126,8 +128,8 @@ def touching(outputs: Iterable[Output], words: Iterable[str] = ()) -> Iterator[R
         raise
     finally:
         _runs.pop()
-        for one in run.pending:
-            one.drop()
+        for output in run.pending:
+            output.drop()
 
 
 def current() -> Run | None:
@@ -211,8 +213,8 @@ def later(pending: Pending) -> bool:
 
 def descriptor_of(path: str) -> int | None:
     """The descriptor that /dev/stdout, /dev/fd/3 and so on mean."""
-    found = DESCRIPTOR.fullmatch(path)
-    return (int(found[1]) if found[1] else {"out": 1, "err": 2}[found[2]]) if found else None
+    match = DESCRIPTOR.fullmatch(path)
+    return (int(match[1]) if match[1] else {"out": 1, "err": 2}[match[2]]) if match else None
 
 
 def _check_apart(outputs: list[Output]) -> None:
@@ -268,10 +270,10 @@ def _refuse_word(run: Run, word: str) -> None:
 
 def _same(output: str, path: str, status: os.stat_result | None) -> bool:
     """Whether an output and another file are one, however they are named or linked."""
-    found = _status(output)
-    if found is not None and status is not None:
-        return os.path.samestat(found, status)
-    return found is status and os.path.realpath(output) == os.path.realpath(path)
+    result = _status(output)
+    if result is not None and status is not None:
+        return os.path.samestat(result, status)
+    return result is status and os.path.realpath(output) == os.path.realpath(path)
 
 
 def _status(path: str) -> os.stat_result | None:

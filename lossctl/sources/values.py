@@ -200,15 +200,15 @@ def difference(first: NumPyArray, second: NumPyArray) -> NumPyArray:
     """
     one, other = first.reshape(-1), second.reshape(-1)
     with np.errstate(invalid="ignore", over="ignore"):
-        found: NumPyArray = one.astype(np.float64) - other.astype(np.float64)
-        both = (np.abs(one.astype(np.float64)) > SMALL) & (np.abs(other.astype(np.float64)) > SMALL) & np.isfinite(found)
-        near = both & (np.abs(found) < FAR)
+        result: NumPyArray = one.astype(np.float64) - other.astype(np.float64)
+        both = (np.abs(one.astype(np.float64)) > SMALL) & (np.abs(other.astype(np.float64)) > SMALL) & np.isfinite(result)
+        near = both & (np.abs(result) < FAR)
         for array in (one, other):
             near &= (np.abs(array) < 2.0**63) if array.dtype.kind == "f" else True
-    found[near] = (_bits(one[near]) - _bits(other[near])).view(np.int64)
+    result[near] = (_bits(one[near]) - _bits(other[near])).view(np.int64)
     for place in np.flatnonzero(both & ~near).tolist():
-        found[place] = float(int(one[place]) - int(other[place]))
-    return found.reshape(first.shape)
+        result[place] = float(int(one[place]) - int(other[place]))
+    return result.reshape(first.shape)
 
 
 def less(array: NumPyArray, origin: NumPyArray) -> NumPyArray:
@@ -247,9 +247,9 @@ def common(arrays: Sequence[NumPyArray]) -> list[NumPyArray] | None:
     if len(kinds) < 2 or not any(map(wide, kinds)):  # noqa: PLR2004 - one type is common
         return list(arrays)
     for kind in (np.int64, np.uint64, np.float64):
-        found = [_as(array, np.dtype(kind)) for array in arrays]
-        if all(one is not None for one in found):
-            return [one for one in found if one is not None]
+        result = [_as(array, np.dtype(kind)) for array in arrays]
+        if all(item is not None for item in result):
+            return [item for item in result if item is not None]
     return None
 
 
@@ -288,8 +288,8 @@ def as_floats(array: NumPyArray, dtype: Any = np.float64) -> NumPyArray:
 
 def first_of(arrays: Sequence[NumPyArray]) -> int:
     """The first number of some arrays that float64 does not hold."""
-    found = ((array, first_rounded(np.atleast_1d(array))) for array in arrays)
-    return next(int(np.atleast_1d(array)[at]) for array, at in found if at is not None)
+    result = ((array, first_rounded(np.atleast_1d(array))) for array in arrays)
+    return next(int(np.atleast_1d(array)[at]) for array, at in result if at is not None)
 
 
 def refusal(number: int, where: str, why: str = "") -> OutOfDomain:

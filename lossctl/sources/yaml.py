@@ -152,7 +152,7 @@ def plain(node: yaml.Node | None, lines: dict[Where, int] | None = None, where: 
 
 
 def _mapping(node: yaml.MappingNode, lines: dict[Where, int] | None, where: Where) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     first: dict[str, int] = {}
     for key, value in node.value:
         line = line_of(key.start_mark)
@@ -165,8 +165,8 @@ def _mapping(node: yaml.MappingNode, lines: dict[Where, int] | None, where: Wher
         first[key.value] = line
         if lines is not None:
             lines[*where, key.value] = line
-        found[key.value] = plain(value, lines, (*where, key.value))
-    return found
+        result[key.value] = plain(value, lines, (*where, key.value))
+    return result
 
 
 def _scalar(node: yaml.ScalarNode) -> Any:

@@ -40,19 +40,19 @@ def columns(values: ArrayLike, what: str = "differences") -> Floats:
 
     Raises: ShapeMismatch for other shapes, NothingLeft without samples, NotFinite for NaN and infinity.
     """
-    found = np.asarray(values, np.float64)
-    found = found[:, None] if found.ndim == 1 else found
-    if found.ndim != 2:  # noqa: PLR2004 - samples and columns
-        message = f"The {what} have the shape {found.shape}, and samples by columns are needed."
+    result = np.asarray(values, np.float64)
+    result = result[:, None] if result.ndim == 1 else result
+    if result.ndim != 2:  # noqa: PLR2004 - samples and columns
+        message = f"The {what} have the shape {result.shape}, and samples by columns are needed."
         raise ShapeMismatch(message)
-    if not found.size:
+    if not result.size:
         message = f"There are no {what} to compare."
         raise NothingLeft(message, hint="Give at least one sample that all systems have.")
-    if not np.isfinite(found).all():
-        row = int(np.argmin(np.isfinite(found).all(axis=1)))
+    if not np.isfinite(result).all():
+        row = int(np.argmin(np.isfinite(result).all(axis=1)))
         message = f"The {what} of sample {row} are not finite."
         raise NotFinite(message, hint="Leave such samples out of all systems alike.")
-    return found
+    return result
 
 
 def totals(values: Floats) -> Floats:
@@ -336,5 +336,5 @@ def wilcoxon(differences: ArrayLike) -> PairedTest:
         raise MissingExtra("scipy", "Wilcoxon's test", "scipy") from error
     if not d.any():
         return PairedTest(0.0, math.nan, math.nan, math.nan, 1.0, identical=True)
-    found = test(d)
-    return PairedTest(float(d.mean()), math.nan, float(found.statistic), math.nan, float(found.pvalue))
+    result = test(d)
+    return PairedTest(float(d.mean()), math.nan, float(result.statistic), math.nan, float(result.pvalue))

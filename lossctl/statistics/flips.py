@@ -92,11 +92,11 @@ def _look_up(tables: Floats, patterns: NDArray[np.uint8], sums: Floats) -> None:
     step = max(1, CACHED // sums.shape[1])
     for start in range(0, len(sums), step):
         part, rows = sums[start : start + step], patterns[start : start + step]
-        found = np.empty_like(part)
+        result = np.empty_like(part)
         for byte, table in enumerate(tables):
             # Bytes are always inside the table: clipping only spares the check.
-            np.take(table, rows[:, byte], axis=0, out=found, mode="clip")
-            np.add(part, found, out=part)
+            np.take(table, rows[:, byte], axis=0, out=result, mode="clip")
+            np.add(part, result, out=part)
 
 
 # Scores this much nearer to 0 than the observed one, relative to the largest possible, are ties that rounding broke.

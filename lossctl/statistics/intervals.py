@@ -192,8 +192,8 @@ def bootstrap_sums(
 
 
 def _tall(values: ArrayLike) -> Floats:
-    found = np.asarray(values, np.float64)
-    return found[:, None] if found.ndim == 1 else found
+    result = np.asarray(values, np.float64)
+    return result[:, None] if result.ndim == 1 else result
 
 
 def _influence(left: Floats) -> tuple[Floats, Floats]:
@@ -225,8 +225,8 @@ def interval(bootstrap: Bootstrap, level: float = 0.95, method: str = "bca") -> 
         raise BadParameter(message, hint="Levels lie between 0 and 1, such as 0.95.")
     if method == "bootstrap-t" and bootstrap.spread is None:
         raise BadParameter("bootstrap-t needs the spread of a mean in each resample.", hint="Use bca for other statistics.")
-    found = [_ends(bootstrap, column, (1 - level) / 2, method) for column in range(len(bootstrap.estimate))]
-    low, high = np.array(found).T
+    result = [_ends(bootstrap, column, (1 - level) / 2, method) for column in range(len(bootstrap.estimate))]
+    low, high = np.array(result).T
     return Interval(low, high, level, method)
 
 

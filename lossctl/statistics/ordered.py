@@ -46,9 +46,9 @@ def quantiles(numbers: Part, shares: Sequence[float]) -> list[float]:
     count = numbers.shape[0]
     places = [share * (count - 1) for share in shares]
     ranks = {rank for place in places for rank in (int(place), min(int(place) + 1, count - 1))} | {0, count - 1}
-    found = order_statistics(numbers, sorted(ranks))
-    finite = bool(np.isfinite([found[0], found[count - 1]]).all())
-    return [_between(found, place, count, finite=finite) for place in places]
+    result = order_statistics(numbers, sorted(ranks))
+    finite = bool(np.isfinite([result[0], result[count - 1]]).all())
+    return [_between(result, place, count, finite=finite) for place in places]
 
 
 def _between(found: Mapping[int, float], place: float, count: int, *, finite: bool) -> float:
@@ -87,8 +87,8 @@ def shared(numbers: Part, count: int) -> tuple[float, float, float]:
 
     Raises: what reading raises.
     """
-    found = order_statistics(numbers, sorted({0, numbers.shape[0] - count}))
-    edge = found[numbers.shape[0] - count]
+    result = order_statistics(numbers, sorted({0, numbers.shape[0] - count}))
+    edge = result[numbers.shape[0] - count]
     totals, above, tops = [], 0, []
     for start in range(0, numbers.shape[0], PIECE):
         part = numbers.read(start, min(start + PIECE, numbers.shape[0]))
@@ -96,7 +96,7 @@ def shared(numbers: Part, count: int) -> tuple[float, float, float]:
         totals.append(float(part.sum()))
         tops.append(float(top.sum()))
         above += len(top)
-    return found[0], exact_sum(totals), exact_sum([*tops, edge * (count - above)])
+    return result[0], exact_sum(totals), exact_sum([*tops, edge * (count - above)])
 
 
 def _pieces(numbers: Part) -> Iterator[NDArray[np.uint64]]:
@@ -125,14 +125,14 @@ def _counted(numbers: Part, wanted: NDArray[np.uint64], depth: int) -> NDArray[n
 
 def _sorted(numbers: Part, prefixes: NDArray[np.uint64], places: NDArray[np.int64], depth: int) -> list[float]:
     """The numbers at `places` among those that share a prefix of `depth` bits, once these are few."""
-    found: dict[int, list[NDArray[np.uint64]]] = {int(prefix): [] for prefix in prefixes}
+    result: dict[int, list[NDArray[np.uint64]]] = {int(prefix): [] for prefix in prefixes}
     for keys in _pieces(numbers):
         heads = keys >> np.uint64(WIDTH - depth) if depth else np.zeros_like(keys)
-        for prefix, kept in found.items():
+        for prefix, kept in result.items():
             kept.append(keys[heads == np.uint64(prefix)])
-    ordered = {prefix: np.sort(np.concatenate([np.zeros(0, np.uint64), *kept])) for prefix, kept in found.items()}
+    ordered = {prefix: np.sort(np.concatenate([np.zeros(0, np.uint64), *kept])) for prefix, kept in result.items()}
     pairs = zip(prefixes.tolist(), places.tolist(), strict=True)
-    return [float(one) for one in _floats(np.asarray([ordered[prefix][place] for prefix, place in pairs]))]
+    return [float(item) for item in _floats(np.asarray([ordered[prefix][place] for prefix, place in pairs]))]
 
 
 # Spreads of up to so many samples are taken of all at once; beyond, moments are merged, and quantiles counted.

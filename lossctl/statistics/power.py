@@ -189,12 +189,12 @@ def trimming_flips(differences: ArrayLike, share: float = FEW) -> bool:
     return math.fsum(d.tolist()) * trimmed_mean(d, share) < 0
 
 
-def rank_correlation(one: ArrayLike, other: ArrayLike) -> float:
+def rank_correlation(like: ArrayLike, other: ArrayLike) -> float:
     """Spearman's correlation of two systems' losses (n,), equal losses having their average rank; NaN where all are equal.
 
     Source: Spearman 1904, doi:10.2307/1412159. Raises: ShapeMismatch for different lengths, else as `columns`.
     """
-    first, second = (_centred_ranks(columns(each, "losses")[:, 0]) for each in (one, other))
+    first, second = (_centred_ranks(columns(each, "losses")[:, 0]) for each in (like, other))
     if len(first) != len(second):
         message = f"There are {len(first)} losses of one system and {len(second)} of the other."
         raise ShapeMismatch(message)

@@ -271,8 +271,8 @@ def misaligned(sight: Sight) -> str:
     rows = rows_of(sight)
     if rows is None or rows.given is None:
         return ""
-    found = _best(rows, rows.given)
-    return _message(sight, rows, *found) if found else ""
+    result = _best(rows, rows.given)
+    return _message(sight, rows, *result) if result else ""
 
 
 def has_order(bound: Bound, options: Options) -> bool:
@@ -290,11 +290,11 @@ def _best(rows: PairedRows, given: TriedPairing) -> tuple[Pairing, TriedPairing]
     large = rows.bound.n * rows.bound.elements > CHEAP
     related = large and chance is not None and given.mean <= RELATED * chance.mean
     pairings = [*_shifts(rows), *(() if related else _orders(rows))]
-    tries = rows.each([(one.ours, one.theirs) for one in pairings])
-    found = [(one, got) for one, got in zip(pairings, tries, strict=True) if got]
-    others = [got for _, got in found] + ([] if chance is None else [chance])
+    tries = rows.each([(pairing.ours, pairing.theirs) for pairing in pairings])
+    result = [(one, got) for one, got in zip(pairings, tries, strict=True) if got]
+    others = [got for _, got in result] + ([] if chance is None else [chance])
     floor = _floor(rows, given, others)
-    cut = [] if floor is None else [(one, got) for one, got in found if _cuts(given, got, floor)]
+    cut = [] if floor is None else [(one, got) for one, got in result if _cuts(given, got, floor)]
     return min(cut, key=lambda pair: pair[1].mean, default=None)
 
 
@@ -323,12 +323,12 @@ def _floor(rows: PairedRows, given: TriedPairing, others: Sequence[TriedPairing]
     least that any pairing gives for the row, chance included. A formula on sums has no such floor.
     """
     every = [given, *others]
-    if min(float(np.nanmin(one.values, initial=0)) for one in every) >= 0 <= min(one.mean for one in every):
+    if min(float(np.nanmin(item.values, initial=0)) for item in every) >= 0 <= min(item.mean for item in every):
         return np.zeros(len(given.values))
     if rows.bound.loss.finish is not weighted_mean:
         return None
     more = [rows.chance(step) for step in range(2, 2 + CHANCES)]
-    floor: NumPyArray = np.fmin.reduce([one.values for one in (*every, *more) if one is not None])
+    floor: NumPyArray = np.fmin.reduce([item.values for item in (*every, *more) if item is not None])
     return floor
 
 
@@ -343,7 +343,7 @@ def _cuts(given: TriedPairing, found: TriedPairing, floor: NumPyArray) -> bool:
         return False
     if level:
         return True
-    before, after = (float((one.values - floor)[both].mean()) for one in (given, found))
+    before, after = (float((item.values - floor)[both].mean()) for item in (given, found))
     return after * CUT <= before
 
 
@@ -361,9 +361,9 @@ def _message(sight: Sight, rows: PairedRows, pairing: Pairing, found: TriedPairi
 def _means(rows: PairedRows, pairing: Pairing, found: TriedPairing) -> tuple[float, float]:
     """The means as given and as paired; of all rows, where no row is lost, so that they are those that the user sees."""
     every = replace(rows, index=np.arange(rows.bound.n)) if rows.everything else rows
-    same = next((one for one in _orders(every) if one.kind == pairing.kind), None)
+    same = next((order for order in _orders(every) if order.kind == pairing.kind), None)
     tries = (every.given, every.paired(same.ours, same.theirs)) if same else (rows.given, found)
-    before, after = (np.nan if one is None else one.mean for one in tries)
+    before, after = (np.nan if item is None else item.mean for item in tries)
     return before, after
 
 
@@ -381,7 +381,7 @@ def swapped(sight: Sight) -> str:
     loss that is the same either way shows nothing.
     """
     same = sight.pred.shape == sight.target.shape and sight.pred.size >= ENOUGH
-    if not same or [one.name for one in sight.bound.loss.signature.inputs] != PAIR or sight.bound.loss.whole:
+    if not same or [argument.name for argument in sight.bound.loss.signature.inputs] != PAIR or sight.bound.loss.whole:
         return ""
     cut = _exchanged(sight) if _looks_exchanged(sight) else None
     if cut:
@@ -433,7 +433,7 @@ def misnamed(sight: Sight) -> str:
     the target, and is called pred, y_hat, prob or forecast. It is said where the other name does not settle it, and where
     the loss is another one the other way round: mape divides by the target, and mse does not care.
     """
-    if sight.pred.shape != sight.target.shape or [one.name for one in sight.bound.loss.signature.inputs] != PAIR:
+    if sight.pred.shape != sight.target.shape or [argument.name for argument in sight.bound.loss.signature.inputs] != PAIR:
         return ""
     pred, target = (_named(sight, name) for name in PAIR)
     ours, theirs = _role(pred), _role(target)

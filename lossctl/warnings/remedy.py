@@ -42,7 +42,7 @@ JOINED = 100_000
 def again(sight: Sight, sources: Mapping[str, str], *more: str) -> str:
     """The command that computes the same loss in the same way, of other sources."""
     typed = {**sight.typed, **sources}
-    inputs = [shlex.quote(typed[one.name]) for one in sight.bound.loss.signature.inputs]
+    inputs = [shlex.quote(typed[argument.name]) for argument in sight.bound.loss.signature.inputs]
     # Joined rows have no order to insist on.
     names = [name for name in REPEATED if name != "row_order" or "--on" not in more]
     options = [word for name in names for word in _option(name, getattr(sight.options, name))]
@@ -84,7 +84,7 @@ def _tensor(typed: str) -> str:
 
 def joined_by(sight: Sight, cuts: Callable[[NumPyArray], bool]) -> str:
     """The command with `--on`, where both tables have a column of ids that puts the targets in an order that `cuts` likes."""
-    tables = [found for name in ("pred", "target") if (found := _table(sight, name))]
+    tables = [result for name in ("pred", "target") if (result := _table(sight, name))]
     if len(tables) != 2 or tables[0] is tables[1] or sight.bound.n > JOINED or sight.options.on:  # noqa: PLR2004
         return ""
     shared = [name for name in tables[0].names if list(tables[1].names).count(name) == 1]
@@ -160,18 +160,18 @@ def _picks(kind: str, n: int) -> Iterator[tuple[str, str]]:
 
 
 def _copy(sight: Sight, name: str, pick: str) -> Copy | None:
-    found = _found(sight, name)
-    if found is None:
+    result = _found(sight, name)
+    if result is None:
         return None
-    stored = found.stored
+    stored = result.stored
     if not stored.path or not sight.typed.get(name, "").startswith(stored.name):
         return None
-    if table := _table_of(found):
+    if table := _table_of(result):
         return _lines(table, sight.bound.n, name, pick, sight.typed[name])
     suffix = Path(stored.name).suffix.lower()
-    key = f"[{json.dumps(found.key)}]" if suffix == ".npz" else ""
+    key = f"[{json.dumps(result.key)}]" if suffix == ".npz" else ""
     # NumPy knows an archive's arrays by name alone, not by place or pattern.
-    if suffix not in {".npy", ".npz"} or (suffix == ".npz" and {"#", *GLOB} & set(found.key or "#")):
+    if suffix not in {".npy", ".npz"} or (suffix == ".npz" and {"#", *GLOB} & set(result.key or "#")):
         return None
     load = f"np.load({json.dumps(stored.name)}){key}{pick}"
     return Copy(f'np.save("aligned-{name}.npy", {load})', f"aligned-{name}.npy")

@@ -144,7 +144,7 @@ def trap(code: str, title: str, *, of: tuple[str, ...] = (), whole: bool = False
 def warned(traps: Iterable[Trap], sight: Sight) -> list[Warned]:
     """Ask every trap that concerns this run; return what those that found something say."""
     with np.errstate(all="ignore"):
-        messages = [(one, one.look(sight)) for one in traps if one.concerns(sight)]
+        messages = [(chosen, chosen.look(sight)) for chosen in traps if chosen.concerns(sight)]
     return [Warned(one.code, f"{'' if one.whole else sight.part}{message}") for one, message in messages if message]
 
 

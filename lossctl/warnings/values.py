@@ -364,7 +364,10 @@ def percent_of_zero(sight: Sight) -> str:
 def broadcast(sight: Sight) -> str:
     """--broadcast let shapes such as (N, 1) and (N,) make N x N pairs. The mean is then over all pairs, not over samples."""
     readers = [as_given(slot.reader) for slot in sight.bound.slots if slot.axis is not None]
-    shapes, inner = {one.shape for one in readers}, {(one.inner if isinstance(one, Wrapped) else one).shape for one in readers}
+    shapes, inner = (
+        {reader.shape for reader in readers},
+        {(reader.inner if isinstance(reader, Wrapped) else reader).shape for reader in readers},
+    )
     if inner == shapes or len(inner) < 2:  # noqa: PLR2004
         return ""
     pairs = int(np.prod(next(iter(shapes))))
@@ -398,7 +401,7 @@ def same_twice(sight: Sight) -> str:
 
 def _same_place(sight: Sight) -> str:
     """Which input is read from where the first one is; an array that was typed twice stands there to be seen."""
-    first, *others = [one.name for one in sight.bound.loss.signature.inputs if one.name in sight.opened]
+    first, *others = [argument.name for argument in sight.bound.loss.signature.inputs if argument.name in sight.opened]
     for other in others:
         place, same = _place(sight.opened[first]), _place(sight.opened[other])
         if place is not None and place == same:

@@ -195,7 +195,7 @@ def info_nce(xp, pred: Vector, target: Vector, *, temperature: Positive = 0.07) 
     pitfall: a zero vector has no direction: its similarities count as 0, and so does its gradient.
     pitfall: duplicates in the batch are treated as negatives of each other.
     """
-    (found, _), (wanted, _) = direction(xp, pred, 0.0), direction(xp, target, 0.0)
-    scores = found @ xp.matrix_transpose(wanted) / temperature
+    (result, _), (wanted, _) = direction(xp, pred, 0.0), direction(xp, target, 0.0)
+    scores = result @ xp.matrix_transpose(wanted) / temperature
     own = xp.arange(scores.shape[0], device=scores.device)
     return {"value": -log_chance(xp, scores, own)}
