@@ -6,7 +6,7 @@ import pytest
 from lossctl.errors import BadParameter, NothingLeft, OutOfDomain, ShapeMismatch, UsageError
 from lossctl.guides.recommend.advice import DOMAIN, advise
 from lossctl.guides.recommend.answers import ASKED, ASSUMED, DATA, FLAG, as_flag, given_answers
-from lossctl.guides.recommend.deriving import class_counts, known_of
+from lossctl.guides.recommend.deriving import counts_of_target, known_of
 from lossctl.guides.recommend.knowledge import questions, rules, settings
 from lossctl.sources.readers import Memory
 
@@ -160,7 +160,7 @@ def test_columns_of_other_units_are_no_outliers_of_one_another():
 
 def test_classes_are_counted_with_gaps_and_without_what_is_ignored():
     labels = np.array([0, 0, 3, -1, 3, 3])
-    assert class_counts(memory(labels), {"kind": "labels", "high": 3}) == [2, 0, 0, 3]
+    assert counts_of_target(memory(labels), {"kind": "labels", "high": 3}) == [2, 0, 0, 3]
     assert known_of(memory(np.eye(3)[[0, 0, 1, 2]]))["class_counts"] == [2, 1, 1]
 
 
