@@ -171,3 +171,15 @@ def test_faults(asked):
         interval(bootstrap_mean([1.0, 2], FEW), **asked)
     with pytest.raises(NotFinite, match="sample 1"):
         bootstrap_mean([1.0, math.nan])
+
+
+@pytest.mark.parametrize("level", [0, 1, -0.5, 1.5, float("nan")])
+def test_a_level_lies_between_0_and_1(level):
+    with pytest.raises(BadParameter, match="cannot have the level"):
+        interval(bootstrap_mean(np.arange(5.0)), level)
+
+
+def test_levels_close_to_0_and_1_are_levels():
+    bootstrap = bootstrap_mean(np.arange(9.0))
+    narrow, wide = interval(bootstrap, 0.01), interval(bootstrap, 0.99)
+    assert wide.low[0] < narrow.low[0] <= narrow.high[0] < wide.high[0]

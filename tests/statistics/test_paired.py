@@ -129,3 +129,11 @@ def test_wilcoxon_without_scipy(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingExtra, match="scipy"):
         wilcoxon([1.0, 2])
+
+
+def test_diebold_mariano_without_a_positive_variance_where_some_differences_are_zero():
+    found = diebold_mariano([0, 1, 2, 1, 0, 1, 2, 1], horizon=3)
+    assert found.note.startswith("bartlett")
+    assert not found.identical
+    none = diebold_mariano([0, 0, 0, 0, 0, 0], horizon=3)
+    assert (none.note, none.identical) == ("", True)

@@ -85,3 +85,12 @@ def test_normal_quantiles_are_symmetric(p):
 
 def test_normal_quantiles_at_the_ends():
     assert (normal_quantile(0.0), normal_quantile(1.0)) == (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "p"),
+    [(0, 0, 1.0), (0, 1, 1.0), (1, 2, 1.0), (5, 10, 1.0), (4, 9, 1.0), (3, 10, 0.34375), (7, 10, 0.34375), (0, 10, 2 / 1024)],
+)
+def test_a_count_of_tosses_on_both_sides(successes, trials, p):
+    assert binomial_two_sided(successes, trials) == pytest.approx(p, rel=1e-14)
+    assert binomial_two_sided(successes, trials) <= 1
