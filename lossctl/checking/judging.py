@@ -1,6 +1,6 @@
-"""Changes from a baseline: two results set side by side, and tested where both hold their samples.
+"""The gates of a report, and its changes from a baseline: decided once values are known, and written into the report.
 
-The gates of a report: looked at once its values are known, and written into it, so that every format shows them.
+Two results are set side by side by their keys, and tested where both hold their samples. Every output format shows the gates.
 """
 
 from __future__ import annotations

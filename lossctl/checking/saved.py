@@ -1,11 +1,7 @@
-"""The JSON Schemas that results keep to, as data files beside this one.
+"""Saved results: whether a JSON file keeps to its schema, and what it says by the names that gates know.
 
-Whether a document keeps to one of our JSON Schemas, and where it does not.
-
-The schema that `lossctl schema` prints is the one that is checked, so that the two cannot differ. Of JSON Schema 2020-12 this
-knows the words that our schemas use, and refuses a schema that uses another.
-
-Saved results: what a JSON file of lossctl says, by the names that gates know.
+The JSON Schemas are data files beside this module. `lossctl schema` prints the one that is checked, so the two cannot differ.
+Of JSON Schema 2020-12 this knows the words that our schemas use, and refuses a schema that uses another.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A command's dataclass of options, spread over the signature that Typer makes a command line of.
+"""What every command is made of: options spread over Typer's signature, the way from a report to output, and what is said.
 
-stdout carries the result, stderr all that is said to a person: what each does when it is closed, full or cut short.
-
-From a report to what a command prints: formats, files that are written on the way, and notes.
+A command's dataclass of options becomes the parameters of a function that Typer makes a command line of. stdout carries the
+result and stderr everything that is said to a person; both may be closed, full or cut short. Files of `-o` are written on the
+way, each in the format of its suffix.
 """
 
 from __future__ import annotations

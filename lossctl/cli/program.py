@@ -1,11 +1,7 @@
-"""The program that every command is a part of: its name, its help, its version.
+"""One run of the program: from what was typed to what is printed, and to the exit code.
 
-The command line: words, help and exit codes. Nothing is imported before the command that is asked for needs it.
-
-Commands return what they have to print, and `lossctl.cli.program` prints it, so that a closed pipe or a failure in the middle
-leaves nothing half said.
-
-One run of the program: from what was typed to what is printed, and to the code that it exits with.
+Nothing is imported before the command that is asked for needs it. Commands return what they have to print, and this module
+prints it, so that a closed pipe or a failure in the middle leaves no half of an answer.
 """
 
 from __future__ import annotations

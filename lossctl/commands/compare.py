@@ -1,7 +1,4 @@
-"""`compare`: predictions or losses side by side.
-
-`compare`: several predictions under one loss or several, or several losses on one prediction, in one pass.
-"""
+"""`compare`: several predictions under one loss or several, or several losses on one prediction, in one pass."""
 
 from __future__ import annotations
 

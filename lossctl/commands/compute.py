@@ -1,7 +1,4 @@
-"""`compute`: the value of losses.
-
-`compute`: open the inputs, bind every loss, fold once, and put the answer into a report.
-"""
+"""`compute`: open the inputs, bind every loss, fold once, and put the answer into a report."""
 
 from __future__ import annotations
 

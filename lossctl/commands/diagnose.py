@@ -1,9 +1,4 @@
-"""`diagnose`: a history of losses.
-
-`diagnose`: what is wrong with a training run, by its history of losses.
-
-A curve in one line of signs, and marks below it.
-"""
+"""`diagnose`: what is wrong with a training run, by its history of losses; with the curve in one line of signs."""
 
 from __future__ import annotations
 

@@ -1,10 +1,7 @@
-"""`grad`: the gradient of a loss.
+"""`grad`: compute the loss, differentiate it block by block, and say what the gradient looks like.
 
-`grad`: compute the loss, differentiate it block by block, and say what the gradient looks like.
-
-A gradient put into rows for people and one document for machines.
-
-A gradient put under the tags that TensorBoard shows it by: `loss/…`, `grad/…` and `grad_norm/…`, with the loss's name.
+Rows for people, one document for machines, and for TensorBoard the tags `loss/…`, `grad/…` and `grad_norm/…` with the loss's
+name.
 """
 
 from __future__ import annotations

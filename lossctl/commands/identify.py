@@ -1,9 +1,4 @@
-"""`identify`: which loss gives a number.
-
-`identify`: which loss, reduction and parameters give a number that somebody reported.
-
-What `identify` found, put into rows for people and one document for machines.
-"""
+"""`identify`: which loss, reduction and parameters give a number that somebody reported."""
 
 from __future__ import annotations
 

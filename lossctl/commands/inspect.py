@@ -1,7 +1,4 @@
-"""`inspect`: what files hold.
-
-`inspect`: what files hold, and what it looks like, from one pass over each array.
-"""
+"""`inspect`: what files hold, and what it looks like, from one pass over each array."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
-"""`list`, `info`, `verify` and `schema`: what lossctl knows, and whether it holds.
+"""`list`, `info` and `schema`: what the catalogue says of itself, and the JSON Schemas of what lossctl writes and reads.
 
-`list` and `info`: what the catalogue says of itself. Neither computes, so neither imports NumPy.
-
-`schema`: the JSON Schemas of what lossctl writes and reads.
+None of them computes, so none imports NumPy.
 """
 
 from __future__ import annotations

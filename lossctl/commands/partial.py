@@ -1,6 +1,6 @@
-"""Files of partial results: what one may hold, checked before anything is believed.
+"""Partial results: `compute --part` writes a share of the samples as exact sums, for `merge` to add up later or elsewhere.
 
-`compute --partial`: a share of the samples as exact sums, for `merge` to add up on another day or another machine.
+What such a file may hold is checked before anything in it is believed.
 """
 
 from __future__ import annotations

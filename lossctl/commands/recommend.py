@@ -1,8 +1,6 @@
-"""`recommend`: which loss to take. A flag for every question of lossctl/recommendation/questions.yaml, under its name.
+"""`recommend`: which loss, from flags, questions in the terminal, or the data themselves.
 
-`recommend`: which loss, from flags, questions in the terminal, or the data themselves.
-
-A recommendation put into rows for people and one document for machines.
+There is a flag for every question of lossctl/guides/recommend/questions.yaml, under its name.
 """
 
 from __future__ import annotations

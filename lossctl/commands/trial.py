@@ -1,7 +1,4 @@
-"""`trial`: the same model under each of several losses.
-
-`trial`: the same small model trained on the user's data under each of several losses.
-"""
+"""`trial`: the same small model trained on the user's data under each of several losses."""
 
 from __future__ import annotations
 

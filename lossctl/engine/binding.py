@@ -1,13 +1,10 @@
-"""The options that let shapes be seen another way: `--class-dim`, `--squeeze` and `--broadcast`, in this order.
+"""Fitting arrays to a loss's signature: which axis is the samples', which shapes are the same thing seen another way.
 
-Fitting arrays to a loss's signature: which axis is the samples', which shapes are the same thing seen another way.
+The options that let shapes be seen another way apply in this order: `--class-dim`, `--squeeze`, `--broadcast`. Where torch and
+this module differ, this one refuses: shapes that merely broadcast are an error until `--broadcast`.
 
-Where torch and this module differ, this one refuses: shapes that merely broadcast are an error until `--broadcast`.
-
-Whole numbers beyond 2^53: a loss of the difference alone gets it exactly, others refuse what is rounded.
-
-Only arrays of int64 and uint64 are looked at. What they are is decided where they are read, so that values, gradients and
-comparisons see the same numbers.
+Whole numbers beyond 2^53 are decided here, so that values, gradients and comparisons see the same numbers: a loss of the
+difference alone gets the difference exactly, others refuse what float64 would round. Only int64 and uint64 are looked at.
 """
 
 from __future__ import annotations

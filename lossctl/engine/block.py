@@ -1,9 +1,8 @@
-"""What does not count: places whose label is ignored, that a mask leaves out, or whose weight is 0.
+"""One block of samples: read once, narrowed once, checked once and cast once, however many losses use it.
 
-Nothing is asked of the values there. Where they are no numbers, or outside of the domain, a harmless value stands in their
-place, and the gradient there is exactly 0.
-
-One block of samples: read once, narrowed once, checked once and cast once, however many losses use it.
+Some places do not count: their label is ignored, a mask leaves them out, or their weight is 0. Nothing is asked of the values
+there. Where they are no numbers, or outside of the domain, a harmless value stands in their place, and the gradient there is
+exactly 0.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""The way to a cluster: a scheduler that runs already, or processes on this machine that end with the run.
+"""Blocks on a cluster: Dask carries the work to where cores are, and brings back what each block came to.
 
-Blocks on an existing cluster: Dask carries the work to where cores are, and brings back what each block came to.
-
-The work is pickled once and lies with every worker; a task is a range of blocks, which a worker reads from its own place in
-shared or object storage. What comes back is handed on in the order of blocks, so that no bit depends on who did what, or on
-a worker that was lost on the way: Dask gives its tasks to another one.
+The scheduler runs already, or `local` starts processes on this machine that end with the run. The work is pickled once and
+lies with every worker; a task is a range of blocks, which a worker reads from its own place in shared or object storage. What
+comes back is handed on in the order of blocks, so that no bit depends on who did what, or on a worker that was lost on the
+way: Dask gives its tasks to another one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Where a pass cuts its losses' arrays into blocks, and which of the blocks a run is asked for.
+"""One pass over the data: blocks are read once, and every loss adds its terms to its own sums.
 
-A block piece by piece: arrays are read in blocks, and calculated with in pieces that a processor's own cache holds.
-
-One pass over the data: blocks are read once, and every loss adds its terms to its own sums.
+Where arrays are cut into blocks depends on the loss and the shapes alone, and on `--part`. Arrays are read in blocks, and
+calculated with in pieces that a processor's own cache holds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Blocks on several threads: NumPy works outside the interpreter's lock, so that threads share nothing and cost little.
 
-Lane k of J takes blocks k, k + J, k + 2J … Results come back in the order of blocks, and of several failures the one in the
-earliest block is raised, so that nothing that is said depends on how many lanes there are.
+Thread k of J takes blocks k, k + J, k + 2J … Results come back in the order of blocks, and of several failures the one in the
+earliest block is raised, so that nothing that is said depends on how many threads there are.
 """
 
 from __future__ import annotations

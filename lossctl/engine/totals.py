@@ -1,9 +1,8 @@
-"""What a pass has gathered of each loss, and how what blocks have gathered is taken in.
+"""What a pass has gathered of each loss, and how the totals of blocks are merged.
 
-Results by sample in bounded memory: the best or the worst few, or all of them in a temporary file once they are many.
-
-A digest takes the samples out of a block's tallies before they can pile up. What it leaves is merged in the order of blocks,
-so that no bit depends on threads.
+Results by sample stay in bounded memory: the best or the worst few, or all of them in a temporary file once they are many. A
+`Digest` takes the samples out of a block's totals before they can pile up. What it leaves is merged in the order of blocks, so
+that no bit depends on threads.
 """
 
 from __future__ import annotations

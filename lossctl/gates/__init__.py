@@ -1,16 +1,9 @@
-"""What came of a gate, and the error to exit with.
+"""Gates: bounds that a result must keep. They are decided on unrounded values, and say all the digits they decided on.
 
-Bounds on a value: at most, at least, or close to a number.
-
-A change: one value beside that of a baseline, with what is known of the chance in it.
-
-Bounds on a change from a baseline, and four ways to judge it by the samples it comes from.
-
-`point` looks at the values alone; at a few hundred samples it fails about every second run in which nothing has changed
-but chance. `sig` also asks that the change be significant, `noninf` that it surely stay below a margin, `equiv` that it surely
-stay within one. What the samples cannot decide is undecided, and is no pass.
-
-Gates: bounds that a result must keep. They are decided on unrounded values, and say all the digits they decided on.
+A bound on a value is at most, at least, or close to a number. A bound on a change from a baseline is judged in one of four
+ways by the samples that it comes from: `point` looks at the values alone, and at a few hundred samples it fails about every
+second run in which nothing has changed but chance; `sig` also asks that the change be significant, `noninf` that it surely
+stay below a margin, `equiv` that it surely stay within one. What the samples cannot decide is undecided, and is no pass.
 """
 
 from __future__ import annotations

@@ -1,20 +1,14 @@
-"""The part of the data that a gradient is checked on: a few samples that are read into memory, and the elements to move.
+"""The gradient of a loss against differences of its values, on a part of the data that fits into memory.
 
-Choices are drawn with a fixed seed, so that a check can be repeated. The samples with the largest gradient, and the first
-whose gradient is not finite, are always among them.
-
-By how much the terms of a loss change when elements of one input are moved.
-
-Terms are subtracted element by element before anything is added up, so that nothing cancels however many samples there are.
-Samples that do not see one another are moved together, each by its own step.
-
-The gradient of a loss against differences of its values, on a part of the data that fits into memory.
+The part is a few samples and the elements to move, drawn with a fixed seed, so that a check can be repeated; the samples with
+the largest gradient, and the first whose gradient is not finite, are always among them. Terms are subtracted element by
+element before anything is added up, so that nothing cancels however many samples there are. Samples that do not see one
+another are moved together, each by its own step.
 
 The gradient at an element is the sum over terms of c dterm, with c = dL/dS for the sum S of a term. Both factors are checked:
-the terms on samples, the slopes c on the reduction. Everything is calculated in float64.
-
-torch's gradient of ctc by log-probabilities is the derivative plus e^pred. Both are compared by the raw scores instead, of
-which this difference has no part: g - softmax(pred) sum(g).
+the terms on samples, the slopes c on the reduction. Everything is calculated in float64. torch's gradient of ctc by
+log-probabilities is the derivative plus e^pred; both are compared by the raw scores instead, of which this difference has no
+part: g - softmax(pred) sum(g).
 """
 
 from __future__ import annotations

@@ -1,19 +1,10 @@
-"""Who the gradient comes from: its length by class or by group, and whether groups pull in opposite directions.
+"""The second pass over one loss or several: every part of a gradient is looked at, written where asked for, and added up.
 
-The pull of a group is its samples' gradients added up: what a bias that they share, the last layer's, would feel. The cosine
-between the pulls of two groups is below 0 where training on one harms the other.
+Two things are told of it besides its size. Who it comes from: the pull of a class or a group is its samples' gradients added
+up, what a bias that they share would feel; a cosine between two pulls below 0 says that training on one harms the other. And
+what clipping would do: by norm as torch.nn.utils.clip_grad_norm_ has it, by value as clip_grad_value_.
 
-What clipping would do to a gradient: by its norm as torch.nn.utils.clip_grad_norm_ has it, by value as clip_grad_value_.
-
-One gradient on its way out: every part is looked at, written to where it was asked for, and added up where it must be.
-
-`grad`: compute the loss, differentiate it block by block, and say what the gradient looks like.
-
-Whose gradient is whose: the class or the group of each place of a block, and the gradient arranged to fit.
-
-Several losses that pull at one input: their gradients are kept, added up, and measured against one another.
-
-The second pass over one loss or several: which arrays are differentiated by, who pulls at them, and where it all goes.
+Several losses may pull at one input; their gradients are kept, added up, and measured against one another.
 """
 
 from __future__ import annotations

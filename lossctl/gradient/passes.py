@@ -1,12 +1,8 @@
-"""By what a loss can be differentiated, and why not by the rest.
+"""The gradient of one loss by its inputs, block by block, in the order of blocks.
 
-The way back through views: the gradient by a view, as the gradient by the array that is in the file.
-
-What was reshaped is reshaped back, what was moved is moved back, and what was broadcast is summed.
-
-How steeply a reduced loss answers to each of its sums, and to its own scalar parameters.
-
-The second pass: the gradient of one loss by its inputs, block by block, in the order of blocks.
+A loss can be differentiated by its inputs of floats; of the rest this says why not. The slopes of the reduction by each sum,
+and by scalar parameters, come first. The way back leads through views to the array that is in the file: what was reshaped is
+reshaped back, what was moved is moved back, and what was broadcast is summed.
 
 torch calculates on one thread a block, and blocks run on `--jobs` threads, so that no bit depends on how many there are.
 """

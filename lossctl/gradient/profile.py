@@ -1,18 +1,16 @@
 """What a gradient looks like: its size, where it sits, how much of it is zero, and how it is spread over samples.
 
-Parts are looked at on the threads that made them, and added up in the order of blocks. Sizes are counted in bins of 1/64 of
-an octave, whose upper edges belong to them, and powers of two are counted once more, so that it is known exactly how many
-sizes are at most a power of two and how many are below it.
+Parts are looked at on the threads that made them, and added up in the order of blocks. Sizes are counted in bins of 1/64 of an
+octave, whose upper edges belong to them, and powers of two are counted once more, so that it is known exactly how many sizes
+are at most a power of two and how many are below it.
 
-What number formats of fewer bits do to a gradient: what becomes zero, what overflows, and which scale saves it.
+Number formats of fewer bits make some of it zero and let some overflow; a loss scale multiplies the loss, and so every
+gradient, before the backward pass, and is divided out before the step (Micikevicius 2018, arXiv:1710.03740;
+torch.amp.GradScaler). Thresholds are powers of two, for which a profile counts exactly; only the share that overflows may be
+off by the elements within 1/64 of an octave of the limit.
 
-A loss scale multiplies the loss, and so every gradient, before the backward pass, and is divided out before the step
-(Micikevicius 2018, arXiv:1710.03740; torch.amp.GradScaler). Thresholds are powers of two, for which a profile counts exactly;
-only the share that overflows may be off by the elements within 1/64 of an octave of the limit.
-
-Gradients for TensorBoard: figures, and histograms made of the bins of a profile, at one step, through torch's own writer.
-
-A file of events appears whole, under a name that no other has: runs with other steps add theirs to the same folder.
+For TensorBoard, figures and histograms made of the bins go through torch's own writer, at one step. A file of events appears
+whole, under a name that no other has: runs with other steps add theirs to the same folder.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What takes an array in ranges, as a reader gives one.
+"""What takes an array in ranges: in memory, or in a file by positioned writes from any thread, with nothing kept in memory.
 
-Arrays in files by positioned writes: ranges in any order, from any thread, with nothing kept in memory.
-
-The first bytes of the formats that are written in place: what NumPy and safetensors want to know before the numbers.
+The first bytes of the formats that are written in place are made here: what NumPy and safetensors want to know before the
+numbers.
 """
 
 from __future__ import annotations

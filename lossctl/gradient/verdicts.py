@@ -1,8 +1,7 @@
-"""Derivatives by scalar parameters, compared with differences of the whole value.
+"""What a check says of each gradient: whether it is right, where it is worst, and where the loss has kinks.
 
-Formulas that take a parameter through `float` or `math` lose it for autograd without a word, so every one is compared.
-
-What a check says: of each gradient whether it is right, where it is worst, and where the loss has kinks.
+Derivatives by scalar parameters are compared with differences of the whole value: formulas that take a parameter through
+`float` or `math` lose it for autograd without a word.
 """
 
 from __future__ import annotations

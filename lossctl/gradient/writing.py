@@ -1,17 +1,9 @@
-"""Arrays as the columns of a table: one row a sample, one column for each of its elements.
+"""Arrays of known shape into files, in ranges and from several threads. Files become whole or do not appear.
 
-Comma-separated values: the fewest digits that read back to the same bits, `nan`, `inf` and `-inf`.
-
-NumPy's .npz: a zip of .npy members, stored and not compressed, so that they are read in place.
-
-Parquet, one row group after another.
-
-The formats that arrays are written in, by suffix.
-
-Two are written in place. The others need the numbers in an order of their own: they are kept in an unnamed file beside the
-target, and converted piece by piece when all are there.
-
-Arrays of known shape into files, in ranges and from several threads. Files become whole or do not appear.
+The suffix names the format. .npy and .safetensors are written in place. .csv, .npz and .parquet need the numbers in an order
+of their own: these are kept in an unnamed file beside the target, and converted piece by piece when all are there. A table has
+one row a sample and one column for each of its elements. CSV holds the fewest digits that read back to the same bits, `nan`,
+`inf` and `-inf`; members of an .npz are stored and not compressed, so that they are read in place.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""One block of samples: read once, narrowed once, checked once and cast once, however many losses use it.
+"""Array libraries. NumPy's own namespace follows the array API standard, so the default path wraps nothing.
 
-Array libraries. NumPy's own namespace follows the array API standard, so the default path wraps nothing.
-
-torch is wrapped by array_api_compat and imported only when its name is given: importing it takes over a second. A backend
-also says how a pass runs in it: on how many threads, in blocks of how many elements, and when its totals become numbers.
+torch is wrapped by array_api_compat and imported only when its name is given: importing it takes over a second. A backend also
+says how a pass runs in it: on how many threads, in blocks of how many elements, and when its totals become numbers.
 """
 
 from __future__ import annotations

@@ -1,14 +1,12 @@
-"""An object of somebody else's that is called for its loss, under each of its own reductions.
+"""Losses of others as a `Loss`: classes of torch.nn, functions of (pred, target), files of the user's, entry points.
+
+Nothing is known of them but what their headers say, so all samples are read at once. Arguments without a default are inputs,
+all others parameters; an input may be annotated with a word of `lossctl.losses.words`, and is then checked and drawn by it.
 
 An object with a parameter `reduction` is asked for its own mean, sum and unreduced values, since they need not be one
 another's: the mean of a weighted cross_entropy is not the mean of its values. They are the terms `own_mean`, `own_sum`,
 `own_batchmean` and `value`. One that has none gives either a number, which is its mean, or one value a sample, of which the
 mean is taken.
-
-Losses of others as a `Loss`: classes of torch.nn, functions of (pred, target), files of the user's, entry points.
-
-Nothing is known of them but what their headers say, so all samples are read at once. Arguments without a default are inputs,
-all others parameters; an input may be annotated with a word of `lossctl.losses.words`, and is then checked and drawn by it.
 """
 
 from __future__ import annotations

@@ -1,17 +1,12 @@
-"""What a word is that a loss's inputs and parameters are annotated with; `lossctl.losses.words` is the vocabulary.
+"""What a loss is: two small functions, a signature, and a docstring that is its page.
 
-A word is a shape, a domain and a dtype rule. The same word validates data, casts it, writes `info`, and draws the
-samples that the checks run on. Shapes are written in dims: `n` is the sample axis, `c` the classes, other letters are
-sizes that must agree wherever they recur, and `*d` is any number of further axes.
+`terms(xp, *inputs, **params)` gives unreduced arrays with the sample axis first; `finish(xp, sums, **params)` makes the mean
+of their sums. Everything else (reductions, streaming, weights, groups) is the engine's.
 
-What a loss is: two small functions, a signature, and a docstring that is its page.
-
-`terms(xp, *inputs, **params)` gives unreduced arrays with the sample axis first; `finish(xp, sums, **params)` makes the
-mean of their sums. Everything else (reductions, streaming, weights, groups) is the engine's.
-
-Fitting arrays to a loss's signature: which axis is the samples', which shapes are the same thing seen another way.
-
-Where torch and this module differ, this one refuses: shapes that merely broadcast are an error until `--broadcast`.
+Inputs and parameters are annotated with words; `lossctl.losses.words` is the vocabulary. A word is a shape, a domain and a
+dtype rule. The same word validates data, casts it, writes `info`, and draws the samples that the checks run on. Shapes are
+written in dims: `n` is the sample axis, `c` the classes, other letters are sizes that must agree wherever they recur, and `*d`
+is any number of further axes.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """What losses calculate with, in the array API standard: each takes the namespace first and any array after it.
 
-What logarithms, exponentials and powers have beyond their straight parts, without cancellation.
-
-Deviances and divergences of nearly equal numbers are such differences of second order: computed as they are written, they are
-rounding, or negative. Near 1 a series takes their place, and everywhere else the formula as it stands. Where a number is 0
-their derivative may be infinite; it is that from inside the domain.
+Deviances and divergences of nearly equal numbers are differences of second order: computed as they are written, they are
+rounding, or negative. Near 1 a series takes the place of the formula, so that nothing cancels, and everywhere else the formula
+stands. Where a number is 0 the derivative may be infinite; it is that from inside the domain.
 """
 
 from __future__ import annotations

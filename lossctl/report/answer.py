@@ -1,6 +1,6 @@
-"""An answer put into rows for people and one document for machines.
+"""An answer put into rows for people and one document for machines, with the warnings of each loss.
 
-The warnings of an answer: every loss is looked at once its value is known, and the value stays what it is.
+A loss is looked at for traps once its value is known, and the value stays what it is.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""`list` and `info`: what the catalogue says of itself. Neither computes, so neither imports NumPy.
-
-What was asked for, once names are looked up: losses with their parameters, and an input for every argument.
-"""
+"""Names looked up: the losses that a request means, with their parameters, and an input for every argument."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
 """What a spec file and the request in a saved result may hold, checked before any of it is asked for.
 
-The JSON Schema of specs, for editors, comes from the same models.
-
-What a result was asked for, written into it so that `verify` can ask again: a spec as JSON holds it, and back.
+The JSON Schema of specs, for editors, comes from the same models. `spec_of` makes the request of a saved result again.
 """
 
 from __future__ import annotations

@@ -1,9 +1,4 @@
-"""Specs in YAML: from a file to the request it stands for, or to an error with its line.
-
-A spec's YAML as plain values that know their lines.
-
-From the plain values of a YAML file to the request, with every fault said at its line.
-"""
+"""Specs in YAML: from a file to the request it stands for, or to an error with its line."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Which column or array is meant: by exact name, `#3`, a glob, or a name that is well known for the role.
 
-A first column is never taken for want of a better one: a wrong guess is a wrong number that looks right.
+lossctl never guesses the first column: a wrong guess is a wrong number that looks right.
 """
 
 from __future__ import annotations

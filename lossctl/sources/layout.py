@@ -1,9 +1,8 @@
 """How a text table is laid out: delimiter, header, names, and its rows of cells with their line numbers.
 
-This is the one reading of text tables that counts. The quick ways in `bulk` either agree with it or step back to it.
-
-Whether the first row holds names or the first sample is decided by the look of it and of some rows below. A decision that may
-be wrong has a sentence that is said, and a doubt, by which inputs of other lengths may turn it round.
+This is the one reading of text tables that counts. The quick ways in `bulk` either agree with it or step back to it. Whether
+the first row holds names or the first sample is decided by the look of it and of some rows below. A decision that may be wrong
+is reported in a sentence, and its doubt lets inputs of other lengths turn it round.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
-"""Shapes written in dims: matching them, and saying them to a person.
+"""Readers of arrays, the blocks that they are cut into, and shapes written in dims.
 
-Readers of arrays, and the blocks that they are cut into.
-
-A reader knows its shape and gives any range along any axis, so that every source can be read twice and in any order.
-Blocks are large enough that threads do not wait for the interpreter, and are calculated with in pieces that fit into a
-processor's own cache. Where they are cut depends on shapes and types alone.
+A reader knows its shape and gives any range along any axis, so that every source can be read twice and in any order. Blocks
+are large enough that threads do not wait for the interpreter, and are calculated with in pieces that fit into a processor's
+own cache. Where they are cut depends on shapes and types alone.
 """
 
 from __future__ import annotations

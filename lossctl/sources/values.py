@@ -1,7 +1,6 @@
-"""Numbers out of Python values: inline inputs, JSON and YAML all come this way.
+"""Numbers out of Python values (inline inputs, JSON and YAML all come this way), and whole numbers beyond 2^53.
 
-Whole numbers beyond 2^53, which float64 holds only in part: which are rounded, what two differ by, and how to refuse one.
-
+float64 holds such whole numbers only in part: this says which are rounded, what two differ by, and how to refuse one.
 Nanoseconds since 1970, hashes and ids are of this size. Rounded to float64 they lose up to 128 at 1.7e18, which is all of the
 difference between two of them.
 """

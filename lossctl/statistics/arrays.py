@@ -1,16 +1,11 @@
-"""What every test asks of its arrays: finite numbers in rows of samples, and one row for each cluster if there are any.
+"""What tests are made of: arrays in shape, random numbers, distributions, and the classical paired tests.
 
-Random numbers that depend on what they are for, and on nothing else.
-
-Philox counts (Salmon et al. 2011, doi:10.1145/2063384.2063405): its key is a hash of seed and purpose, and each row of
-samples or resamples has a counter of its own. So the numbers of one sample in one resample are the same for any number of
-systems, threads, chunks and resamples, and only raw bits are drawn, which NumPy promises not to change.
-
-Distributions: Student's t, the noncentral t, the binomial and the normal, from `math` alone.
-
-SciPy has them all, but costs a second to import.
-
-Classical paired tests: for 0/1 losses, for very many samples, for rows in order of time, and by ranks.
+Every test asks for finite numbers in rows of samples, one row for each cluster if there are any. Random numbers depend on what
+they are for, and on nothing else: Philox counts (Salmon et al. 2011, doi:10.1145/2063384.2063405), its key is a hash of seed
+and purpose, and each row of samples or resamples has a counter of its own. So the numbers of one sample in one resample are
+the same for any number of systems, threads, chunks and resamples, and only raw bits are drawn, which NumPy promises not to
+change. Student's t, the noncentral t, the binomial and the normal come from `math` alone: SciPy has them all, but costs a
+second to import. The classical tests are for 0/1 losses, for very many samples, for rows in order of time, and by ranks.
 """
 
 from __future__ import annotations

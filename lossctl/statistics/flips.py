@@ -1,25 +1,20 @@
-"""Sums of many values under random signs: the inner loop of every test that flips.
+"""Tests by random signs and swaps, and their correction for several hypotheses.
+
+The default test of a mean difference is the paired sign-flip test, studentised and two-sided. If two systems were the same but
+for chance, each sample's difference could as well have had the other sign. The test asks how often random signs give a mean at
+least as far from 0, in units of its own standard error. It is exact where differences are symmetric under the null, which they
+are where the systems are exchangeable, however skewed their losses. Flips change no square, so t = mean / sqrt((S2/n - mean^2)
+/ (n - 1)), with S2 the sum of squares, only ever grows with the size of score = sum / sqrt(S2). The score has variance 1 under
+flips in every column, and columns are compared by it.
 
 Eight samples have 256 patterns of signs. Their sums are put into a table once, and each resample looks up the entry of its
-random byte. That adds one number for eight samples, needs no matrix of signs, and adds in an order that depends on nothing
-but the samples: 10 000 samples, 12 columns and 9 999 resamples take about a tenth of a second.
+random byte. That adds one number for eight samples, needs no matrix of signs, and adds in an order that depends on nothing but
+the samples: 10 000 samples, 12 columns and 9 999 resamples take about a tenth of a second.
 
-The default test of a mean difference: the paired sign-flip test, studentised and two-sided.
-
-If two systems were the same but for chance, each sample's difference could as well have had the other sign. The test asks
-how often random signs give a mean at least as far from 0, in units of its own standard error. It is exact where differences
-are symmetric under the null, which they are where the systems are exchangeable, however skewed their losses.
-
-Flips change no square, so t = mean / sqrt((S2/n - mean^2) / (n - 1)), with S2 the sum of squares, only ever grows with the
-size of score = sum / sqrt(S2). The score has variance 1 under flips in every column, and columns are compared by it.
-
-Several hypotheses at once: the chance that any true one among them is rejected stays at alpha.
-
-The default test of losses that are no means, such as RMSE and Dice: swap two systems' sums, sample by sample.
-
-If two systems were the same but for chance, each sample's results could as well have come from the other one. Swapping them
-changes both totals; the loss is finished anew from the totals, never averaged over samples. Where the loss is a mean, this is
-the sign-flip test of its differences, but for the studentising.
+The default test of losses that are no means, such as RMSE and Dice, swaps two systems' sums, sample by sample: each sample's
+results could as well have come from the other system. Swapping them changes both totals; the loss is finished anew from the
+totals, never averaged over samples. Where the loss is a mean, this is the sign-flip test of its differences, but for the
+studentising. Of several hypotheses at once, the chance that any true one is rejected stays at alpha.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""The ordinary bootstrap of sums: draw as many samples as there are, with replacement, and add up their terms.
+"""Intervals of a mean difference, or of any function of sums, by the bootstrap.
 
-More than 16 384 samples are first put at random into about 8 192 to 16 384 groups of nearly equal size, and groups are drawn.
-Sums of random groups have the variance and skewness of the samples they hold, so nothing is lost but a little accuracy: the
-width of an interval then varies by about 1 % with the seed.
-
-Intervals of a mean difference, or of any function of sums, by the bootstrap.
+The ordinary bootstrap of sums draws as many samples as there are, with replacement, and adds up their terms. More than 16 384
+samples are first put at random into about 8 192 to 16 384 groups of nearly equal size, and groups are drawn. Sums of random
+groups have the variance and skewness of the samples they hold, so nothing is lost but a little accuracy: the width of an
+interval then varies by about 1 % with the seed.
 
 No method is best everywhere. The default is BCa (Efron 1987, doi:10.1080/01621459.1987.10478410): percentiles of the resampled
 values, moved for bias and for skewness. With skewed differences of 50 samples it covers .908 of the time instead of .95; the

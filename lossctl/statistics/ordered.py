@@ -1,13 +1,11 @@
 """Order statistics of more numbers than memory holds, to the last bit: a few passes count them by their leading bits.
 
 Floats are ordered as their bits are, once those below zero are turned around. Each pass narrows every rank that is asked for
-down by 16 bits; as soon as few numbers are left beside the wanted ones, they are sorted.
+down by 16 bits; as soon as few numbers are left beside the wanted ones, they are sorted. The spread of values by sample comes
+of it: std, quartiles, tails, of all at once or in bounded memory.
 
-Spread of values by sample: std, quartiles, tails, of all at once or in bounded memory.
-
-A seeded sample of elements for what cannot be merged exactly: medians, ranks and tails.
-
-Which elements are taken depends on how many there are and on nothing else, so that blocks may be of any size.
+Medians, ranks and tails that cannot be merged exactly come from a seeded sample of elements. Which are taken depends on how
+many there are and on nothing else, so that blocks may be of any size.
 """
 
 from __future__ import annotations

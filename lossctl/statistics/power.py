@@ -1,9 +1,8 @@
 """What the data could have shown: the smallest difference that it would find, and how much more data would decide.
 
 All figures are those of the two-sided paired t-test, which the sign-flip test follows closely; noncentral t as in Cohen 1988,
-ISBN 978-0-8058-0283-2. `error` is the standard error of the difference at hand, of `units` samples or clusters.
-
-Words and counts that go with a p-value: who wins, on how many samples, and whether a few of them made it so.
+ISBN 978-0-8058-0283-2. `error` is the standard error of the difference at hand, of `units` samples or clusters. The words and
+counts that go with a p-value are made here too: who wins, on how many samples, and whether a few of them made it so.
 """
 
 from __future__ import annotations

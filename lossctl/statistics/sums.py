@@ -1,11 +1,9 @@
 """Sums that merge exactly, and moments that merge stably.
 
-A sum keeps the totals of its blocks and adds them with `math.fsum`, whose result does not depend on their order. Blocks
-are cut at indices that depend only on the loss and the shapes, so threads and machines change no bit.
-
-Moments up to the fourth, and of two arrays together, merged from parts without sums of powers.
-
-Formulas: Pebay 2008, SAND2008-6212; for two parts they are Chan's, and no digits cancel.
+A sum keeps the totals of its blocks and adds them with `math.fsum`, whose result does not depend on their order. Blocks are
+cut at indices that depend only on the loss and the shapes, so threads and machines change no bit. Moments up to the fourth,
+and of two arrays together, are merged from parts without sums of powers, so that no digits cancel (Pebay 2008, SAND2008-6212;
+for two parts the formulas are Chan's).
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
-"""Losses of the same rows paired in other ways: which rows are looked at, and what each pairing of them gives.
+"""Traps about rows: predictions and targets that are both right and do not belong together.
 
-All of small data is looked at, of large data rows in pieces that are spread over it, since a shift shows only in rows that
-follow one another.
-
-Traps about rows: predictions and targets that are both right and do not belong together.
-
-Each is found by trying: the same rows are paired in the way that would be right if the mistake had been made.
+Each is found by trying: the same rows are paired in the way that would be right if the mistake had been made. All of small
+data is looked at, of large data rows in pieces that are spread over it, since a shift shows only in rows that follow one
+another.
 """
 
 from __future__ import annotations

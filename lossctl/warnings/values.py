@@ -1,9 +1,4 @@
-"""Traps about what the network has, or has not, done to its output.
-
-Traps about targets, labels and weights.
-
-Traps about predictions, scales, and what a mean hides.
-"""
+"""Traps about values: what the network has done to its output, targets, labels and weights, scales, and what a mean hides."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """What can be wrong with a training run, as a table: statistic, threshold, likely causes and remedies.
 
-The first four rows are those of document 001, section six. What else they say comes from the sources named beside them.
-
-A finding, and what a detector hands over to make one.
+The first four rows are those of document 001, section six. What else they say comes from the sources named beside them. The
+table is read without importing NumPy.
 """
 
 from __future__ import annotations

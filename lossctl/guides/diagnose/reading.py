@@ -1,14 +1,9 @@
-"""What training tools call the columns of a history. Where a file has several, the first in these lists counts.
+"""Histories out of files: tables, JSON, JSON lines, and event files of TensorBoard.
 
-JSON lines: one object a line, with whatever was logged at that moment.
-
-Losses that are blank where one was due: pandas writes NaN as nothing, and Python's JSON writers as null.
-
-Histories out of files: tables, JSON, JSON lines, and event files of TensorBoard.
-
-A blank cell, `null` or `NA` is a gap: most tools log validation and learning rate only now and then. `nan` and `inf` are
-losses, except in a row that has a validation loss: tools that write both into one table fill the other with `nan`. Losses that
-end in blanks while rows go on are NaN: pandas writes it so (`blanks`).
+Tools call the same column by several names; where a file has several of them, the first in these lists counts. A blank cell,
+`null` or `NA` is a gap: most tools log validation and learning rate only now and then. `nan` and `inf` are losses, except in a
+row that has a validation loss: tools that write both into one table fill the other with `nan`. Losses that end in blanks while
+rows go on are NaN: pandas writes NaN as nothing, and some writers of JSON as null (`blanks`).
 """
 
 from __future__ import annotations

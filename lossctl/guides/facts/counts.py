@@ -1,10 +1,8 @@
-"""How often each class occurs, and which labels stand for none.
+"""What is counted of the elements and rows of an array, in one pass over its blocks.
 
-What is counted of each row of an array: sums over the classes, lengths, and shapes that only boxes have.
-
-The classes are axis 1, as in torch, unless only the rows along the last axis add up to 1.
-
-What is counted of each element: extremes, zeros, moments, distinct values, and whether they are in order.
+Of elements: extremes, zeros, moments, distinct values, and whether they are in order. Of rows: sums over the classes, lengths,
+and shapes that only boxes have; the classes are axis 1, as in torch, unless only the rows along the last axis add up to 1. Of
+labels: how often each occurs, and which stand for none.
 """
 
 from __future__ import annotations

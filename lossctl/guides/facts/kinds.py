@@ -1,12 +1,11 @@
-"""Whole numbers: ids, labels or counts.
-
-Labels fill 0 … C-1 or 1 … C without gaps, and are about as frequent at the top as elsewhere. Counts thin out towards high
-values, leave gaps there, or begin far from 0. A few values that show neither are taken for labels if they begin at 0 or 1.
-
-What data may be: every kind that fits, the likeliest first, each with the numbers that say so.
+"""What data may be: every kind that fits, the likeliest first, each with the numbers that say so.
 
 Values do not tell everything. Where several kinds fit, the order below decides, and `docs/inspect.md` says which are often
 confused: zeros and ones are binary and no probabilities, whole numbers from 0 on are labels unless they thin out like counts.
+
+Of whole numbers, labels fill 0 … C-1 or 1 … C without gaps, and are about as frequent at the top as elsewhere. Counts thin out
+towards high values, leave gaps there, or begin far from 0. A few values that show neither are taken for labels if they begin
+at 0 or 1.
 """
 
 from __future__ import annotations

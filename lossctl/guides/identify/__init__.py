@@ -1,5 +1,5 @@
 """Finding out what a reported number is: losses, parameters and reductions are tried until they give it.
 
-`reported` is the number, `grids` the parameters, `readings` the ways to see the inputs, `passes` the one pass over the data,
-`reductions` what is made of sums, and `ranking` which of it agrees.
+`grids` has the parameters, `passes` the ways to see the inputs and the one pass over the data, `ranking` what is made of sums
+and which of it agrees, and `job` tries everything.
 """

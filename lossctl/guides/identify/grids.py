@@ -1,6 +1,6 @@
-"""How often each label occurs, as far as the target holds labels.
+"""The parameters that people use: for each loss, what is changed from its defaults to see whether it gives the number.
 
-The parameters that people use: for each loss, what is changed from its defaults to see whether it gives the number.
+Weights of classes follow from how often each label occurs, as far as the target holds labels.
 """
 
 from __future__ import annotations

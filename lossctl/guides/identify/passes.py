@@ -1,8 +1,7 @@
-"""A reader through a function: what somebody's code did to an array before the loss saw it.
+"""The pass over the data: every trial adds its terms to its own sums, and to those of the batches that code may have made.
 
-The ways to read the same inputs: as they are, swapped, squeezed, broadcast, or through what code often does to them.
-
-The pass over the data: every trial adds its terms to its own sums, and to those of the batches that code may have made.
+The same inputs are read in several ways: as they are, swapped, squeezed, broadcast, or through what somebody's code often does
+to an array before the loss sees it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
-"""What is made of one trial's sums: means, sums, means of batch means, and what people do to a loss before they report it.
+"""Which candidates agree with a reported number, in which order, and how many would by chance.
 
-A number that somebody reported: what rounds to it, as it was typed.
-
-Which candidates agree with a number, in which order, and how many would by chance.
-
-A candidate as others would write it: the line of PyTorch, Keras or scikit-learn that gives the number.
+Of one trial's sums come means, sums, means of batch means, and what people do to a loss before they report it. A number agrees
+with whatever rounds to it, as it was typed. A candidate is also written as others would: the line of PyTorch, Keras or
+scikit-learn that gives the number.
 """
 
 from __future__ import annotations

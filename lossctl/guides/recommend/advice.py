@@ -1,6 +1,6 @@
-"""Rules applied to the catalogue: weights for and against each loss, with a sentence for each.
+"""A whole recommendation: the path of answers, the losses in order with all that acting on them needs, and what to leave.
 
-A whole recommendation: the path of answers, the losses in order with all that acting on them needs, and what to leave.
+Rules are applied to the catalogue: weights for and against each loss, with a sentence for each.
 """
 
 from __future__ import annotations

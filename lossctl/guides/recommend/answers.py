@@ -1,10 +1,7 @@
-"""Answers: those given, those that data give, those asked for, and what is assumed for the rest.
+"""Answers: those that were typed, those that data give, those asked for in the terminal, and what is assumed for the rest.
 
-Answers as they were typed, checked against the questions.
-
-Questions in the terminal: arrow keys where it has them, numbers where not.
-
-Everything is written to stderr, since stdout carries the result. Ctrl-C ends the program as anywhere else.
+Typed answers are checked against the questions. The terminal takes arrow keys where it has them, and numbers where not;
+everything is written to stderr, since stdout carries the result. Ctrl-C ends the program as anywhere else.
 """
 
 from __future__ import annotations

@@ -1,10 +1,6 @@
-"""What is to be learnt: numbers, one class of several, one of two, or any number of labels; by the target's values.
+"""What a trial reads and is to learn: a block of features, and a target of numbers, classes or labels, by its values.
 
-Rows to learn from and rows to judge by, and features on one scale.
-
-What a trial reads: a block of features, and a target of numbers or text.
-
-`trial`: the same small model trained on the user's data under each of several losses.
+Rows are split into those to learn from and those to judge by, and features are put on one scale.
 """
 
 from __future__ import annotations

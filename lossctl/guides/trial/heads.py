@@ -1,10 +1,8 @@
-"""Raw outputs as numbers in the target's units.
+"""How a model's raw outputs reach a loss, and how targets look to it: by the words of the loss's two inputs.
 
 Raw outputs near 0 and 1 should stand for common and for large targets, whatever the units: real numbers are the median of the
 training targets plus raw outputs in units of their interquartile range, which outliers do not stretch; numbers above a bound
 are a softplus of raw outputs in units of the mean.
-
-How a model's raw outputs reach a loss, and how targets look to it: by the words of the loss's two inputs.
 
 One raw score z of two classes is read as the scores -z/2 and z/2 where a loss has one a class, so that softmax and sigmoid
 agree. A loss on real numbers is given one-hot targets, and of two classes z + 1/2 against 0 and 1: whatever the loss, the

@@ -1,12 +1,9 @@
-"""A loss that the model may be trained under: its value on a batch, for backward, and on held-out rows, by the engine.
+"""One run: a model with the weights of its seed, trained under one loss for a number of steps, and looked at on the way.
 
-What the task's usual scores say of outputs, and the error of each row that verdicts are about.
-
-Outputs are what stands before every loss's own reading: raw scores (n, C) of classes, one raw score (n,) of the second of two
-classes, raw scores (n, L) of labels, or numbers in the target's units. A class is the one with the largest score; a label, or
-the second class, applies above 0.
-
-One run: a model with the weights of its seed, trained under one loss for a number of steps, and looked at on the way.
+The loss gives its value on a batch, for backward, and on held-out rows by the engine. Outputs are what stands before every
+loss's own reading: raw scores (n, C) of classes, one raw score (n,) of the second of two classes, raw scores (n, L) of labels,
+or numbers in the target's units. A class is the one with the largest score; a label, or the second class, applies above 0. The
+task's usual scores are computed of them, and the error of each row that verdicts are about.
 """
 
 from __future__ import annotations

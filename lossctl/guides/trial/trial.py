@@ -1,8 +1,6 @@
-"""Each loss against the first: paired tests and intervals over held-out rows, with errors averaged over seeds.
+"""A trial: every loss over every seed, what each comes to under all others, and who is better.
 
-A trial: every loss over every seed, what each comes to under all others, and who is better.
-
-A trial put into rows for people and one document for machines.
+Each loss is set against the first: paired tests and intervals over held-out rows, with errors averaged over seeds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Losses of boxes: how far a predicted rectangle is from overlapping the right one.
-
-Losses of whole images.
-"""
+"""Losses of boxes, how far a predicted rectangle is from overlapping the right one; and losses of whole images."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
-"""What losses of class labels share: the score that stands at a label, and leaving ignored labels out.
+"""Losses of scores against classes, and losses that count mistakes: what is reported in the end, and cannot be trained on.
 
-Losses of scores against classes.
-
-Losses that count mistakes: what is reported in the end, and cannot be trained on.
+They share the score that stands at a label, and leaving ignored labels out.
 """
 
 from __future__ import annotations

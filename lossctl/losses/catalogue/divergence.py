@@ -1,6 +1,4 @@
-"""Distances between distributions.
-
-Measures of how far two distributions over classes are apart, both given as probabilities.
+"""Distances between distributions, and between distributions over classes, both given as probabilities.
 
 Rows are used as they are: they should add up to 1. Where direction matters, target stands first: D(target, pred).
 """

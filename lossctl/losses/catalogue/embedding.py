@@ -1,7 +1,4 @@
-"""Losses of two vectors and whether they belong together.
-
-Losses of vectors: what should lie close, and what far apart.
-"""
+"""Losses of vectors: whether two belong together, what should lie close, and what far apart."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""Deviances: twice what a prediction lacks in log-likelihood against the perfect one.
+"""How good a fit is beside the best constant, its middle and worst error, and deviances.
 
-How good a fit is beside the best constant, and its middle and worst error: properties of all samples together.
-
-What is centred or sorted cannot be pooled from parts, so these read everything at once. Each column of an array with further
-axes is scored by itself, then averaged, as scikit-learn does. A score of fewer than two samples is nan; where the target is
-constant, a perfect fit scores 1 and any other 0.
+A deviance is twice what a prediction lacks in log-likelihood against the perfect one. What is centred or sorted cannot be
+pooled from parts, so such losses read everything at once. Each column of an array with further axes is scored by itself, then
+averaged, as scikit-learn does. A score of fewer than two samples is nan; where the target is constant, a perfect fit scores 1
+and any other 0.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Negative log-likelihoods of what was observed.
-
-Losses of probabilities, as other libraries clip and scale them.
-"""
+"""Negative log-likelihoods of what was observed, and losses of probabilities as other libraries clip and scale them."""
 
 from typing import Any
 

@@ -1,9 +1,4 @@
-"""Losses of decision scores, which are content once a margin is kept.
-
-Losses of pairs and triplets of vectors.
-
-Losses of scores whose sign or order decides: they ask for a distance from the border.
-"""
+"""Losses of scores whose sign or order decides, and of pairs and triplets of vectors: they ask for a margin."""
 
 from __future__ import annotations
 

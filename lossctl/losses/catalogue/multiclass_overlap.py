@@ -1,9 +1,8 @@
-"""Losses that extend intersection over union of hard decisions to scores: by rank, so that all pixels are coupled.
+"""Losses of regions of several classes: an overlap for each class, and a mean over the classes.
 
-Losses of regions of several classes: an overlap for each class, and a mean over the classes.
-
-The terms have one entry a class, named by part and number ("both 0"), so that everything that is done to sums (blocks,
-groups, weights, single samples) is done to each class, and the formula finishes on all of them.
+The terms have one entry a class, named by part and number ("both 0"), so that everything that is done to sums (blocks, groups,
+weights, single samples) is done to each class, and the formula finishes on all of them. The Lovász losses extend intersection
+over union of hard decisions to scores: by rank, so that all pixels are coupled.
 """
 
 # ruff: noqa: ARG001 - what a header takes and the terms do not use is for the formula that finishes on their sums

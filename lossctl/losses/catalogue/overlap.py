@@ -1,7 +1,4 @@
-"""Losses of one region that weigh what is too much against what is missed: Tversky's index and its kin.
-
-Losses of one region against the rest: Dice in its two forms, and smoothed cross-entropy by the pixel.
-"""
+"""Losses of one region against the rest: Dice in its two forms, Tversky's index and its kin, and smoothed cross-entropy."""
 
 # ruff: noqa: ARG001 - what a header takes and the terms do not use is for the formula that finishes on their sums
 

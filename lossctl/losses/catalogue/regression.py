@@ -1,7 +1,4 @@
-"""Losses of one real prediction against one real target.
-
-Losses of an error beside the target's own size, or of their logarithms.
-"""
+"""Losses of one real prediction against one real target, also beside the target's own size, or of their logarithms."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Losses of an error alone, between the square and the absolute value.
+"""Losses of an error alone: between the square and the absolute value, and robust ones.
 
-Robust losses of an error: its pull grows slower than its size, and in the redescending ones falls back to nothing.
-
-`scale` divides the error first. Values follow Barron's general loss, which most of these are cases of.
+The pull of a robust loss grows slower than the error, and in the redescending ones falls back to nothing. `scale` divides the
+error first. Values follow Barron's general loss, which most of these are cases of.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Losses of an error in units of something else: the error of a naive forecast, or the target's spread.
-
-Regression losses that are smoothed where the absolute error has its kink.
-"""
+"""Losses of an error in units of something else (the error of a naive forecast, the target's spread), and smoothed ones."""
 
 from __future__ import annotations
 
