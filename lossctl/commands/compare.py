@@ -193,23 +193,17 @@ def _run(
     if len(wanted.systems) == 1:
         return _run_losses(spec, wanted, say, document=document)
     systems = [replace(spec, positional=(Given(text=pred), Given(text=wanted.target))) for pred in wanted.systems]
-    columns = [
-        ("--cluster-by", wanted.cluster_by),
-        ("--order", wanted.order),
-        *(("--explain", word) for word in wanted.explain),
-    ]
+    columns = [("--cluster-by", wanted.cluster_by), ("--order", wanted.order)]
+    columns += [("--explain", word) for word in wanted.explain]
     prepared = prepare_all(systems, say, columns)
     judge = reruns if wanted.suggest_tol else compared_of
     prepared, compared = judge(spec, wanted, prepared, say)
-    answers = [
-        Answer(spec, each.asked, each.bounds, row, (), each.opened.ids)
-        for each, row in zip(prepared, compared.outcomes, strict=True)
-    ]
+    pairs = zip(prepared, compared.outcomes, strict=True)
+    answers = [Answer(spec, each.asked, each.bounds, row, (), each.opened.ids) for each, row in pairs]
     # What is said of ids is said of all inputs, and once.
     unlike = [prepared[0].opened.unlike, *([] for _ in answers[1:])]
-    warned = list(
-        dict.fromkeys(warning for answer, ids in zip(answers, unlike, strict=True) for warning in warnings(answer, say, ids))
-    )
+    said = (warning for answer, ids in zip(answers, unlike, strict=True) for warning in warnings(answer, say, ids))
+    warned = list(dict.fromkeys(said))
     inputs = inputs_of(prepared[0].opened) if document or spec.against else []
     result = report(compared, document_of("compare", answers[0], (), inputs, warned), [*map(results, answers)])
     if wanted.suggest_tol:

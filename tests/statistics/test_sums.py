@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from lossctl.statistics.sums import KEPT, Moments, Sums, exact_sum, shortened
+from lossctl.statistics.sums import KEPT, Higher, Joint, Moments, Sums, exact_sum, shortened
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 moderate = st.floats(-1e6, 1e6)
@@ -149,3 +150,64 @@ def test_parts_are_added_without_rounding_however_many():
 def test_moments_of_two_parts_by_hand():
     assert Moments(1, 1.0).merge(Moments(3, 5.0, 2.0)) == Moments(4, 4.0, 14.0)
     assert Moments(2, 0.0, 8.0).std == math.sqrt(8)
+
+
+VALUES = np.array([2.0, 3.0, 5.0, 8.0, 13.0, 21.0, -4.0])
+
+
+@pytest.mark.parametrize("cut", range(8))
+def test_higher_moments_of_two_parts_are_those_of_all(cut):
+    whole, merged = Higher.of(VALUES), Higher.of(VALUES[:cut]).merge(Higher.of(VALUES[cut:]))
+    off = VALUES - VALUES.mean()
+    wanted = [len(VALUES), VALUES.mean(), (off**2).sum(), (off**3).sum(), (off**4).sum()]
+    for found in (whole, merged):
+        assert [found.low.n, found.low.mean, found.low.m2, found.m3, found.m4] == pytest.approx(wanted, rel=1e-13)
+        assert found.variance == pytest.approx(VALUES.var(), rel=1e-13)
+        assert found.skew == pytest.approx(stats.skew(VALUES), rel=1e-13)
+        assert found.kurtosis == pytest.approx(stats.kurtosis(VALUES), rel=1e-12)
+
+
+def test_higher_moments_of_many_parts():
+    parts = [Higher.of(VALUES[start : start + 2]) for start in range(0, 7, 2)]
+    merged = Higher()
+    for part in parts:
+        merged = merged.merge(part)
+    assert (merged.skew, merged.kurtosis) == pytest.approx((stats.skew(VALUES), stats.kurtosis(VALUES)), rel=1e-12)
+
+
+@pytest.mark.parametrize(("values", "variance"), [([], math.nan), ([3.0], 0.0), ([3.0, 3.0], 0.0)])
+def test_nothing_varies(values, variance):
+    found = Higher.of(np.array(values))
+    assert (found.low.n, found.m3, found.m4) == (len(values), 0.0, 0.0)
+    assert found.variance == pytest.approx(variance, nan_ok=True)
+    assert math.isnan(found.skew)
+    assert math.isnan(found.kurtosis)
+
+
+@pytest.mark.parametrize("cut", range(8))
+def test_joint_moments_of_two_parts_are_those_of_all(cut):
+    other = np.array([1.0, -1.0, 4.0, 4.0, 9.0, 30.0, 2.0])
+    whole = Joint.of(VALUES, other)
+    merged = Joint.of(VALUES[:cut], other[:cut]).merge(Joint.of(VALUES[cut:], other[cut:]))
+    product = ((VALUES - VALUES.mean()) * (other - other.mean())).sum()
+    for found in (whole, merged):
+        assert (found.x.n, found.x.mean, found.y.mean) == pytest.approx((7, VALUES.mean(), other.mean()), rel=1e-13)
+        assert found.product == pytest.approx(product, rel=1e-13)
+        assert found.correlation == pytest.approx(np.corrcoef(VALUES, other)[0, 1], rel=1e-13)
+
+
+def test_a_correlation_needs_two_sides_that_vary():
+    same = np.ones(4)
+    assert math.isnan(Joint.of(same, np.arange(4.0)).correlation)
+    assert math.isnan(Joint.of(np.arange(4.0), same).correlation)
+    assert math.isnan(Joint().merge(Joint()).correlation)
+    assert Joint.of(np.arange(4.0), -np.arange(4.0)).correlation == pytest.approx(-1)
+
+
+@pytest.mark.parametrize(("totals", "finite"), [([], True), ([1.0], True), ([1.0, math.inf], False), ([math.nan, 1.0], False)])
+def test_sums_are_finite_where_every_total_is(totals, finite):
+    sums = Sums()
+    sums.add("first", 0.0)
+    for total in totals:
+        sums.add("second", total)
+    assert sums.finite is finite
