@@ -12,7 +12,7 @@ from benching.plot import plot
 if TYPE_CHECKING:
     from pathlib import Path
 
-HEAD = """# What lossctl costs
+HEAD = """# Performance
 
 Time, memory and accuracy beside the scripts that one would have written instead. `scripts/bench` measures them and writes this
 page; no figure is typed by hand, and no test asserts one.
