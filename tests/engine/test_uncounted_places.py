@@ -143,3 +143,12 @@ def test_losses_with_other_labels_share_no_array_that_was_cleaned():
     assert none("cross_entropy", scores, first).tolist() == [0.0, pytest.approx(LOG(2))]
     with pytest.raises(NotFinite):
         none("cross_entropy", scores, second)
+
+
+@pytest.mark.parametrize(("labels", "offset"), [([1, 2], -1), ([-1, 0], 1), ([0, 1], 0)])
+def test_a_class_of_weight_0_is_that_of_the_moved_label(labels, offset):
+    scores, weight = np.array([[NAN, 0.0, 0.0], [0.0, 0.0, 0.0]]), np.array([0.0, 2.0, 1.0])
+    options = Options(label_offset=offset)
+    assert ask("cross_entropy", scores, np.array(labels), weight=weight, options=options).value == pytest.approx(LOG(3))
+    with pytest.raises(NotFinite):
+        ask("cross_entropy", scores[::-1], np.array(labels), weight=weight, options=options)
