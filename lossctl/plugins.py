@@ -216,8 +216,7 @@ class Plugins(Generic[T]):
         for entry in self.entries():
             if self.spelling(entry.name) == self.spelling(name):
                 return resolve(entry.value, f"{name} ({entry.value})")  # type: ignore[no-any-return]
-        message = f"There is no {self.noun} '{name}'."
-        raise UnknownName(message, hint=self._near(name))
+        raise UnknownName(f"There is no {self.noun} '{name}'.", hint=self._near(name))
 
     def _rows(self) -> Mapping[str, T | str]:
         return self.rows() if callable(self.rows) else self.rows

@@ -41,8 +41,7 @@ def load_schema(name: str) -> str:
     """
     bare = name.removesuffix(".json")
     if bare not in names():
-        message = f"There is no schema '{name}'."
-        raise UnknownName(message, hint=near(bare, names(), "schemas"))
+        raise UnknownName(f"There is no schema '{name}'.", hint=near(bare, names(), "schemas"))
     return files("lossctl.checking").joinpath(f"{bare}.json").read_text(encoding="utf-8")
 
 
@@ -98,8 +97,7 @@ class Compiler:
         """
         unknown = schema.keys() - KNOWN - SAID
         if unknown:
-            message = f"JSON Schema's '{min(unknown)}' is not known here"
-            raise ValueError(message)
+            raise ValueError(f"JSON Schema's '{min(unknown)}' is not known here")
         checks = [make(self, schema) for words, make in MAKERS.items() if schema.keys() & words]
         if len(checks) == 1:
             return checks[0]
@@ -329,12 +327,10 @@ def load(path: str, *, whole: bool = False) -> Saved:
         message = f"The result '{path}' could not be read: {error.strerror or error}."
         raise MissingFile(message, hint="Check the path.") from error
     except (ValueError, RecursionError) as error:
-        message = f"'{path}' is no JSON: {error}."
-        raise UnreadableFile(message, hint=hint) from error
+        raise UnreadableFile(f"'{path}' is no JSON: {error}.", hint=hint) from error
     _check_kind(path, document, hint)
     if wrong := fault(document if whole else {**UNSAID, **document}, "result-1"):
-        message = f"'{path}' is no result of lossctl: {wrong}."
-        raise UnreadableFile(message, hint=hint)
+        raise UnreadableFile(f"'{path}' is no result of lossctl: {wrong}.", hint=hint)
     return Saved(path, _as_now_called(document))
 
 
@@ -373,14 +369,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
         names = [name for name, _ in pairs]
-        message = f"the key '{next(name for name in names if names.count(name) > 1)}' stands twice in one object"
-        raise ValueError(message)
+        raise ValueError(f"the key '{next(name for name in names if names.count(name) > 1)}' stands twice in one object")
     return result
 
 
 def _refused(word: str) -> Any:
-    message = f"{word} is no number of JSON"
-    raise ValueError(message)
+    raise ValueError(f"{word} is no number of JSON")
 
 
 def label_of(result: Mapping[str, Any]) -> str:

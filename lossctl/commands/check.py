@@ -117,8 +117,7 @@ def _unfolded(path: str) -> list[str]:
     else:
         return [path]
     if not result:
-        message = f"There is no spec in '{path}'."
-        raise MissingFile(message, hint="Name a spec, a folder of specs, or a saved result.")
+        raise MissingFile(f"There is no spec in '{path}'.", hint="Name a spec, a folder of specs, or a saved result.")
     return result
 
 
@@ -140,8 +139,7 @@ def _refuse_suite(path: str) -> None:
     from lossctl.request.specfile import read_suite
 
     if read_suite(path) is not None:
-        message = f"'{path}' is a suite, and stands in another one."
-        raise UsageError(message, hint="List its specs there.")
+        raise UsageError(f"'{path}' is a suite, and stands in another one.", hint="List its specs there.")
 
 
 def _of_result(path: str, gates: Sequence[Gate], against: str, alpha: float | None) -> Sequence[Mapping[str, Any]]:
@@ -175,8 +173,7 @@ def _of_spec(path: str, spec: Spec, say: Say) -> Looked:
 
 def _refuse_none(path: str, gates: Sequence[Any], example: str) -> None:
     if not gates:
-        message = f"'{path}' has no gate, so that nothing would be checked."
-        raise UsageError(message, hint=f"Add one, for example: {example}")
+        raise UsageError(f"'{path}' has no gate, so that nothing would be checked.", hint=f"Add one, for example: {example}")
 
 
 def _report(found: Sequence[Looked]) -> Report:

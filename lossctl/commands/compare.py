@@ -87,8 +87,7 @@ def wanted_of(options: Comparing, sources: Sequence[str]) -> ComparisonWanted:
     from lossctl.statistics.arrays import Draws
 
     if not 0 < options.alpha < 0.5:  # noqa: PLR2004 - at one half, twice alpha is certain
-        message = f"--alpha is {options.alpha}, and must lie between 0 and 0.5."
-        raise BadParameter(message, hint="The usual level is 0.05.")
+        raise BadParameter(f"--alpha is {options.alpha}, and must lie between 0 and 0.5.", hint="The usual level is 0.05.")
     preds = [*sources] if options.target else [*sources[:-1]]
     target = options.target or (sources[-1] if sources else "")
     if not preds or not target:
@@ -99,8 +98,7 @@ def wanted_of(options: Comparing, sources: Sequence[str]) -> ComparisonWanted:
     places = [*map(_place, preds)]
     twice = next((pred for pred, place in zip(preds, places, strict=True) if places.count(place) > 1), None)
     if twice:
-        message = f"{twice} is given twice."
-        raise UsageError(message, hint="Name each prediction once.")
+        raise UsageError(f"{twice} is given twice.", hint="Name each prediction once.")
     draws = Draws(options.resamples, options.seed)
     test = "dm" if options.test == "auto" and (options.order or options.horizon > 1) else options.test
     rules = ComparisonRules(draws, options.alpha, test, options.correction, options.reduction, options.horizon)

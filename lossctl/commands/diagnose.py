@@ -95,8 +95,7 @@ def _failing(wanted: str) -> frozenset[str]:
         known = {ANY: set(FAULTS), **_by_severity(), **{code: {code} for code in FAULTS}}
         name = word.lower() if word.lower() in known else word.upper()
         if name not in known:
-            message = f"--fail-on knows no '{word}'."
-            raise BadParameter(message, hint=near(word, known, "words"))
+            raise BadParameter(f"--fail-on knows no '{word}'.", hint=near(word, known, "words"))
         codes |= known[name]
     return frozenset(codes)
 

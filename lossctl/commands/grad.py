@@ -142,12 +142,10 @@ def _check(spec: Spec, options: Grading) -> None:
     from lossctl.gradient.profile import FORMATS
 
     if not spec.terms and (len(spec.losses) != 1 or spec.losses[0].name.startswith("@")):
-        message = "grad differentiates one loss, or the weighted sum of a spec with terms."
-        raise UsageError(message, hint="Name one loss.")
+        raise UsageError("grad differentiates one loss, or the weighted sum of a spec with terms.", hint="Name one loss.")
     for name in options.precision:
         if name not in FORMATS:
-            message = f"--precision knows no '{name}'."
-            raise UnknownName(message, hint=near(name, FORMATS, "formats"))
+            raise UnknownName(f"--precision knows no '{name}'.", hint=near(name, FORMATS, "formats"))
 
 
 def _torch() -> Any:

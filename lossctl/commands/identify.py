@@ -70,8 +70,7 @@ def reported_of(options: Identifying, sources: Sequence[str], typed: set[str]) -
         raise UsageError("identify needs the inputs that the number was computed from.", hint=f"Write: {EXAMPLE}")
     for name in NOT_HERE:
         if name in typed:
-            message = f"--{name.replace('_', '-')} has no meaning for identify."
-            raise UsageError(message, hint="Leave it out.")
+            raise UsageError(f"--{name.replace('_', '-')} has no meaning for identify.", hint="Leave it out.")
     return read_reported(options.value, options.rtol)
 
 
@@ -123,8 +122,7 @@ def _subjects(spec: Spec, opened: Opened) -> tuple[list[Asked], list[Subject]]:
     known = {loss.name: _parameters(loss) for loss in losses}
     for name in typed:
         if not any(name in parameters for parameters in known.values()):
-            message = f"No loss of these inputs has a parameter '{name}'."
-            raise BadParameter(message, hint="Leave it out.")
+            raise BadParameter(f"No loss of these inputs has a parameter '{name}'.", hint="Leave it out.")
     wanted = tuple(LossSpec(loss.name, {k: v for k, v in typed.items() if k in known[loss.name]}) for loss in losses)
     asked = resolve(replace(spec, losses=wanted, options=replace(spec.options, ignore_index=None)))
     # A loss calls an input by its own name, and what is left out of a block is the same for all.

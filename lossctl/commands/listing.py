@@ -260,5 +260,4 @@ def run(what: str) -> str:
         from lossctl.commands.partial import schema
 
         return schema()
-    message = f"There is no schema '{what}'."
-    raise UnknownName(message, hint=near(what, ["partial", "result", "spec"], "schemas"))
+    raise UnknownName(f"There is no schema '{what}'.", hint=near(what, ["partial", "result", "spec"], "schemas"))

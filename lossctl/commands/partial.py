@@ -121,8 +121,7 @@ class Partial(_StrictPartial):
     @model_validator(mode="after")
     def _in_range(self) -> Partial:
         if self.part[0] > self.part[1]:
-            message = f"part {self.part[0]} of {self.part[1]} is none"
-            raise ValueError(message)
+            raise ValueError(f"part {self.part[0]} of {self.part[1]} is none")
         return self
 
     @property
@@ -220,8 +219,7 @@ def _check(spec: Spec) -> None:
     asked |= {row.flag: getattr(options, name) for name, row in rows(Options).items() if row.samples}
     for name, given in asked.items():
         if given:
-            message = f"--partial writes sums, and {name} needs every sample."
-            raise UsageError(message, hint="Leave one of them out.")
+            raise UsageError(f"--partial writes sums, and {name} needs every sample.", hint="Leave one of them out.")
     if spec.gates or options.min_coverage:
         message = "--partial holds a share of the samples, and a gate is for all of them."
         raise UsageError(message, hint="Give the gate to lossctl merge.")

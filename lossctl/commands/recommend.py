@@ -97,8 +97,7 @@ def picture(options: Recommending, *, terminal: bool, plain: bool) -> str:
         given = _typed(options)
         return mermaid(walk(given) if given else None)
     if options.format not in {"auto", "table"}:
-        message = f"--tree has no format '{options.format}'."
-        raise UsageError(message, hint="It has mermaid, and the plain drawing.")
+        raise UsageError(f"--tree has no format '{options.format}'.", hint="It has mermaid, and the plain drawing.")
     if terminal and not plain:
         return drawn(color=options.color != "never", width=shutil.get_terminal_size().columns)
     return text(plain=plain)

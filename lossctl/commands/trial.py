@@ -114,8 +114,7 @@ def _check(options: Training, *, typed_steps: bool) -> None:
     from lossctl.guides.trial.running import Budget
 
     if not (math.isfinite(options.lr) and options.lr > 0):
-        message = f"--lr is {options.lr:g}, and must be a number above 0."
-        raise BadParameter(message, hint="Its default is 0.01.")
+        raise BadParameter(f"--lr is {options.lr:g}, and must be a number above 0.", hint="Its default is 0.01.")
     if not typed_steps and options.steps != Budget.steps:
         raise UsageError("--steps and --epochs both say how long to train.", hint="Keep one of them.")
 
@@ -174,8 +173,7 @@ def _candidates(
     if left:
         say(f"left out, since they cannot train this: {', '.join(left)}")
     if not kept:
-        message = f"No loss of {asked[0].of} can train {data.task.says}."
-        raise UsageError(message, hint="Name one loss to see why.")
+        raise UsageError(f"No loss of {asked[0].of} can train {data.task.says}.", hint="Name one loss to see why.")
     return kept, left
 
 

@@ -88,8 +88,7 @@ def _unparametrised(loss: Loss, asked: LossSpec) -> Loss:
     Raises: BadParameter where one is given.
     """
     if asked.params:
-        message = f"verify draws the parameters of {loss.name} itself."
-        raise BadParameter(message, hint=f"Write: lossctl verify {asked.name}")
+        raise BadParameter(f"verify draws the parameters of {loss.name} itself.", hint=f"Write: lossctl verify {asked.name}")
     return loss
 
 

@@ -66,8 +66,7 @@ class Probe:
         """Unreduced losses (n), one a sample; NaN where the loss is not defined."""
         result = np.asarray(self.terms(pred, target)["value"], np.float64)
         if result.shape[:1] != pred.shape[:1]:
-            message = f"{self.loss.name} gives no value for each sample"
-            raise TypeError(message)
+            raise TypeError(f"{self.loss.name} gives no value for each sample")
         return np.asarray(result.reshape(len(pred), -1).mean(axis=1))
 
     def slopes(self, pred: Floats, target: Any, along: Floats | float = 1.0, width: Floats | float = 1e-3) -> Floats:

@@ -352,8 +352,7 @@ def _binary(values: Floats, high: float) -> bool:
 def not_two_valued(name: str, instead: str) -> UsageError:
     """The error of McNemar's test for losses that do not have the same two values in both systems."""
     levels = "0 and 1, or of 0 and one other value that both systems share"
-    message = f"--test mcnemar is for losses of {levels}, and {name} has others here."
-    return UsageError(message, hint=f"Use --test {instead}.")
+    return UsageError(f"--test mcnemar is for losses of {levels}, and {name} has others here.", hint=f"Use --test {instead}.")
 
 
 def _classical(pair: Pair, test: str, rules: ComparisonRules) -> tuple[float, str]:

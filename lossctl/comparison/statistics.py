@@ -60,8 +60,7 @@ def of_samples(name: str, *, column: str = "", called: str = "") -> Callable[[Fu
 def _added(name: str, **about: Any) -> Callable[[Function], Function]:
     def add(function: Function) -> Function:
         if name in STATISTICS:
-            message = f"there is a statistic '{name}' already"
-            raise ValueError(message)
+            raise ValueError(f"there is a statistic '{name}' already")
         STATISTICS[name] = Statistic(function, **about)
         return function
 

@@ -237,8 +237,7 @@ def _parcel(work: Any) -> bytes:
     except LossctlError:
         raise
     except Exception as error:
-        message = f"This cannot be sent to a cluster: {error}."
-        raise UsageError(message, hint="Leave out --cluster.") from error
+        raise UsageError(f"This cannot be sent to a cluster: {error}.", hint="Leave out --cluster.") from error
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,7 @@ def elements_of(bound: Bound, options: Options) -> int:
     if not bound.loss.whole:
         return max(1, bound.elements)
     if any(prod(slot.reader.shape) == 0 for slot in bound.slots):
-        message = f"{bound.loss.name} has no samples to work on: an input is empty."
-        raise NothingLeft(message, hint="Give at least one sample.")
+        raise NothingLeft(f"{bound.loss.name} has no samples to work on: an input is empty.", hint="Give at least one sample.")
     numbers = 3 * sum(prod(slot.reader.shape) for slot in bound.slots) + (3 * bound.n**2 if bound.loss.pairs else 0)
     if numbers * 8 > options.max_memory:
         need, have = numbers / 2**17, options.max_memory / 2**20

@@ -427,8 +427,7 @@ def _refused(tables: Mapping[str, Heading], paths: frozenset[str], values: tuple
         first = f" of the first {sample.count:,} samples" if sample.count < sample.n else ""
         numbers = f" As names the loss{first} is {names.value:.6g}, as a sample {sample.value:.6g}."
     what = "may hold names, as pandas writes them, or a sample, and all inputs are equally long both ways"
-    message = f"The first row of {path} {what}.{numbers}"
-    return InputError(message, hint="Say which it is: --header yes, or --header no.")
+    return InputError(f"The first row of {path} {what}.{numbers}", hint="Say which it is: --header yes, or --header no.")
 
 
 def _sampled(asked: Asked, opened: Opened) -> Sampled | None:

@@ -251,8 +251,7 @@ def _refuse_non_finite(  # noqa: PLR0913, PLR0917 - everything that the value de
     odd = values[~np.isfinite(values)]
     word = "nan" if np.isnan(odd).any() else "-inf" if (odd < 0).all() else "inf"
     where = "" if bound.optional else _where(bound, tally, backend, options, selection)
-    message = f"{bound.loss.name} is {word}{where}."
-    raise NotFinite(message, hint="Use --nan propagate to print it all the same.")
+    raise NotFinite(f"{bound.loss.name} is {word}{where}.", hint="Use --nan propagate to print it all the same.")
 
 
 def _where(bound: Bound, tally: LossTotals, backend: Backend, options: Options, selection: Selection) -> str:

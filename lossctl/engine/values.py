@@ -131,8 +131,7 @@ def _check_adds_up(array: NumPyArray, slot: Slot) -> None:
     if math.isfinite(total) and abs(total - 1) > NEARLY_ONE:
         what = f"{slot.input.name} ({slot.reader.name}) adds up to {total:g}"
         why = "it has the scores' shape, which is that of one sample, so that it must hold the probabilities of its classes"
-        message = f"{what}: {why}."
-        raise OutOfDomain(message, hint="For many samples, give scores of shape (N, C) and labels of shape (N,).")
+        raise OutOfDomain(f"{what}: {why}.", hint="For many samples, give scores of shape (N, C) and labels of shape (N,).")
 
 
 def check_index(array: NumPyArray, slot: Slot, bound: Bound, numbers: Numbers, options: Options) -> None:

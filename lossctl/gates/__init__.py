@@ -54,8 +54,7 @@ def verdict(checks: Sequence[Check]) -> LossctlError | None:
     if not failed and not undecided:
         return None
     kind, said = (GateFailed, failed) if failed else (Undecided, undecided)
-    hint = next((check.hint for check in said if check.hint), "")
-    return kind("; ".join(check.message for check in said) + ".", hint=hint)
+    return kind("; ".join(check.message for check in said) + ".", hint=next((check.hint for check in said if check.hint), ""))
 
 
 ABSOLUTE = ("max", "min", "expect")

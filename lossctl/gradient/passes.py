@@ -64,8 +64,7 @@ def _input(loss: Loss, name: str, words: dict[str, Tensor]) -> str:
     if reason:
         others = [other for other, word in words.items() if not _reason(other, word)]
         hint = f"There is a gradient by {', '.join(others)}." if others else "There is none by any other input either."
-        message = f"{loss.name} has no gradient by {name}: {reason}."
-        raise NoGradient(message, hint=hint)
+        raise NoGradient(f"{loss.name} has no gradient by {name}: {reason}.", hint=hint)
     return name
 
 
@@ -131,8 +130,7 @@ def _step(view: Wrapped, array: NumPyArray, start: int, axis: int | None) -> Ste
         return np.transpose(array, np.argsort(view.order)), start, None if axis is None else view.order[axis]
     if isinstance(view, Broadcast):
         return _broadcast(view, array, start, axis)
-    message = f"no way back through {type(view).__name__}"
-    raise TypeError(message)
+    raise TypeError(f"no way back through {type(view).__name__}")
 
 
 def _reshaped(view: Reshaped, array: NumPyArray, start: int, axis: int | None) -> Step:

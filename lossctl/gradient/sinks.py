@@ -38,8 +38,7 @@ class Field:
 
     def __post_init__(self) -> None:
         if self.dtype.kind not in "biuf" or self.dtype.itemsize > np.dtype(np.float64).itemsize:
-            message = f"{self.name} cannot be written as {self.dtype}"
-            raise ValueError(message)
+            raise ValueError(f"{self.name} cannot be written as {self.dtype}")
 
     @property
     def stored(self) -> np.dtype[Any]:
@@ -87,8 +86,7 @@ def fit(field: Field, shape: Shape, start: int, axis: int) -> None:
     full, part = field.shape or (1,), shape or (1,)
     fits = len(shape) == len(field.shape) and 0 <= axis < len(full) and 0 <= start <= full[axis] - part[axis]
     if not fits or (full[:axis], full[axis + 1 :]) != (part[:axis], part[axis + 1 :]):
-        message = f"{shape} at {start} along axis {axis} is no part of {field.name}, {field.shape}"
-        raise ValueError(message)
+        raise ValueError(f"{shape} at {start} along axis {axis} is no part of {field.name}, {field.shape}")
 
 
 BUFFER = 1 << 20
@@ -138,8 +136,7 @@ class Place:
         with self._lock:
             descriptor = self._descriptor
             if descriptor < 0:
-                message = "the file has been given up, or is whole"
-                raise ValueError(message)
+                raise ValueError("the file has been given up, or is whole")
             self._users += 1
         try:
             yield descriptor

@@ -103,8 +103,7 @@ def check_table(path: str, fields: Sequence[Field], ids: Sequence[str] | None, i
     _check_columns(path, fields, [id_name] if ids is not None else [])
     rows = length(fields[0])
     if ids is not None and len(ids) != rows:
-        message = f"'{path}' would have {rows} rows, but there are {len(ids)} ids."
-        raise ShapeMismatch(message, hint=_archive(path))
+        raise ShapeMismatch(f"'{path}' would have {rows} rows, but there are {len(ids)} ids.", hint=_archive(path))
     try:
         import_module("pyarrow")
     except ImportError as error:
@@ -116,20 +115,17 @@ def _check_shapes(path: str, fields: Sequence[Field]) -> None:
     odd = next((i for i, start in enumerate(starts) if start != starts[0]), None)
     if odd is not None:
         shapes = [f"{fields[i].name} has shape {fields[i].shape}" for i in (odd, 0)]
-        message = f"'{path}' is a table with one row for each sample, but {', and '.join(shapes)}."
-        raise UsageError(message, hint=_archive(path))
+        raise UsageError(f"'{path}' is a table with one row for each sample, but {', and '.join(shapes)}.", hint=_archive(path))
 
 
 def _check_columns(path: str, fields: Sequence[Field], before: list[str]) -> None:
     count = sum(width(field) for field in fields)
     if count > WIDEST:
-        message = f"'{path}' would have {count:,} columns, and a table has at most {WIDEST:,}."
-        raise UsageError(message, hint=_archive(path))
+        raise UsageError(f"'{path}' would have {count:,} columns, and a table has at most {WIDEST:,}.", hint=_archive(path))
     columns = [*before, *(name for field in fields for name in names(field))]
     double = next((name for name, times in Counter(columns).items() if times > 1), None)
     if double is not None:
-        message = f"'{path}' would have two columns named '{double}'."
-        raise UsageError(message, hint=_archive(path))
+        raise UsageError(f"'{path}' would have two columns named '{double}'.", hint=_archive(path))
 
 
 def _archive(path: str) -> str:

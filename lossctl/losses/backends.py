@@ -230,8 +230,7 @@ def placed(device: str, backend: str, dtype: str) -> str:
     Raises: BadParameter for what is no device, UsageError for a library or a type that it does not have.
     """
     if not DEVICE.fullmatch(device):
-        message = f"--device takes cpu, cuda, cuda:N or mps, not '{device}'."
-        raise BadParameter(message, hint="Its default is cpu.")
+        raise BadParameter(f"--device takes cpu, cuda, cuda:N or mps, not '{device}'.", hint="Its default is cpu.")
     if backend != "torch":
         message = f"--device {device} is torch's, and --backend {backend} was asked for."
         raise UsageError(message, hint=f"Write --device {device} --backend torch, or leave out --device.")

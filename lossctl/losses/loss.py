@@ -143,8 +143,7 @@ class Choice:
         Raises: BadParameter, with the names, for any other.
         """
         if str(given) not in self.options:
-            message = f"Parameter '{name}' takes {self.says}, not {given!r}."
-            raise BadParameter(message)
+            raise BadParameter(f"Parameter '{name}' takes {self.says}, not {given!r}.")
         return str(given)
 
 
@@ -228,8 +227,7 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     for argument in list(inspect.signature(function).parameters.values())[1:]:
         word = next((w for w in get_args(words.get(argument.name))[1:] if isinstance(w, Tensor | SCALARS)), None)
         if word is None:
-            message = f"{function.__name__}: argument '{argument.name}' carries no word of the vocabulary"
-            raise TypeError(message)
+            raise TypeError(f"{function.__name__}: argument '{argument.name}' carries no word of the vocabulary")
         if isinstance(word, SCALARS):
             numbers.append(Parameter(argument.name, word, argument.default))
         elif argument.kind is inspect.Parameter.KEYWORD_ONLY:
@@ -364,8 +362,7 @@ def read_example(text: str) -> Example:
     call, _, value = text.rpartition("->")
     tree = ast.parse(f"f({call})", mode="eval").body
     if not isinstance(tree, ast.Call):
-        message = f"not an example: {text}"
-        raise TypeError(message)
+        raise TypeError(f"not an example: {text}")
     inputs = tuple(ast.literal_eval(node) for node in tree.args)
     keywords = {node.arg: ast.literal_eval(node.value) for node in tree.keywords if node.arg}
     return Example(inputs, keywords, float(value))
@@ -380,7 +377,6 @@ def scalars(loss: Loss, given: Mapping[str, Any]) -> dict[str, Any]:
     words = {parameter.name: parameter.word for parameter in loss.signature.parameters}
     for name, value in given.items():
         if name not in words:
-            message = f"{loss.name} has no parameter '{name}'."
-            raise BadParameter(message, hint=near(name, words, "parameters"))
+            raise BadParameter(f"{loss.name} has no parameter '{name}'.", hint=near(name, words, "parameters"))
         values[name] = words[name].parse(name, value)
     return values

@@ -115,8 +115,7 @@ def _of(framework: str, name: str) -> Meaning | None:
     named, loss = result
     if named in REFUSED.get(framework, {}):
         why, instead = REFUSED[framework][named]
-        message = f"{named} of {framework} is no number that lossctl has: {why}."
-        raise UnknownName(message, hint=instead)
+        raise UnknownName(f"{named} of {framework} is no number that lossctl has: {why}.", hint=instead)
     rules = RULES.get(framework, {}).get(named, NO_RULES)
     return Meaning(loss, rules.note, framework, rules)
 
@@ -135,6 +134,5 @@ def table(framework: str) -> dict[str, str]:
     Raises: UnknownName.
     """
     if framework.lower() not in FRAMEWORKS:
-        message = f"There is no framework '{framework}' here."
-        raise UnknownName(message, hint=near(framework.lower(), FRAMEWORKS, "frameworks"))
+        raise UnknownName(f"There is no framework '{framework}' here.", hint=near(framework.lower(), FRAMEWORKS, "frameworks"))
     return {**ALSO.get(framework.lower(), {}), **FRAMEWORKS[framework.lower()]}

@@ -99,8 +99,7 @@ def _check_order(options: Options) -> None:
     """Refuse two orders: one table of samples has one."""
     asked = [row.flag for name, row in rows(Options).items() if row.samples == "order" and getattr(options, name)]
     if len(asked) > 1:
-        message = f"{' and '.join(asked)} ask for samples in different orders."
-        raise UsageError(message, hint="Keep one of them.")
+        raise UsageError(f"{' and '.join(asked)} ask for samples in different orders.", hint="Keep one of them.")
 
 
 def _overlay(base: Options, options: Options, typed: set[str], folder: str) -> Options:
@@ -147,11 +146,9 @@ def _pairs(items: Iterable[str], flag: str, form: str) -> Iterable[tuple[str, st
     for item in items:
         name, equals, value = item.partition("=")
         if not (name and equals and value):
-            message = f"{flag} takes {form}, not '{item}'."
-            raise BadParameter(message, hint=f"Write {flag} {form}.")
+            raise BadParameter(f"{flag} takes {form}, not '{item}'.", hint=f"Write {flag} {form}.")
         if name in seen:
-            message = f"{flag} {name} is given twice."
-            raise BadParameter(message, hint="Give it once.")
+            raise BadParameter(f"{flag} {name} is given twice.", hint="Give it once.")
         seen.add(name)
         yield name, value
 

@@ -66,8 +66,7 @@ def meant(name: str) -> Meaning:
 
     meaning = meaning_of(name)
     if barred := impossible(meaning.loss):
-        message = f"{barred} cannot be computed from files: {IMPOSSIBLE[barred]}"
-        raise UnknownName(message)
+        raise UnknownName(f"{barred} cannot be computed from files: {IMPOSSIBLE[barred]}")
     return meaning
 
 
@@ -122,8 +121,7 @@ def resolve(spec: Spec) -> list[Asked]:
     """
     asked = [_term(term, spec) for term in spec.terms] or [_ask(item, spec) for item in _expand(spec)]
     if spec.options.ignore_index is not None and not any("ignore_index" in asked_loss.params for asked_loss in asked):
-        message = f"{asked[0].loss.name} has no ignore_index."
-        raise UsageError(message, hint="Leave out --ignore-index, or use --mask.")
+        raise UsageError(f"{asked[0].loss.name} has no ignore_index.", hint="Leave out --ignore-index, or use --mask.")
     if spec.terms and spec.options.reduction == "none":
         message = "A weighted sum of terms has no reduction 'none': its parts have different shapes."
         raise NoSuchReduction(message, hint="It has: mean, sum.")
@@ -157,8 +155,7 @@ def _expand(spec: Spec) -> Iterable[LossSpec]:
 def _ask(one: LossSpec, spec: Spec) -> Asked:
     """Look up one loss and sort its parameters into scalars and tensors."""
     if ":" in one.name and not spec.options.allow_code:
-        message = f"'{one.name}' would run code that the spec names."
-        raise UsageError(message, hint="If you trust it, use --allow-code.")
+        raise UsageError(f"'{one.name}' would run code that the spec names.", hint="If you trust it, use --allow-code.")
     result = meant(one.name)
     ours, rules = parse_losses(result.loss)[0], result.rules
     note = "" if one.of else _note(one.name, result.note)
@@ -171,8 +168,7 @@ def _ask(one: LossSpec, spec: Spec) -> Asked:
     tensors = {tensor.name for tensor in loss.signature.tensors}
     for name in one.params:
         if name not in numbers | tensors:
-            message = f"{loss.name} has no parameter '{name}'."
-            raise BadParameter(message, hint=near(name, numbers | tensors, "parameters"))
+            raise BadParameter(f"{loss.name} has no parameter '{name}'.", hint=near(name, numbers | tensors, "parameters"))
     given = {name: value for name, value in one.params.items() if name in numbers}
     if spec.options.ignore_index is not None and "ignore_index" in numbers:
         given.setdefault("ignore_index", spec.options.ignore_index)
@@ -275,8 +271,7 @@ def _check_count(asked: list[Asked], spec: Spec) -> None:
     known = {argument.name for asked_loss in asked for argument in asked_loss.loss.signature.arrays}
     for name in spec.inputs:
         if name not in known:
-            message = f"No loss here has an input '{name}'."
-            raise BadParameter(message, hint=near(name, known, "inputs"))
+            raise BadParameter(f"No loss here has an input '{name}'.", hint=near(name, known, "inputs"))
 
 
 def _inputs(asked: Asked, spec: Spec) -> dict[str, Given]:

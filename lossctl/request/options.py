@@ -194,8 +194,7 @@ def check(every: Mapping[str, Option], values: Mapping[str, Any], typed: Collect
             hint = f"Its default is {row.default}." if row.default else "Leave it out, or write one of them."
             raise UsageError(message, hint=hint)
         if name in typed and value == "" and not row.typed_default:
-            message = f"{row.flag} is empty."
-            raise UsageError(message, hint="Give it a value, or leave it out.")
+            raise UsageError(f"{row.flag} is empty.", hint="Give it a value, or leave it out.")
 
 
 def converted(every: Mapping[str, Option], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,8 +213,7 @@ def part_of(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text or "1/1")
     number, parts = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= number <= parts:
-        message = f"--part takes K/N with K from 1 to N, not '{text}'."
-        raise UsageError(message, hint="The third of eight shares is --part 3/8.")
+        raise UsageError(f"--part takes K/N with K from 1 to N, not '{text}'.", hint="The third of eight shares is --part 3/8.")
     return number, parts
 
 

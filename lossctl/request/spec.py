@@ -101,8 +101,7 @@ def parse_losses(text: str) -> tuple[LossSpec, ...]:
 def _parse_item(item: str) -> LossSpec:
     match = ITEM.match(item)
     if not match or not match["name"] or "=" in match["name"]:
-        message = f"'{item}' is not a loss."
-        raise BadParameter(message, hint="Write LOSS or LOSS:param=value[,param=value].")
+        raise BadParameter(f"'{item}' is not a loss.", hint="Write LOSS or LOSS:param=value[,param=value].")
     return LossSpec(match["name"], dict(parse_params(split_params(match["params"] or ""))))
 
 
@@ -120,12 +119,10 @@ def parse_params(items: Iterable[str]) -> Iterable[tuple[str, str]]:
     for item in items:
         name, equals, value = item.partition("=")
         if not equals or not name.strip():
-            message = f"'{item}' is not a parameter."
-            raise BadParameter(message, hint="Write it as name=value.")
+            raise BadParameter(f"'{item}' is not a parameter.", hint="Write it as name=value.")
         word = name.strip().replace("-", "_")
         if word in seen:
-            message = f"Parameter '{word}' is given twice."
-            raise BadParameter(message, hint="Give it once.")
+            raise BadParameter(f"Parameter '{word}' is given twice.", hint="Give it once.")
         seen.add(word)
         yield word, value.strip()
 
@@ -160,8 +157,7 @@ def share(text: str) -> float:
     try:
         return float(Decimal(text[:-1]) / 100)
     except InvalidOperation as error:
-        message = f"'{text}' is no share"
-        raise ValueError(message) from error
+        raise ValueError(f"'{text}' is no share") from error
 
 
 KINDS = ("max", "min", "expect", "max_abs", "max_rel", "require")

@@ -67,8 +67,7 @@ def _text(path: str) -> str:
         message = f"There is no spec '{path}'."
         raise MissingFile(message, hint=near(Path(path).name, beside, f"specs in '{Path(path).parent}'")) from error
     except OSError as error:
-        message = f"The spec '{path}' could not be read: {error.strerror or error}."
-        raise MissingFile(message, hint="Check the path.") from error
+        raise MissingFile(f"The spec '{path}' could not be read: {error.strerror or error}.", hint="Check the path.") from error
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

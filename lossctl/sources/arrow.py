@@ -169,11 +169,9 @@ def record_batches(stored: Stored) -> RecordBatches:
         reader = (ipc.open_file if is_file else ipc.open_stream)(opened(stored))
         messages = _messages(stored, BEFORE if is_file else 0)
         if is_file and len(messages.sizes) != reader.num_record_batches:
-            message = f"it holds {len(messages.sizes)} record batches, and its footer names {reader.num_record_batches}"
-            raise ValueError(message)
+            raise ValueError(f"it holds {len(messages.sizes)} record batches, and its footer names {reader.num_record_batches}")
         if min(messages.sizes, default=0) < 0:
-            message = "it says that it has less than no rows"
-            raise ValueError(message)
+            raise ValueError("it says that it has less than no rows")
         return RecordBatches(stored, leaves(reader.schema), reader.schema, is_file, messages)
 
 

@@ -107,8 +107,7 @@ def joined(arrays: Sequence[Any], tail: Shape, dtype: np.dtype[Any] | None) -> N
         except Rounded as rounded:
             raise Rounded(start + rounded.row // max(1, prod(tail)), rounded.number) from rounded
         if dtype is not None and numbers.dtype.kind == "f" != dtype.kind:
-            message = "it holds nulls, though it says that it holds none"
-            raise ValueError(message)
+            raise ValueError("it holds nulls, though it says that it holds none")
         try:
             parts.append(
                 numbers
@@ -395,8 +394,7 @@ def _within(field: Any, name: str, path: tuple[int, ...], numbers: count[int], *
         yield _leaf(field.type, name, path, numbers, nullable)
         return
     if len(path) > DEEPEST:
-        message = f"column '{name}' is nested more than {DEEPEST} levels deep"
-        raise ValueError(message)
+        raise ValueError(f"column '{name}' is nested more than {DEEPEST} levels deep")
     for i in range(kind.num_fields):
         inner = kind.field(i)
         yield from _within(inner, f"{name}.{inner.name}", (*path, i), numbers, nullable=nullable)

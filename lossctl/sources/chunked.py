@@ -214,8 +214,7 @@ class Chunked(Container):
         """
         leaf = self.source.leaves[position]
         if leaf.sizes:
-            message = f"Column '{leaf.name}' of {self.stored.name} holds lists; ids and groups are one-dimensional."
-            raise ShapeMismatch(message)
+            raise ShapeMismatch(f"Column '{leaf.name}' of {self.stored.name} holds lists; ids and groups are one-dimensional.")
         for arrays in self.source.batches([position], BATCH):
             for array in arrays[position]:
                 with reading(self.stored.name, self.source.what):
@@ -281,8 +280,7 @@ class Chunked(Container):
         except Ragged as ragged:
             name, row = self.names[position], start + ragged.row
             sizes = f"{ragged.length} elements, and in the first row it has {ragged.wanted}"
-            message = f"{self.stored.name}, row {row}, column '{name}': the list has {sizes}."
-            raise ShapeMismatch(message, hint=HINT) from ragged
+            raise ShapeMismatch(f"{self.stored.name}, row {row}, column '{name}': the list has {sizes}.", hint=HINT) from ragged
         except Rounded as rounded:
             where = f"{self.stored.name}, row {start + rounded.row}, column '{self.names[position]}': the number"
             raise refusal(rounded.number, where, NOT_WHOLE) from rounded
@@ -396,8 +394,7 @@ class ChunkColumns(CostlyPart):
 
 def cut_short(name: str) -> UnreadableFile:
     """The error about a file that holds other numbers of rows than it says."""
-    message = f"{name} is damaged: it holds another number of rows than it says."
-    return UnreadableFile(message, hint="Copy or write it again.")
+    return UnreadableFile(f"{name} is damaged: it holds another number of rows than it says.", hint="Copy or write it again.")
 
 
 def pour(columns: Sequence[ChunkColumns]) -> dict[Group, Part]:

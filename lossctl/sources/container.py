@@ -136,8 +136,7 @@ class ArrayContainer(Container):
         part = self.array(position)
         if part.dtype.kind not in kinds:
             what = KINDS.get(part.dtype.kind, "no numbers")
-            message = f"{self.where(position)} holds {what} ({part.dtype}), not real numbers."
-            raise UnreadableFile(message, hint=self.hint)
+            raise UnreadableFile(f"{self.where(position)} holds {what} ({part.dtype}), not real numbers.", hint=self.hint)
         return part
 
     def texts(self, position: int) -> Iterator[Sequence[str]]:
@@ -231,8 +230,7 @@ def one_dimensional(part: Part, where: str) -> Part:
     Raises: ShapeMismatch for other ranks.
     """
     if len(part.shape) != 1:
-        message = f"{where} has shape {part.shape}; ids and groups are one-dimensional."
-        raise ShapeMismatch(message)
+        raise ShapeMismatch(f"{where} has shape {part.shape}; ids and groups are one-dimensional.")
     return part
 
 

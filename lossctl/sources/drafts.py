@@ -89,18 +89,15 @@ def _target(path: str) -> Path | None:
         if isinstance(error, OSError) and error.errno != errno.ELOOP:
             raise
         why = "it is a link that leads back to itself" if isinstance(error, OSError) else str(error)
-        message = f"{path!r} could not be written: {why}."
-        raise InputError(message, hint="Name another file.") from error
+        raise InputError(f"{path!r} could not be written: {why}.", hint="Name another file.") from error
     if status is not None and (stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode)):
         return None
     target = Path(path).resolve()
     if not target.parent.is_dir():
         folder = Path(path).parent if not Path(path).is_symlink() else target.parent
-        message = f"'{path}' could not be written: there is no folder '{folder}'."
-        raise InputError(message, hint=f"Run: mkdir -p '{folder}'")
+        raise InputError(f"'{path}' could not be written: there is no folder '{folder}'.", hint=f"Run: mkdir -p '{folder}'")
     if status is not None and not stat.S_ISREG(status.st_mode):
-        message = f"'{path}' could not be written: it is no ordinary file."
-        raise InputError(message, hint="Name a file, new or to be replaced.")
+        raise InputError(f"'{path}' could not be written: it is no ordinary file.", hint="Name a file, new or to be replaced.")
     return target
 
 

@@ -69,8 +69,7 @@ def data_files(path: str, files: Iterable[str], in_format: str) -> tuple[str, ..
     """
     kept = sorted(inner for inner in islice(files, MOST) if _counts(inner))
     if len(kept) == MOST:
-        message = f"The folder {shown(path)} holds {MOST} files or more."
-        raise InputError(message, hint="Name fewer of them by a pattern.")
+        raise InputError(f"The folder {shown(path)} holds {MOST} files or more.", hint="Name fewer of them by a pattern.")
     formats: dict[str, list[str]] = {}
     known = () if in_format else frozenset(FORMATS.names())
     for inner in kept:

@@ -132,8 +132,7 @@ class Jsonl(ConvertedFile):
     def _text(self, value: Any, column: JsonColumn) -> str:
         if isinstance(value, list | dict):
             where = f"{self.stored.name}:{column.name}" if self.records else self.stored.name
-            message = f"{where} is no list of ids or groups."
-            raise ShapeMismatch(message, hint="They are text or numbers, one for each sample.")
+            raise ShapeMismatch(f"{where} is no list of ids or groups.", hint="They are text or numbers, one for each sample.")
         return "" if value is None else str(value)
 
     def line(self, row: int) -> int:

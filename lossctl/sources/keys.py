@@ -113,8 +113,7 @@ def named(container: Container, names: Sequence[str], key: str) -> Picked:
         hint = f"It stands in the first row, which was taken for a sample: --header yes takes it for names. {hint}"
     if key.isdecimal():
         hint = f"For a position write {container.stored.name}:#{key}. {hint}"
-    message = f"{titled(container.stored.name)} has no {container.noun} '{key}'."
-    raise UnknownKey(message, hint=hint)
+    raise UnknownKey(f"{titled(container.stored.name)} has no {container.noun} '{key}'.", hint=hint)
 
 
 def _matching(container: Container, names: Sequence[str], pattern: str) -> Sequence[int]:

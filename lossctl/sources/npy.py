@@ -80,16 +80,13 @@ def read_header(stream: IO[bytes], name: str) -> Header:
     except LossctlError:
         raise
     except Exception as error:  # whatever NumPy's parser of headers stumbles over
-        message = f"{name} is not a readable .npy: {reason(error)}."
-        raise UnreadableFile(message, hint=WRITE_AGAIN) from error
+        raise UnreadableFile(f"{name} is not a readable .npy: {reason(error)}.", hint=WRITE_AGAIN) from error
     if dtype.hasobject:
-        message = f"{name} {PICKLED}."
-        raise UnreadableFile(message, hint=WRITE_AGAIN)
+        raise UnreadableFile(f"{name} {PICKLED}.", hint=WRITE_AGAIN)
     # NumPy counts neither more axes than this nor more bytes, axes of size 0 left out.
     bytes_claimed = math.prod(size for size in shape if size) * max(1, dtype.itemsize)
     if any(size < 0 for size in shape) or len(shape) > DEEPEST or (0 in shape and bytes_claimed >= TOO_MANY):
-        message = f"{name} is not a readable .npy: its header claims the shape {shape}."
-        raise UnreadableFile(message, hint=WRITE_AGAIN)
+        raise UnreadableFile(f"{name} is not a readable .npy: its header claims the shape {shape}.", hint=WRITE_AGAIN)
     return Header(shape, fortran, dtype, stream.tell())
 
 
@@ -97,8 +94,7 @@ def _fields(stream: IO[bytes], version: tuple[int, int]) -> tuple[Shape, bool, n
     if version == (1, 0):
         return npy.read_array_header_1_0(stream, max_header_size=LONGEST_HEADER)
     if version not in {(2, 0), (3, 0)}:
-        message = f"it has the format version {version[0]}.{version[1]}, and only 1.0, 2.0 and 3.0 are known"
-        raise ValueError(message)
+        raise ValueError(f"it has the format version {version[0]}.{version[1]}, and only 1.0, 2.0 and 3.0 are known")
     shape, fortran, dtype = npy.read_array_header_2_0(stream, max_header_size=LONGEST_HEADER)
     if version == (3, 0) and dtype.names:
         # Version 3 differs from 2 in nothing but the encoding of field names.

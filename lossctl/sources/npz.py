@@ -46,8 +46,7 @@ def unzipping(where: str, hint: str) -> Iterator[None]:
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
-        message = f"{where} is a damaged archive: {reason(error)}."
-        raise UnreadableFile(message, hint=hint) from error
+        raise UnreadableFile(f"{where} is a damaged archive: {reason(error)}.", hint=hint) from error
 
 
 def members(stored: Stored, hint: str) -> list[zipfile.ZipInfo]:
@@ -82,8 +81,7 @@ def vouch(content: Stored, crc: int, where: str, hint: str) -> None:
         actual = _crc32(content)
     if actual != crc:
         checksums = f"its bytes have the checksum (CRC-32) {actual:08x}, and the archive says that they had {crc:08x}"
-        message = f"{where} is damaged: {checksums}."
-        raise UnreadableFile(message, hint=hint)
+        raise UnreadableFile(f"{where} is damaged: {checksums}.", hint=hint)
 
 
 @lru_cache(KEPT)
@@ -167,8 +165,7 @@ class Npz(ArrayContainer):
         """
         member, where = self.members[position], self._where(position)
         if member.flag_bits & ENCRYPTED:
-            message = f"{where} is encrypted."
-            raise UnreadableFile(message, hint=WRITE_AGAIN)
+            raise UnreadableFile(f"{where} is encrypted.", hint=WRITE_AGAIN)
         if member.compress_type == zipfile.ZIP_STORED:
             return self._in_place(member, where)
         with unzipping(where, WRITE_AGAIN), self._zip() as archive:

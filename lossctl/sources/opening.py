@@ -198,8 +198,7 @@ def stored(path: Path, name: str) -> Stored:
     if stat.S_ISREG(status.st_mode):
         return plain(filled(Stored(name, status.st_size, str(path))))
     if not stat.S_ISFIFO(status.st_mode):
-        message = f"{name} is a device, not a file."
-        raise InputError(message, hint="Name a file, or pipe one in as the input '-'.")
+        raise InputError(f"{name} is a device, not a file.", hint="Name a file, or pipe one in as the input '-'.")
     with explained(name), path.open("rb") as pipe:
         return spooled(pipe, name)
 

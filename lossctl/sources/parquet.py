@@ -229,12 +229,10 @@ def row_groups(stored: Stored) -> RowGroups:
         file = opened(stored)
         columns = leaves(file.schema_arrow)
         if sum(len(leaf.slots) for leaf in columns) != file.metadata.num_columns:
-            message = "its two schemas differ"
-            raise ValueError(message)
+            raise ValueError("its two schemas differ")
         groups = RowGroups(stored, columns, file.metadata)
         if min(groups.sizes, default=0) < 0:
-            message = "it says that it has less than no rows"
-            raise ValueError(message)
+            raise ValueError("it says that it has less than no rows")
         return groups
 
 

@@ -339,8 +339,7 @@ def _size(url: str) -> int | None:
     with _alone(url) as files:
         facts = patiently(lambda: files.info(url), url)
     if facts["type"] == "directory":
-        message = f"{shown(url)} is a folder, not a file."
-        raise InputError(message, hint="Name a file in it.")
+        raise InputError(f"{shown(url)} is a folder, not a file.", hint="Name a file in it.")
     return facts["size"]  # type: ignore[no-any-return]
 
 
@@ -381,6 +380,5 @@ def _matching(files: Any, url: str) -> tuple[str, ...]:
     matches = files.glob(url, detail=True)
     names = sorted(name for name, facts in matches.items() if facts["type"] != "directory")
     if not names:
-        message = f"No file matches '{shown(url)}'."
-        raise MissingFile(message, hint="Check the address.")
+        raise MissingFile(f"No file matches '{shown(url)}'.", hint="Check the address.")
     return tuple(files.unstrip_protocol(name) for name in names)

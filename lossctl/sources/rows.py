@@ -69,8 +69,7 @@ def order(ids: Sequence[str], wanted: Sequence[str], name: str, other: str) -> N
     extra = [text for text in ids if text not in known]
     if missing or extra:
         lacks = [f"{first} lacks {_listed(gone)} of {second}" for first, second, gone in _sides(name, other, missing, extra)]
-        message = f"The ids do not fit: {'; '.join(lacks)}."
-        raise ShapeMismatch(message, hint="Both files need the same ids, in any order.")
+        raise ShapeMismatch(f"The ids do not fit: {'; '.join(lacks)}.", hint="Both files need the same ids, in any order.")
     return np.fromiter((where[text] for text in wanted), np.int64, len(wanted))
 
 
@@ -349,8 +348,7 @@ def _check_zeros(first: Side, second: Side, name: str) -> None:
         f"{first.text} and {second.text} hold the same ids in another order, but for leading zeros: in the column "
         f"'{first.columns[name]}' row {row + 1} is number {ours[row]} in the first and number {theirs[row]} in the second."
     )
-    hint = f"Write the ids alike in both files, and join them by --on. {KEEP}"
-    raise RowsInAnotherOrder(message, hint=hint)
+    raise RowsInAnotherOrder(message, hint=f"Write the ids alike in both files, and join them by --on. {KEEP}")
 
 
 def _seen(side: Side, name: str, seen: dict[tuple[int, str], Look | None]) -> Look | None:

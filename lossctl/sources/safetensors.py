@@ -115,8 +115,7 @@ def open_safetensors(stored: Stored) -> Arrays:
         spans = {name: _span(name, entry, stored.size - start) for name, entry in header.items()}
         _apart(spans)
     except _Fault as fault:
-        message = f"{stored.name} is not a readable .safetensors: {fault}."
-        raise UnreadableFile(message, hint=WRITE_AGAIN) from fault
+        raise UnreadableFile(f"{stored.name} is not a readable .safetensors: {fault}.", hint=WRITE_AGAIN) from fault
     members = [(name, _member(stored, name, entry, start + spans[name][0])) for name, entry in header.items()]
     return Arrays(stored, members, WRITE_AGAIN)
 
@@ -125,16 +124,13 @@ def _header(stored: Stored) -> tuple[dict[str, Any], int]:
     """Return the entries of the header, and where the bytes of the arrays begin."""
     length = int.from_bytes(stored.head(LENGTH), "little")
     if stored.size < LENGTH or length > min(stored.size - LENGTH, LONGEST_HEADER):
-        message = f"its header claims {length} bytes, and the file has {stored.size}"
-        raise _Fault(message)
+        raise _Fault(f"its header claims {length} bytes, and the file has {stored.size}")
     try:
         header = json.loads(stored.part(LENGTH, length).head(length).decode(), object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
-        message = f"its header is no JSON ({reason(error)})"
-        raise _Fault(message) from error
+        raise _Fault(f"its header is no JSON ({reason(error)})") from error
     if not isinstance(header, dict):
-        message = "its header is no JSON object"
-        raise _Fault(message)
+        raise _Fault("its header is no JSON object")
     header.pop(METADATA, None)
     return header, LENGTH + length
 
@@ -144,16 +140,13 @@ def _span(name: str, entry: Any, room: int) -> tuple[int, int]:
     entry = entry if isinstance(entry, dict) else {}
     shape, offsets = entry.get("shape"), entry.get("data_offsets")
     if not isinstance(entry.get("dtype"), str) or not _counts(shape) or not _counts(offsets) or len(offsets) != 2:  # noqa: PLR2004 - begin and end
-        message = f"the entry of '{name}' lacks a type, a shape or two offsets"
-        raise _Fault(message)
+        raise _Fault(f"the entry of '{name}' lacks a type, a shape or two offsets")
     begin, end = offsets
     if not begin <= end <= room:
-        message = f"'{name}' lies at the bytes {begin} to {end} of {room}"
-        raise _Fault(message)
+        raise _Fault(f"'{name}' lies at the bytes {begin} to {end} of {room}")
     kind = entry["dtype"]
     if _is_known(kind) and math.prod(shape) * _stored_as(kind).itemsize != end - begin:
-        message = f"'{name}' has the shape {shown(tuple(shape))} of {kind}, but {end - begin} bytes"
-        raise _Fault(message)
+        raise _Fault(f"'{name}' has the shape {shown(tuple(shape))} of {kind}, but {end - begin} bytes")
     return begin, end
 
 
@@ -168,8 +161,7 @@ def _apart(spans: dict[str, tuple[int, int]]) -> None:
     filled = sorted((span, name) for name, span in spans.items() if span[0] < span[1])
     for (first, name), (second, other) in pairwise(filled):
         if second[0] < first[1]:
-            message = f"'{name}' and '{other}' overlap"
-            raise _Fault(message)
+            raise _Fault(f"'{name}' and '{other}' overlap")
 
 
 def _is_known(kind: str) -> bool:

@@ -191,8 +191,7 @@ def locate(text: str, folder: str = "") -> Source:
 
 def _given(key: str | None, text: str, path: str) -> str | None:
     if key == "":
-        message = f"Nothing stands after the colon of '{text}'."
-        raise UnknownKey(message, hint=f"Write {path}:COLUMN, or {path} alone.")
+        raise UnknownKey(f"Nothing stands after the colon of '{text}'.", hint=f"Write {path}:COLUMN, or {path} alone.")
     return key
 
 

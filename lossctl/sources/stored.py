@@ -117,8 +117,7 @@ class Temporary:
 
     def __reduce__(self) -> Any:
         # The number of a descriptor means another file in another process.
-        message = "a temporary copy cannot leave the process that made it"
-        raise TypeError(message)
+        raise TypeError("a temporary copy cannot leave the process that made it")
 
     @property
     def descriptor(self) -> int:
@@ -174,16 +173,14 @@ def explained(name: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        message = f"There is no file {name}."
-        raise MissingFile(message) from error
+        raise MissingFile(f"There is no file {name}.") from error
     except PermissionError as error:
         message = f"{name} may not be read: permission denied."
         raise MissingFile(message, hint=f"See who may read it: ls -l '{name}'.") from error
     except OSError as error:
         if error.errno in FULL:
             raise _no_room(name) from error
-        message = f"{name} could not be read: {error.strerror or error}."
-        raise UnreadableFile(message) from error
+        raise UnreadableFile(f"{name} could not be read: {error.strerror or error}.") from error
 
 
 def _no_room(name: str) -> UnreadableFile:

@@ -135,8 +135,7 @@ def placed(stored: Stored, tensor: Any, kind: np.dtype[Any], records: Mapping[in
     total = math.prod(shape) * kind.itemsize
     last = first + sum((size - 1) * step for size, step in zip(shape, strides, strict=True)) + kind.itemsize if total else 0
     if start is None or start not in records or last > records[start].content.size or (0 in strides and total > REPEATED):
-        message = f"{stored.name} claims a tensor of {total} bytes that it does not hold."
-        raise UnreadableFile(message, hint=WRITE_AGAIN)
+        raise UnreadableFile(f"{stored.name} claims a tensor of {total} bytes that it does not hold.", hint=WRITE_AGAIN)
     data = stored.part(start + first, total)
     for order, fortran in ((1, False), (-1, True)):
         if not total or _packed(shape[::order], strides[::order], kind.itemsize):

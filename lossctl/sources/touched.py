@@ -199,8 +199,7 @@ def refuse_overwriting(path: str) -> None:
     if run is None or status is None or not stat.S_ISREG(status.st_mode):
         return
     if any(known[:2] == (status.st_dev, status.st_ino) for known in run.inputs.values()):
-        message = f"{path} would be written over, and it is an input."
-        raise WouldOverwrite(message, hint="Name another file.")
+        raise WouldOverwrite(f"{path} would be written over, and it is an input.", hint="Name another file.")
 
 
 def later(pending: Pending) -> bool:

@@ -80,8 +80,7 @@ def texts(value: Any, where: str) -> list[str]:
     Raises: ShapeMismatch if it is no list, or a list of lists.
     """
     if not isinstance(value, list) or any(isinstance(item, list | dict) for item in value):
-        message = f"{where} is no list of ids or groups."
-        raise ShapeMismatch(message, hint="They are text or numbers, one for each sample.")
+        raise ShapeMismatch(f"{where} is no list of ids or groups.", hint="They are text or numbers, one for each sample.")
     return ["" if item is None else str(item) for item in value]
 
 
@@ -139,8 +138,7 @@ def _parsed(stored: Stored, kind: str, parse: Callable[[str], Any], errors: tupl
     try:
         return tree(stored, parse(text), kind)
     except RecursionError as error:
-        message = f"{stored.name} is nested too deeply to be an array."
-        raise UnreadableFile(message) from error
+        raise UnreadableFile(f"{stored.name} is nested too deeply to be an array.") from error
     except errors as error:
         message = f"{stored.name}{_line(error)} is not valid {kind}: {_reason(error)}."
         raise UnreadableFile(message, hint="Correct it there, or name another format with --in-format.") from error

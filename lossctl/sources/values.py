@@ -78,8 +78,7 @@ def _plain(value: Any, where: str, at: tuple[int, ...]) -> Any:
         value = value.tolist()
     if isinstance(value, list | tuple):
         if len(at) >= DEEPEST:
-            message = f"{where} is nested more than {DEEPEST} levels deep, which no array is."
-            raise UnreadableFile(message)
+            raise UnreadableFile(f"{where} is nested more than {DEEPEST} levels deep, which no array is.")
         return [_plain(item, where, (*at, index)) for index, item in enumerate(value)]
     if value is None:
         return np.nan
@@ -145,8 +144,7 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     record = dict(pairs)
     if len(record) < len(pairs):
         double = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
-        message = f"the key '{double}' occurs twice in one object"
-        raise ValueError(message)
+        raise ValueError(f"the key '{double}' occurs twice in one object")
     return record
 
 

@@ -38,15 +38,12 @@ def columns(values: ArrayLike, what: str = "differences") -> Floats:
     result = np.asarray(values, np.float64)
     result = result[:, None] if result.ndim == 1 else result
     if result.ndim != 2:  # noqa: PLR2004 - samples and columns
-        message = f"The {what} have the shape {result.shape}, and samples by columns are needed."
-        raise ShapeMismatch(message)
+        raise ShapeMismatch(f"The {what} have the shape {result.shape}, and samples by columns are needed.")
     if not result.size:
-        message = f"There are no {what} to compare."
-        raise NothingLeft(message, hint="Give at least one sample that all systems have.")
+        raise NothingLeft(f"There are no {what} to compare.", hint="Give at least one sample that all systems have.")
     if not np.isfinite(result).all():
         row = int(np.argmin(np.isfinite(result).all(axis=1)))
-        message = f"The {what} of sample {row} are not finite."
-        raise NotFinite(message, hint="Leave such samples out of all systems alike.")
+        raise NotFinite(f"The {what} of sample {row} are not finite.", hint="Leave such samples out of all systems alike.")
     return result
 
 
@@ -276,8 +273,7 @@ def mcnemar(worse: int, better: int) -> PairedTest:
     Raises: BadParameter for negative counts.
     """
     if min(worse, better) < 0:
-        message = f"Counts of samples cannot be negative: {worse} worse, {better} better."
-        raise BadParameter(message)
+        raise BadParameter(f"Counts of samples cannot be negative: {worse} worse, {better} better.")
     differ = worse + better
     share = worse / differ - 0.5 if differ else 0.0
     return PairedTest(share, math.nan, float(worse), math.nan, binomial_two_sided(worse, differ), identical=differ == 0)

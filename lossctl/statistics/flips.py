@@ -283,8 +283,7 @@ def _systems(systems: ArrayLike, shape: tuple[int, ...], clusters: ArrayLike | N
     given = np.asarray(systems, np.float64)
     given = given[None] if given.ndim == len(shape) else given
     if given.shape[1:] != shape:
-        message = f"The baseline's terms have the shape {shape}, those of the systems {given.shape[1:]}."
-        raise ShapeMismatch(message)
+        raise ShapeMismatch(f"The baseline's terms have the shape {shape}, those of the systems {given.shape[1:]}.")
     return [units(columns(each, "terms"), clusters) for each in given]
 
 

@@ -217,11 +217,9 @@ def interval(bootstrap: Bootstrap, level: float = 0.95, method: str = "bca") -> 
     Raises: BadParameter for other methods and levels, and for bootstrap-t without `spread`.
     """
     if method not in METHODS:
-        message = f"There is no interval '{method}'."
-        raise BadParameter(message, hint=near(method, METHODS, "intervals"))
+        raise BadParameter(f"There is no interval '{method}'.", hint=near(method, METHODS, "intervals"))
     if not 0 < level < 1:
-        message = f"An interval cannot have the level {level}."
-        raise BadParameter(message, hint="Levels lie between 0 and 1, such as 0.95.")
+        raise BadParameter(f"An interval cannot have the level {level}.", hint="Levels lie between 0 and 1, such as 0.95.")
     if method == "bootstrap-t" and bootstrap.spread is None:
         raise BadParameter("bootstrap-t needs the spread of a mean in each resample.", hint="Use bca for other statistics.")
     result = [_ends(bootstrap, column, (1 - level) / 2, method) for column in range(len(bootstrap.estimate))]

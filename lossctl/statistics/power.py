@@ -105,11 +105,9 @@ def _first(enough: Callable[[float], bool], near: float) -> float:
 def _check(**shares: float) -> None:
     for name, share in shares.items():
         if not 0 < share < 1:
-            message = f"{name} is {share}, and probabilities here lie between 0 and 1."
-            raise BadParameter(message, hint=f"Say {name}=0.05.")
+            raise BadParameter(f"{name} is {share}, and probabilities here lie between 0 and 1.", hint=f"Say {name}=0.05.")
     if shares.get("power", 1) <= shares["alpha"]:
-        message = f"A power of {shares['power']} is no more than alpha."
-        raise BadParameter(message, hint="The usual power is 0.8.")
+        raise BadParameter(f"A power of {shares['power']} is no more than alpha.", hint="The usual power is 0.8.")
 
 
 def noninferior(high: float, margin: float, low: float = -math.inf) -> Decision:
@@ -195,8 +193,7 @@ def rank_correlation(like: ArrayLike, other: ArrayLike) -> float:
     """
     first, second = (_centred_ranks(columns(each, "losses")[:, 0]) for each in (like, other))
     if len(first) != len(second):
-        message = f"There are {len(first)} losses of one system and {len(second)} of the other."
-        raise ShapeMismatch(message)
+        raise ShapeMismatch(f"There are {len(first)} losses of one system and {len(second)} of the other.")
     norm = math.sqrt(float(first @ first) * float(second @ second))
     return max(-1.0, min(1.0, float(first @ second) / norm)) if norm else math.nan
 

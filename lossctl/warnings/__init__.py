@@ -75,6 +75,5 @@ def explain(code: str) -> Trap:
     Raises: UnknownName.
     """
     if code.upper() not in TRAPS:
-        message = f"There is no warning '{code}'."
-        raise UnknownName(message, hint=near(code.upper(), TRAPS, "warnings"))
+        raise UnknownName(f"There is no warning '{code}'.", hint=near(code.upper(), TRAPS, "warnings"))
     return TRAPS[code.upper()]

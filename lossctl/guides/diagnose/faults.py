@@ -143,8 +143,7 @@ def explain(code: str) -> Fault:
     Raises: UnknownName.
     """
     if code.upper() not in FAULTS:
-        message = f"There is no finding '{code}'."
-        raise UnknownName(message, hint=near(code.upper(), FAULTS, "findings"))
+        raise UnknownName(f"There is no finding '{code}'.", hint=near(code.upper(), FAULTS, "findings"))
     return FAULTS[code.upper()]
 
 

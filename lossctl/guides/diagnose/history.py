@@ -128,8 +128,7 @@ def scalars(path: str) -> dict[str, Series]:
         reads_later(str(file))
     by_tag = {_tag(place, folder, tag): series for folder in folders for tag, series in _read(folder).items()}
     if not by_tag:
-        message = f"{path} holds no scalars."
-        raise UnreadableFile(message, hint="Log the loss with add_scalar, and close the writer.")
+        raise UnreadableFile(f"{path} holds no scalars.", hint="Log the loss with add_scalar, and close the writer.")
     return by_tag
 
 

@@ -71,8 +71,7 @@ def find(role: str, names: Sequence[str], wanted: str, where: str) -> int | None
         places = [i for i, name in enumerate(names) if name == wanted]
         places = places or [i for i, name in enumerate(names) if spelt(name) == spelt(wanted)]
         if not places:
-            message = f"{where} has no column '{wanted}'."
-            raise UnknownKey(message, hint=near(wanted, names, "columns"))
+            raise UnknownKey(f"{where} has no column '{wanted}'.", hint=near(wanted, names, "columns"))
         return _only(places, names, role, where)
     words = [spelt(name) for name in names]
     known = [name for name in KNOWN[role] if name in words]
@@ -124,11 +123,9 @@ def _record(text: bytes, where: str) -> dict[str, object]:
     try:
         record = json.loads(text)
     except (ValueError, RecursionError) as error:
-        message = f"{where} is not JSON: {error}."
-        raise UnreadableFile(message, hint=HINT) from error
+        raise UnreadableFile(f"{where} is not JSON: {error}.", hint=HINT) from error
     if not isinstance(record, dict):
-        message = f"{where} is {shown(record)} and no object."
-        raise UnreadableFile(message, hint=HINT)
+        raise UnreadableFile(f"{where} is {shown(record)} and no object.", hint=HINT)
     return record
 
 
@@ -202,8 +199,7 @@ def read(text: str, wanted: WantedColumns) -> History:
     source = locate(text)
     if len(source.paths) != 1:
         what = f"{len(source.paths)} files" if source.paths else "no file"
-        message = f"'{text}' is {what}, and a history is one."
-        raise UsageError(message, hint="Name one file, or one folder of event files.")
+        raise UsageError(f"'{text}' is {what}, and a history is one.", hint="Name one file, or one folder of event files.")
     path, key = source.paths[0], source.key or ""
     names = {**wanted.names, "loss": key or wanted.names.get("loss", "")}
     if path != STDIN and (Path(path).is_dir() or EVENTS in Path(path).name):

@@ -312,8 +312,7 @@ def facts_of_both(pred: Part, target: Part) -> tuple[Facts, Facts, Facts]:
     """
     fit = fitting(pred.shape, target.shape)
     if fit is None:
-        message = f"shapes {pred.shape} and {target.shape} do not fit"
-        raise ValueError(message)
+        raise ValueError(f"shapes {pred.shape} and {target.shape} do not fit")
     first, second, both = ArrayPass(pred.shape, pred.dtype), ArrayPass(target.shape, target.dtype), PairPass(fit)
     elements = max(prod(first.shape[1:]), prod(second.shape[1:]))
     for start, stop in cuts(first.shape[0], elements) if elements else [(0, 0)]:

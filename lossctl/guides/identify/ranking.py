@@ -204,11 +204,9 @@ def read_reported(text: str, rtol: float = 0.0) -> Reported:
     try:
         typed = Decimal(text.strip())
     except InvalidOperation:
-        message = f"--value takes a number, not '{text}'."
-        raise BadParameter(message, hint="For example: --value 0.3655") from None
+        raise BadParameter(f"--value takes a number, not '{text}'.", hint="For example: --value 0.3655") from None
     if not math.isfinite(rtol):
-        message = f"--rtol is {rtol}, with which everything agrees."
-        raise BadParameter(message, hint="Give a number such as 1e-3.")
+        raise BadParameter(f"--rtol is {rtol}, with which everything agrees.", hint="Give a number such as 1e-3.")
     if not typed.is_finite():
         return Reported(text, float(typed), 0.0, 0)
     exponent = int(typed.as_tuple().exponent)

@@ -180,8 +180,7 @@ def _answer(name: str, value: Any) -> Any:
             raise BadParameter(message, hint="Only the ratio of both costs counts: --over-cost 1 --under-cost 4")
         return float(value)
     if value not in question.words:
-        message = f"{question.flag} knows no '{value}'."
-        raise BadParameter(message, hint=near(value, question.words, "answers"))
+        raise BadParameter(f"{question.flag} knows no '{value}'.", hint=near(value, question.words, "answers"))
     return value
 
 

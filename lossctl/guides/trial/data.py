@@ -75,8 +75,7 @@ def understand(target: NumPyArray, wanted: str = "") -> tuple[Task, NumPyArray]:
     target and task do not fit.
     """
     if wanted and wanted not in TASKS:
-        message = f"--task knows no '{wanted}'."
-        raise BadParameter(message, hint=near(wanted, TASKS, "tasks"))
+        raise BadParameter(f"--task knows no '{wanted}'.", hint=near(wanted, TASKS, "tasks"))
     if target.ndim == MATRIX and target.shape[1] == 1:
         target = target[:, 0]
     if target.ndim not in {1, MATRIX}:
@@ -187,8 +186,7 @@ def divide(features: NumPyArray, target: NumPyArray, task: Task, share: float, *
     single row; NothingLeft where no column varies.
     """
     if not 0 < share < 1:
-        message = f"--test-share is {share:g}, and must lie between 0 and 1."
-        raise BadParameter(message, hint="Its default is 0.3.")
+        raise BadParameter(f"--test-share is {share:g}, and must lie between 0 and 1.", hint="Its default is 0.3.")
     if len(target) < LEAST:
         message = f"There are {len(target)} rows, too few to train on some and judge by others."
         raise ShapeMismatch(message, hint=f"Give at least {LEAST}.")
@@ -324,8 +322,7 @@ def _target_numbers(reader: Reader) -> NumPyArray:
     Raises: UnreadableFile for what is not real numbers; NotFinite with the place of the first that is missing.
     """
     if reader.dtype.kind not in "biuf":
-        message = f"{reader.name} holds {reader.dtype}, not real numbers."
-        raise UnreadableFile(message, hint="Convert it to integers or floats.")
+        raise UnreadableFile(f"{reader.name} holds {reader.dtype}, not real numbers.", hint="Convert it to integers or floats.")
     numbers: NumPyArray = np.asarray(whole(reader), np.float64)
     wrong = ~np.isfinite(numbers)
     if wrong.any():
@@ -346,8 +343,7 @@ def _target(opened: Opened, target: str, beside: str) -> NumPyArray:
     # A large table gives a reader before it is found to hold text.
     opened.readers = {key: reader for key, reader in opened.readers.items() if key[1] != "target"}
     if "" in texts:
-        message = f"The target ({target}) is empty in row {texts.index('') + 1}."
-        raise NotFinite(message, hint="Leave out rows without a label.")
+        raise NotFinite(f"The target ({target}) is empty in row {texts.index('') + 1}.", hint="Leave out rows without a label.")
     return np.asarray(texts)
 
 

@@ -236,8 +236,7 @@ def scores_of(task: Task, first: str = "") -> tuple[Score, ...]:
     """
     known = {score.name: score for score in TASK_SCORES[task.name]}
     if first and first not in known:
-        message = f"--score knows no '{first}' for {task.name}."
-        raise BadParameter(message, hint=near(first, known, "scores"))
+        raise BadParameter(f"--score knows no '{first}' for {task.name}.", hint=near(first, known, "scores"))
     chosen = known.pop(first) if first else known.pop(next(iter(known)))
     return chosen, *known.values()
 
