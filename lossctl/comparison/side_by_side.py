@@ -233,12 +233,7 @@ class Wide(Report):
 
 
 def report(
-    labels: Sequence[str],
-    losses: Sequence[Beside],
-    document: Mapping[str, Any],
-    groups: Sequence[str],
-    *,
-    grad: bool,
+    labels: Sequence[str], losses: Sequence[Beside], document: Mapping[str, Any], groups: Sequence[str], *, grad: bool
 ) -> Report:
     """One row a loss, after those of its groups; the results of `document` over all samples get the same figures.
 

@@ -292,7 +292,7 @@ REFUSED: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "CosineSimilarity": (
             "as a metric it is the cosine itself, a score, and as a loss its negative",
             "Write keras.losses.CosineSimilarity for -cos, or cosine_distance for 1 - cos.",
-        ),
+        )
     },
     "optax": {
         "binary_dice_loss": (
@@ -318,10 +318,7 @@ REFUSED: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "it takes probabilities, divides each row by its sum, and its first argument is the target",
             "Write kl_div_prob of probabilities that add up to 1; kl_div takes log-probabilities.",
         ),
-        "JensenShannonDivergence": (
-            "it divides each row by its sum",
-            "Write js_div of probabilities that add up to 1.",
-        ),
+        "JensenShannonDivergence": ("it divides each row by its sum", "Write js_div of probabilities that add up to 1."),
     },
     "smp": {
         "DiceLoss": (BY_SIGMOID.format("dice"), APPLY.format("dice")),
@@ -393,10 +390,7 @@ RULES: Mapping[str, Mapping[str, Rules]] = {
         "root_mean_squared_log_error": Rules(one_column=ROOTS),
     },
     "torchvision": {name: Rules(note=NONE) for name in TORCHVISION},
-    "torchmetrics": {
-        "LogCoshError": Rules(one_column="it gives one value a column"),
-        "Perplexity": LAST,
-    },
+    "torchmetrics": {"LogCoshError": Rules(one_column="it gives one value a column"), "Perplexity": LAST},
     "xgboost": {
         "reg:quantileerror": Rules(needs=("q",), params={"quantile_alpha": "q"}),
         "reg:pseudohubererror": Rules(params={"huber_slope": "delta"}),

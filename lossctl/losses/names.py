@@ -84,7 +84,7 @@ def _under(prefix: str, last: str, name: str) -> Meaning:
 # Losses that cannot be computed, and why.
 IMPOSSIBLE = {
     "adaptive_log_softmax": "it needs the learned weights of its head and tails, not predictions and targets. Compute the "
-    "log-probabilities with the module, save them, and use nll.",
+    "log-probabilities with the module, save them, and use nll."
 }
 
 

@@ -8,13 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from lossctl.losses.loss import (
-    Array,
-    Choice,
-    Domain,
-    Number,
-    Tensor,
-)
+from lossctl.losses.loss import Array, Choice, Domain, Number, Tensor
 
 NON_NEGATIVE = Domain(low=0.0)
 ABOVE_ZERO = Domain(low=0.0, open_low=True)
@@ -28,16 +22,14 @@ Logits = Annotated[Array, Tensor("n *d", "raw scores", needs=SIGMOID_INSIDE, inf
 Probability = Annotated[Array, Tensor("n *d", "probabilities", UNIT, needs="sigmoid: values in [0, 1]")]
 Binary = Annotated[Array, Tensor("n *d", "0 or 1", Domain(0.0, 1.0, values=(0.0, 1.0)))]
 LogProbability = Annotated[
-    Array,
-    Tensor("n *d", "log-probabilities", needs="log_softmax: logarithms of probabilities", logs=True, infinite="-"),
+    Array, Tensor("n *d", "log-probabilities", needs="log_softmax: logarithms of probabilities", logs=True, infinite="-")
 ]
 Mass = Annotated[
     Array,
     Tensor("n *d", "probabilities, or their logarithms with log_target", NON_NEGATIVE, free_if="log_target", infinite="-"),
 ]
 Variance = Annotated[
-    Array,
-    Tensor("n *d", "variances: of pred's shape, one axis short, or of size 1 on one axis", NON_NEGATIVE, rule="variance"),
+    Array, Tensor("n *d", "variances: of pred's shape, one axis short, or of size 1 on one axis", NON_NEGATIVE, rule="variance")
 ]
 
 RateOrLog = Annotated[
@@ -67,8 +59,7 @@ ClassTarget = Annotated[
 
 Label = Annotated[Array, Tensor("n *d", "class indices 0..C-1", index=True, classes=True)]
 ClassLogProbability = Annotated[
-    Array,
-    Tensor("n c *d", "log-probabilities, one a class", needs="log_softmax over the class axis", logs=True, infinite="-"),
+    Array, Tensor("n c *d", "log-probabilities, one a class", needs="log_softmax over the class axis", logs=True, infinite="-")
 ]
 ClassProbability = Annotated[Array, Tensor("n c *d", "probabilities, one a class", UNIT, needs="softmax over the class axis")]
 ClassScores = Annotated[Array, Tensor("n c", "scores, one a class", needs="none: the largest score decides", infinite="-+")]
@@ -103,14 +94,7 @@ PairLabel = Annotated[Array, Tensor("n", "0 or 1 for each pair", Domain(0.0, 1.0
 
 # Sequences, with time first as torch has it.
 SequenceLogProbability = Annotated[
-    Array,
-    Tensor(
-        "t n c",
-        "log-probabilities, time first",
-        needs="log_softmax over the class axis",
-        logs=True,
-        infinite="-",
-    ),
+    Array, Tensor("t n c", "log-probabilities, time first", needs="log_softmax over the class axis", logs=True, infinite="-")
 ]
 SequenceLabels = Annotated[Array, Tensor("n s", "label ids (N, S), or all sequences end to end", index=True, rule="sequences")]
 FrameCount = Annotated[Array, Tensor("n", "frames of each sequence", NON_NEGATIVE, index=True, upto="t")]

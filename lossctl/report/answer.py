@@ -106,11 +106,7 @@ def report(
 
 
 def document_of(
-    command: str,
-    answer: Answer,
-    checks: Sequence[Check],
-    inputs: Sequence[Mapping[str, Any]],
-    warnings: Sequence[Warned],
+    command: str, answer: Answer, checks: Sequence[Check], inputs: Sequence[Mapping[str, Any]], warnings: Sequence[Warned]
 ) -> dict[str, Any]:
     """The machine-readable result of a command that computes losses."""
     document: dict[str, Any] = {

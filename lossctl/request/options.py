@@ -363,13 +363,7 @@ def engine_options(options: Any) -> Options:
 class Talk:
     """What every command takes: how to print, where to, and how much to say."""
 
-    format: str = option(
-        "auto",
-        "-f --format FORMAT",
-        RESULT,
-        "{}.",
-        envvar="LOSSCTL_FORMAT",
-    )
+    format: str = option("auto", "-f --format FORMAT", RESULT, "{}.", envvar="LOSSCTL_FORMAT")
     bare: bool = option(False, "-b --bare", RESULT, "The bare number: --format value.")
     output: list[str] = option(
         [], "-o --output FILE", RESULT, "Also write to a file; the suffix names the format. Repeatable.", writes=True

@@ -24,10 +24,7 @@ HUGE_TITLE = "Huge arrays"
 HUGE_TEXT = """Two arrays of several GB, which `--huge` asks for. All programs find the files in the page cache as
 far as it holds them; a script that needs much memory takes it from the cache."""
 # Lossctl's time and its memory, as parts of the other's.
-TABLE_TARGETS = {
-    ("csv", "polars"): ("<= 1.2", "<= 0.5"),
-    ("parquet", "duckdb"): ("<= 1.3", ""),
-}
+TABLE_TARGETS = {("csv", "polars"): ("<= 1.2", "<= 0.5"), ("parquet", "duckdb"): ("<= 1.3", "")}
 LIMITS = {"npy": "<= 150", "csv": "<= 250", "parquet": "<= 250"}
 CAT = ["sh", "-c", 'cat "$@" > /dev/null', "cat"]
 OURS, NATIVE = "lossctl", "lossctl, native"

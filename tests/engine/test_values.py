@@ -62,8 +62,7 @@ def test_the_first_label_that_is_no_class(place):
 
 
 @pytest.mark.parametrize(
-    ("options", "hint"),
-    [({}, "--nan skip to leave such samples out and say how many."), ({"nan": "propagate"}, "--nan skip")],
+    ("options", "hint"), [({}, "--nan skip to leave such samples out and say how many."), ({"nan": "propagate"}, "--nan skip")]
 )
 def test_labels_must_be_numbers_under_any_policy(options, hint):
     with pytest.raises(NotFinite, match=r"target \(target\) at \[1\] is nan") as caught:

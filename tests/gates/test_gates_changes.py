@@ -233,12 +233,7 @@ def test_a_word_may_name_an_alias():
 
 @pytest.mark.parametrize(
     ("require", "value", "reach"),
-    [
-        ("noninf", 1.05, 0.2 - 0.05),
-        ("noninf", 0.95, 0.2 + 0.05),
-        ("equiv", 1.05, 0.2 - 0.05),
-        ("equiv", 0.95, 0.2 - 0.05),
-    ],
+    [("noninf", 1.05, 0.2 - 0.05), ("noninf", 0.95, 0.2 + 0.05), ("equiv", 1.05, 0.2 - 0.05), ("equiv", 0.95, 0.2 - 0.05)],
 )
 def test_what_is_missing_is_counted_to_the_margin_that_is_asked_about(require, value, reach):
     open_one = Change("mse", value, 1.0, low90=-0.3, high90=0.3, low=-0.4, high=0.4, p=0.5, error=0.15, units=100)
@@ -273,12 +268,7 @@ def test_a_change_as_large_as_the_margin_is_never_decided():
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [
-        (1.0, "baseline 1.0, unchanged"),
-        (1.5, "worse by 0.5"),
-        (0.5, "better by 0.5"),
-        (math.nan, "not to be compared"),
-    ],
+    [(1.0, "baseline 1.0, unchanged"), (1.5, "worse by 0.5"), (0.5, "better by 0.5"), (math.nan, "not to be compared")],
 )
 def test_how_a_change_is_said(value, words):
     assert words in decide([Gate("mse", "max_abs", 9.0)], change(value)).message

@@ -64,8 +64,7 @@ def check(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "gives", "slope"),
-    [("flat_entropy", 0.0, -math.inf), ("cut_line", 0.0, 1.5), ("too_steep", math.inf, 0.0)],
+    ("name", "gives", "slope"), [("flat_entropy", 0.0, -math.inf), ("cut_line", 0.0, 1.5), ("too_steep", math.inf, 0.0)]
 )
 def test_a_wrong_gradient_at_the_edge_is_found(check, name, gives, slope):
     facts, error, _ = check(f"mine.py:{name}", [0.0, 0.5], [0.0, 0.0])

@@ -144,10 +144,7 @@ def power_sum(t, p, a):
 
 DIVERGENCES = {
     "kl_div_prob": ({"eps": 0}, lambda p, t: mp.fsum(y * mp.log(y / x) for x, y in zip(p, t, strict=True))),
-    "js_div": (
-        {},
-        lambda p, t: mp.fsum(z * mp.log(2 * z / (x + y)) / 2 for x, y in zip(p, t, strict=True) for z in (x, y)),
-    ),
+    "js_div": ({}, lambda p, t: mp.fsum(z * mp.log(2 * z / (x + y)) / 2 for x, y in zip(p, t, strict=True) for z in (x, y))),
     "hellinger": ({}, lambda p, t: mp.sqrt(mp.fsum((mp.sqrt(x) - mp.sqrt(y)) ** 2 for x, y in zip(p, t, strict=True)) / 2)),
     "chi2": ({}, lambda p, t: mp.fsum((y - x) ** 2 / x for x, y in zip(p, t, strict=True))),
     "bhattacharyya": ({}, lambda p, t: -mp.log(power_sum(t, p, mp.mpf(0.5)))),
@@ -245,10 +242,7 @@ LOGISTIC = {
         {"alpha": 0.25, "gamma": 2.0},
         lambda x, t: (0.25 if t else 0.75) * mp.log(1 + mp.exp(-x if t else x)) * (1 / (1 + mp.exp(x if t else -x))) ** 2,
     ),
-    "poly_binary": (
-        {"epsilon": 2.0},
-        lambda x, t: mp.log(1 + mp.exp(-x if t else x)) + 2 / (1 + mp.exp(x if t else -x)),
-    ),
+    "poly_binary": ({"epsilon": 2.0}, lambda x, t: mp.log(1 + mp.exp(-x if t else x)) + 2 / (1 + mp.exp(x if t else -x))),
 }
 
 

@@ -73,10 +73,7 @@ def test_repeats_need_a_frame_between_them():
     check([pred, target, [3, 3], [2, 2]])
     assert np.isinf(
         value("ctc", pred, target, [2, 2], [2, 2], options=Options(reduction="none", nan="propagate"))
-    ).tolist() == [
-        True,
-        False,
-    ]
+    ).tolist() == [True, False]
 
 
 def test_any_cut_gives_the_whole():

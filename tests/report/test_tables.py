@@ -21,8 +21,7 @@ def one(value):
 
 
 @pytest.mark.parametrize(
-    ("style", "text"),
-    [(Style(), "1.23457"), (Style(sig=3), "1.23"), (Style(sig=9), "1.23456789"), (Style(decimals=2), "1.23")],
+    ("style", "text"), [(Style(), "1.23457"), (Style(sig=3), "1.23"), (Style(sig=9), "1.23456789"), (Style(decimals=2), "1.23")]
 )
 def test_people_choose_their_digits(style, text):
     assert f"| {text} |" in render(one(1.23456789), "markdown", style)

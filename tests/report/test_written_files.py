@@ -17,8 +17,7 @@ def names(folder):
 
 
 @pytest.mark.parametrize(
-    ("path", "name"),
-    [("a.json", "json"), ("a.JSONL", "jsonl"), ("b/a.csv", "csv"), ("a.txt", "tsv"), ("a.b.md", "markdown")],
+    ("path", "name"), [("a.json", "json"), ("a.JSONL", "jsonl"), ("b/a.csv", "csv"), ("a.txt", "tsv"), ("a.b.md", "markdown")]
 )
 def test_the_suffix_is_the_format(path, name):
     assert format_of(path) == name

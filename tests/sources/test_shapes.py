@@ -103,12 +103,7 @@ def test_squeezed_keeps_the_axes_that_have_a_meaning(spec, shape, left):
 
 @pytest.mark.parametrize(
     ("spec", "shape", "wide"),
-    [
-        ("n c *d", (2, 5), (2, 1, 5)),
-        ("n *d e", (2, 5), (2, 5, 1)),
-        ("n *d", (2, 5), (2, 5)),
-        ("n c *d", (2,), (2, 1)),
-    ],
+    [("n c *d", (2, 5), (2, 1, 5)), ("n *d e", (2, 5), (2, 5, 1)), ("n *d", (2, 5), (2, 5)), ("n c *d", (2,), (2, 1))],
 )
 def test_lifted_stands_beside_the_other_dims(spec, shape, wide):
     assert readers.lifted(spec, shape) == wide

@@ -71,12 +71,7 @@ KINDS = (*("csv", "tsv", "txt", "quoted.csv", "json", "yaml", "jsonl", "npz", "p
 def anywhere(request, tmp_path, monkeypatch):
     """A folder whose tables and lines of JSON are read the small way, or the large way in small pieces that are spilled."""
     if request.param == "large":
-        for name, value in {
-            "table.LARGE": -1,
-            "bulk.PIECE": 24,
-            "spool.PIECE": 24,
-            "spool.KEPT": 8,
-        }.items():
+        for name, value in {"table.LARGE": -1, "bulk.PIECE": 24, "spool.PIECE": 24, "spool.KEPT": 8}.items():
             monkeypatch.setattr(f"lossctl.sources.{name}", value)
     return Folder(tmp_path)
 

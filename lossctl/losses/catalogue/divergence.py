@@ -73,13 +73,7 @@ def kl_div(xp, pred: LogProbability, target: Mass, *, log_target: Flag = False) 
     aliases=("emd", "earth_mover", "earth_movers_distance", "w1", "wasserstein_distance"),
 )
 def wasserstein(
-    xp,
-    pred: Draws,
-    target: OtherDraws,
-    *,
-    u_weights: DrawWeight = None,
-    v_weights: OtherDrawWeight = None,
-    p: AtLeastOne = 1.0,
+    xp, pred: Draws, target: OtherDraws, *, u_weights: DrawWeight = None, v_weights: OtherDrawWeight = None, p: AtLeastOne = 1.0
 ) -> Terms:
     """The least cost of moving one sample's mass onto another's along the line.
 

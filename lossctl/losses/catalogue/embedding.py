@@ -49,11 +49,7 @@ def rest_of_product(xp: Any, x: Array, y: Array) -> Array:
     return ((x_high * y_high - x * y) + x_high * y_low + x_low * y_high) + x_low * y_low
 
 
-@loss(
-    "embedding",
-    source="Hadsell 2006, doi:10.1109/CVPR.2006.100",
-    aliases=("contrastive_loss", "siamese", "hadsell"),
-)
+@loss("embedding", source="Hadsell 2006, doi:10.1109/CVPR.2006.100", aliases=("contrastive_loss", "siamese", "hadsell"))
 def contrastive(
     xp,
     input1: Vector,

@@ -113,10 +113,7 @@ def tweedie_deviance(xp, pred: Real, target: Real, *, power: VariancePower = 0.0
     return tweedie_unit(xp, pred, target, power)
 
 
-@loss(
-    "regression",
-    source="keras.losses.Poisson",
-)
+@loss("regression", source="keras.losses.Poisson")
 def keras_poisson(xp, pred: NonNegativeReal, target: NonNegativeReal, *, eps: NonNegative = 1e-7) -> Array:
     """What Keras calls Poisson: the negative log-likelihood of counts given rates, without its constant.
 

@@ -66,13 +66,7 @@ def focal(xp, pred: Logits, target: Probability, *, alpha: Scalar = 0.25, gamma:
     aliases=("categorical_focal", "softmax_focal", "multiclass_focal"),
 )
 def focal_multiclass(
-    xp,
-    pred: ClassLogits,
-    target: Label,
-    *,
-    alpha: ClassWeight = None,
-    gamma: NonNegative = 2.0,
-    ignore_index: Integer = -100,
+    xp, pred: ClassLogits, target: Label, *, alpha: ClassWeight = None, gamma: NonNegative = 2.0, ignore_index: Integer = -100
 ) -> Terms:
     """Softmax cross-entropy that counts what is already right for little.
 
@@ -95,10 +89,7 @@ def focal_multiclass(
     return counted(xp, -balance * power(xp, -xp.expm1(logp), gamma) * logp, target, ignore_index)
 
 
-@loss(
-    "classification",
-    source="Lin 2017, arXiv:1708.02002; keras.losses.BinaryFocalCrossentropy(from_logits=False)",
-)
+@loss("classification", source="Lin 2017, arXiv:1708.02002; keras.losses.BinaryFocalCrossentropy(from_logits=False)")
 def binary_focal_crossentropy_prob(
     xp,
     pred: Probability,
@@ -130,10 +121,7 @@ def binary_focal_crossentropy_prob(
     return balanced(xp, power(xp, smooth * (1 - chance) + (1 - smooth) * chance, gamma) * cross, smooth, alpha)
 
 
-@loss(
-    "classification",
-    source="Lin 2017, arXiv:1708.02002; keras.losses.CategoricalFocalCrossentropy(from_logits=False)",
-)
+@loss("classification", source="Lin 2017, arXiv:1708.02002; keras.losses.CategoricalFocalCrossentropy(from_logits=False)")
 def categorical_focal_crossentropy_prob(
     xp,
     pred: ClassProbability,
@@ -187,13 +175,7 @@ def poly_cross_entropy(xp, pred: ClassLogits, target: Label, *, epsilon: Scalar 
     aliases=("poly_bce", "poly_binary_cross_entropy", "poly_focal"),
 )
 def poly_binary(
-    xp,
-    pred: Logits,
-    target: Probability,
-    *,
-    epsilon: Scalar = 2.0,
-    gamma: NonNegative = 0.0,
-    alpha: Scalar = -1.0,
+    xp, pred: Logits, target: Probability, *, epsilon: Scalar = 2.0, gamma: NonNegative = 0.0, alpha: Scalar = -1.0
 ) -> Array:
     """Binary cross-entropy, or focal loss, with the weight of its first polynomial term changed.
 

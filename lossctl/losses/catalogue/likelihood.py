@@ -35,12 +35,7 @@ LEAST_LOG, LEAST_SLOPE = -100.0, 9.999999960041972e-13
 LEAST = 3.720075976020836e-44
 
 
-@loss(
-    "classification",
-    torch="nll_loss",
-    source="torch.nn.NLLLoss",
-    aliases=("nll_loss", "negative_log_likelihood"),
-)
+@loss("classification", torch="nll_loss", source="torch.nn.NLLLoss", aliases=("nll_loss", "negative_log_likelihood"))
 def nll(xp, pred: ClassLogProbability, target: Label, *, weight: ClassWeight = None, ignore_index: Integer = -100) -> Terms:
     """Cross entropy of scores that have been through log_softmax already.
 
@@ -217,11 +212,7 @@ def categorical_crossentropy_prob(
     return -xp.sum(smooth * xp.log(xp.clip(to_one(xp, pred), eps, 1 - eps)), axis=1)
 
 
-@loss(
-    "classification",
-    source="Good 1952; sklearn.metrics.log_loss",
-    aliases=("sklearn_log_loss",),
-)
+@loss("classification", source="Good 1952; sklearn.metrics.log_loss", aliases=("sklearn_log_loss",))
 def log_loss(xp, pred: Chances, target: Label, *, ignore_index: Integer = -100) -> Terms:
     """Cross-entropy of probabilities as scikit-learn computes it: they are clipped to [eps, 1 - eps] of their type.
 

@@ -287,11 +287,7 @@ def hinge(xp, pred: Score, target: Sign, *, margin: Positive = 1.0) -> Array:
     return lacking(xp, margin - target * pred)
 
 
-@loss(
-    "classification",
-    source="Lee & Mangasarian 2001, doi:10.1023/A:1011215321374; Keras SquaredHinge",
-    aliases=("l2_hinge",),
-)
+@loss("classification", source="Lee & Mangasarian 2001, doi:10.1023/A:1011215321374; Keras SquaredHinge", aliases=("l2_hinge",))
 def squared_hinge(xp, pred: Score, target: Sign, *, margin: Positive = 1.0) -> Array:
     """Hinge loss squared: smooth at the margin, and hard on what is far on the wrong side.
 
@@ -385,11 +381,7 @@ def exponential(xp, pred: Score, target: Sign) -> Array:
     return xp.exp(-target * pred)
 
 
-@loss(
-    "classification",
-    source="Arjovsky 2017, arXiv:1701.07875",
-    aliases=("wgan", "critic", "wgan_critic"),
-)
+@loss("classification", source="Arjovsky 2017, arXiv:1701.07875", aliases=("wgan", "critic", "wgan_critic"))
 def wasserstein_critic(xp, pred: Score, target: Sign) -> Array:  # noqa: ARG001
     """The critic of a Wasserstein GAN: high scores for real samples (1), low ones for generated samples (-1).
 

@@ -181,11 +181,7 @@ def label_ranking(xp, pred: LabelScores, target: MultiHot) -> Array:
     return share(xp, wrong, xp.sum(on, axis=1) * xp.sum(1 - on, axis=1))
 
 
-@loss(
-    "classification",
-    source="Tsoumakas 2010, doi:10.1007/978-0-387-09823-4_34; sklearn.metrics.coverage_error",
-    flat="zlpr",
-)
+@loss("classification", source="Tsoumakas 2010, doi:10.1007/978-0-387-09823-4_34; sklearn.metrics.coverage_error", flat="zlpr")
 def coverage_error(xp, pred: LabelScores, target: MultiHot) -> Array:
     """How many of the best-ranked labels one must take until all that hold are among them.
 

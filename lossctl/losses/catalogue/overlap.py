@@ -76,13 +76,7 @@ def one_minus_mcc(xp: Any, sums: Terms, *, eps: float) -> Array:
     aliases=("jaccard_loss", "soft_jaccard", "iou_loss", "soft_iou_loss", "intersection_over_union_loss"),
 )
 def jaccard(
-    xp,
-    pred: Probability,
-    target: Binary,
-    *,
-    smooth: NonNegative = 0.0,
-    eps: NonNegative = 1e-7,
-    log_loss: Flag = False,
+    xp, pred: Probability, target: Binary, *, smooth: NonNegative = 0.0, eps: NonNegative = 1e-7, log_loss: Flag = False
 ) -> Terms:
     """One minus intersection over union of prediction and mask, pooled over everything that is given.
 
@@ -258,11 +252,7 @@ def squared_dice(xp, pred: Probability, target: Binary, *, smooth: NonNegative =
     return {"both": pred * target, "either": pred * pred + target, "present": target}
 
 
-@loss(
-    "segmentation",
-    source="segmentation_models_pytorch SoftBCEWithLogitsLoss",
-    aliases=("soft_bce", "soft_bce_with_logits"),
-)
+@loss("segmentation", source="segmentation_models_pytorch SoftBCEWithLogitsLoss", aliases=("soft_bce", "soft_bce_with_logits"))
 def soft_bce_logits(xp, pred: Logits, target: Probability, *, smooth_factor: Fraction = 0.0) -> Array:
     """Sigmoid and binary cross-entropy in one, with labels moved towards each other.
 

@@ -77,11 +77,7 @@ def expectile(xp, pred: Real, target: Real, *, tau: Fraction = 0.5) -> Array:
     return one_sided(xp, short, tau) * short * short
 
 
-@loss(
-    "regression",
-    source="Dabney 2018, arXiv:1710.10044",
-    aliases=("huber_quantile", "quantile_huber_loss"),
-)
+@loss("regression", source="Dabney 2018, arXiv:1710.10044", aliases=("huber_quantile", "quantile_huber_loss"))
 def quantile_huber(xp, pred: Real, target: Real, *, q: Fraction = 0.5, kappa: Positive = 1.0) -> Array:
     """The pinball loss with its tip rounded off, as distributional reinforcement learning uses it.
 

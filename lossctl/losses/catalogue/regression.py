@@ -206,11 +206,7 @@ def rmsle(xp, pred: AboveMinusOne, target: AboveMinusOne) -> Terms:
     return {"square": error * error}
 
 
-@loss(
-    "regression",
-    source="scikit-learn mean_absolute_percentage_error",
-    aliases=("mean_absolute_percentage_error",),
-)
+@loss("regression", source="scikit-learn mean_absolute_percentage_error", aliases=("mean_absolute_percentage_error",))
 def mape(xp, pred: Real, target: Real, *, eps: NonNegative = SMALLEST, percent: Flag = False) -> Array:
     """Absolute error as a share of the target.
 
@@ -227,11 +223,7 @@ def mape(xp, pred: Real, target: Real, *, eps: NonNegative = SMALLEST, percent: 
     return 100 * value if percent else value
 
 
-@loss(
-    "regression",
-    source="Mean squared percentage error; permetrics MSPE",
-    aliases=("mean_squared_percentage_error",),
-)
+@loss("regression", source="Mean squared percentage error; permetrics MSPE", aliases=("mean_squared_percentage_error",))
 def mspe(xp, pred: Real, target: Real, *, eps: NonNegative = SMALLEST) -> Array:
     """Squared error as a share of the squared target.
 

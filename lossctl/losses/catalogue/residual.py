@@ -17,11 +17,7 @@ from lossctl.losses.words import AtLeastOne, Extended, Flag, Positive, Real
 STRAIGHT = 20.0
 
 
-@loss(
-    "regression",
-    source="optax.losses.l2_loss",
-    aliases=("half_mse", "half_squared_error"),
-)
+@loss("regression", source="optax.losses.l2_loss", aliases=("half_mse", "half_squared_error"))
 def l2_half(xp, pred: Real, target: Real) -> Array:  # noqa: ARG001
     """Half the squared error, whose gradient is the error itself.
 
@@ -34,11 +30,7 @@ def l2_half(xp, pred: Real, target: Real) -> Array:  # noqa: ARG001
     return 0.5 * error * error
 
 
-@loss(
-    "regression",
-    source="keras.losses.LogCosh; optax.losses.log_cosh",
-    aliases=("logcosh",),
-)
+@loss("regression", source="keras.losses.LogCosh; optax.losses.log_cosh", aliases=("logcosh",))
 def log_cosh(xp, pred: Real, target: Real) -> Array:
     """Logarithm of the hyperbolic cosine: half the square near zero, the absolute error in the tails, smooth throughout.
 
@@ -53,11 +45,7 @@ def log_cosh(xp, pred: Real, target: Real) -> Array:
     return log_of_one_and(xp, 2 * half * half) + (size - curved)
 
 
-@loss(
-    "regression",
-    source="Fair 1974; LightGBM objective fair",
-    aliases=("fair_loss",),
-)
+@loss("regression", source="Fair 1974; LightGBM objective fair", aliases=("fair_loss",))
 def fair(xp, pred: Real, target: Real, *, scale: Positive = 1.0) -> Array:
     """Half the square near zero, and a line that is approached ever more slowly in the tails.
 
@@ -70,11 +58,7 @@ def fair(xp, pred: Real, target: Real, *, scale: Positive = 1.0) -> Array:
     return scale * scale * log_excess(xp, xp.abs(pred - target) / scale)
 
 
-@loss(
-    "regression",
-    source="Feng 2018, arXiv:1711.06753; segmentation_models_pytorch wing_loss",
-    aliases=("wing_loss",),
-)
+@loss("regression", source="Feng 2018, arXiv:1711.06753; segmentation_models_pytorch wing_loss", aliases=("wing_loss",))
 def wing(xp, pred: Real, target: Real, *, width: Positive = 5.0, curvature: Positive = 0.5) -> Array:
     """Steep for small errors and a line for large ones: the last pixels are worth as much as the first.
 
@@ -91,11 +75,7 @@ def wing(xp, pred: Real, target: Real, *, width: Positive = 5.0, curvature: Posi
     return width * log_of_one_and(xp, inside / curvature) + (size - inside)
 
 
-@loss(
-    "regression",
-    source="Rice & White 1964, doi:10.1137/1006093",
-    aliases=("power_error",),
-)
+@loss("regression", source="Rice & White 1964, doi:10.1137/1006093", aliases=("power_error",))
 def lp(xp, pred: Real, target: Real, *, p: AtLeastOne = 1.5) -> Array:
     """Absolute error to a power: l1 at 1, mse at 2, between them in between.
 
@@ -259,11 +239,7 @@ def tukey(xp, pred: Real, target: Real, *, scale: Positive = 4.685) -> Array:
     return scale * scale / 6 * square * (3 - square * (3 - square))
 
 
-@loss(
-    "regression",
-    source=BARRON,
-    aliases=("general_robust", "adaptive_robust", "general_adaptive"),
-)
+@loss("regression", source=BARRON, aliases=("general_robust", "adaptive_robust", "general_adaptive"))
 def barron(xp, pred: Real, target: Real, *, alpha: Extended = 1.0, scale: Positive = 1.0) -> Array:
     """One formula for the family: its shape runs from the square (2) over pseudo-huber (1) and cauchy (0) to welsch (-inf).
 

@@ -96,11 +96,7 @@ def distillation_kl(xp, pred: ClassLogits, target: ClassLogits, *, temperature: 
     return temperature**2 * xp.sum(xp.where(near, close, far), axis=1)
 
 
-@loss(
-    "classification",
-    source="Wang 2019, arXiv:1908.06112",
-    aliases=("symmetric_cross_entropy",),
-)
+@loss("classification", source="Wang 2019, arXiv:1908.06112", aliases=("symmetric_cross_entropy",))
 def symmetric_ce(
     xp,
     pred: ClassLogits,
@@ -126,11 +122,7 @@ def symmetric_ce(
     return counted(xp, scaled(xp, -alpha, logp) + beta * log_zero * xp.expm1(logp), target, ignore_index)
 
 
-@loss(
-    "classification",
-    source="Reed 2015, arXiv:1412.6596",
-    aliases=("bootstrap", "bootstrapping_ce"),
-)
+@loss("classification", source="Reed 2015, arXiv:1412.6596", aliases=("bootstrap", "bootstrapping_ce"))
 def bootstrapping(
     xp, pred: ClassLogits, target: Label, *, beta: Fraction = 0.95, hard: Flag = False, ignore_index: Integer = -100
 ) -> Terms:
@@ -185,13 +177,7 @@ def _threshold(xp: Any, scores: Array) -> Array:
 
 @loss("classification", source="Menon 2021, arXiv:2007.07314", aliases=("logit_adjustment", "balanced_softmax"))
 def logit_adjusted(
-    xp,
-    pred: ClassLogits,
-    target: Label,
-    *,
-    counts: ClassCount = None,
-    tau: NonNegative = 1.0,
-    ignore_index: Integer = -100,
+    xp, pred: ClassLogits, target: Label, *, counts: ClassCount = None, tau: NonNegative = 1.0, ignore_index: Integer = -100
 ) -> Terms:
     """Cross-entropy after adding to each score the logarithm of its class's share: rare classes must be further ahead.
 

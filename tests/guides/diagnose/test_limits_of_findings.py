@@ -140,8 +140,7 @@ def test_a_jump_is_three_tenths_of_the_decrease(height, found):
 
 
 @pytest.mark.parametrize(
-    ("count", "lasting", "height", "found"),
-    [(39, 1, 0.7, 0), (39, 2, 0.5, 1), (40, 2, 0.7, 0), (40, 3, 0.5, 1)],
+    ("count", "lasting", "height", "found"), [(39, 1, 0.7, 0), (39, 2, 0.5, 1), (40, 2, 0.7, 0), (40, 3, 0.5, 1)]
 )
 def test_a_jump_lasts_for_most_of_three_values_and_of_five_in_long_runs(count, lasting, height, found):
     loss = series(times(2, 10), times(1, 15), times(1 + height, lasting), times(1, count - 25 - lasting))

@@ -11,12 +11,7 @@ from lossctl.guides.recommend.advice import advise
 from lossctl.sources.readers import Memory
 
 # Sets that scikit-learn bundles, and what is right for them.
-CLASSES = {
-    "iris": "cross_entropy",
-    "wine": "cross_entropy",
-    "digits": "cross_entropy",
-    "breast_cancer": "bce_with_logits",
-}
+CLASSES = {"iris": "cross_entropy", "wine": "cross_entropy", "digits": "cross_entropy", "breast_cancer": "bce_with_logits"}
 
 
 def first_two(target, **given):
