@@ -10,37 +10,28 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import numpy as np
 
-from lossctl.engine.binding import bind
+from lossctl.engine.binding import Bound, bind
 from lossctl.engine.block import Selection
 from lossctl.engine.fold import fold, unreduced
 from lossctl.engine.reduce import evaluate, reduced
 from lossctl.engine.values import cast
 from lossctl.errors import BadParameter, LossctlError, MissingExtra, NoGradient, NoSuchReduction, PluginFailed
-from lossctl.gradient.passes import Differentiated, slopes, stream
+from lossctl.gradient.passes import Differentiated, GradientPart, slopes, stream
 from lossctl.gradient.sinks import Field, MemorySink
 from lossctl.losses import words
 from lossctl.losses.backends import BACKENDS
 from lossctl.losses.foreign import dress
-from lossctl.losses.loss import Anything, Choice, Tensor, scalars
+from lossctl.losses.loss import Anything, Choice, Input, Loss, Parameter, Tensor, scalars
 from lossctl.request.options import Options
-from lossctl.sources.readers import Memory, whole
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from lossctl.engine.binding import Bound
-    from lossctl.gradient.passes import GradientPart
-    from lossctl.losses.loss import Input, Loss, Parameter
-    from lossctl.sources.readers import NumPyArray
-
+from lossctl.sources.readers import Memory, NumPyArray, whole
 
 STEP = 1e-6
 # Samples of a block: the draws have 7.

@@ -10,17 +10,14 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lossctl.checking.saved import Saved, higher_is_better, load, renamed
-from lossctl.errors import UsageError
+from lossctl.checking.saved import Entry, Saved, higher_is_better, load, renamed
+from lossctl.errors import LossctlError, UsageError
 from lossctl.gates import RELATIVE, TESTED, Change, Check, check_bounds, check_changes, check_coverage, verdict
-from lossctl.report import number_of
+from lossctl.report import Report, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from lossctl.checking.saved import Entry
-    from lossctl.errors import LossctlError
-    from lossctl.report import Report
     from lossctl.request.spec import Gate, Spec
     from lossctl.warnings import Warned
 

@@ -19,16 +19,13 @@ import typer
 
 from lossctl.errors import InputError, LossctlError, UsageError
 from lossctl.progress import progress
-from lossctl.report import FORMATS, RENDERERS, visible
-from lossctl.request.options import PANELS, check, converted, rows
+from lossctl.report import FORMATS, RENDERERS, Report, visible
+from lossctl.request.options import PANELS, Option, Talk, check, converted, rows
 from lossctl.sources.stored import kept_open
 from lossctl.sources.touched import Output, current, touching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    from lossctl.report import Report
-    from lossctl.request.options import Option, Talk
 
 
 def spread(command: Callable[..., Any]) -> Callable[..., Any]:

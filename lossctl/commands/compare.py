@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from lossctl.cli.command import Printed, check_outputs, printed, say, spread, wants_document
 from lossctl.cli.program import Losses, Sources, app
-from lossctl.errors import BadParameter, NoSuchReduction, UsageError
-from lossctl.report import with_request
+from lossctl.errors import BadParameter, LossctlError, NoSuchReduction, UsageError
+from lossctl.report import Report, with_request
 from lossctl.request.arguments import compute_spec
 from lossctl.request.options import HOW, INPUT, RESULT, Gated, option, own_rows
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lossctl.comparison.comparing import ComparisonWanted
-    from lossctl.errors import LossctlError
-    from lossctl.report import Report
     from lossctl.request.spec import Spec
 
 

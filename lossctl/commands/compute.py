@@ -11,7 +11,7 @@ from lossctl.cli.command import Printed, check_outputs, printed, say, spread, wa
 from lossctl.cli.program import Losses, Sources, app
 from lossctl.errors import LossctlError, TooLarge, UsageError
 from lossctl.request.arguments import compute_spec
-from lossctl.request.options import RESULT, Gated, option
+from lossctl.request.options import RESULT, Gated, Options, option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from lossctl.engine.binding import Bound
     from lossctl.report import Report
     from lossctl.report.answer import Answer
-    from lossctl.request.options import Options
     from lossctl.request.spec import Spec
 
 

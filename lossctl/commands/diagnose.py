@@ -12,14 +12,13 @@ import typer
 from lossctl import __version__
 from lossctl.cli.command import Printed, check_outputs, printed, say, spread, unicode
 from lossctl.cli.program import app
-from lossctl.errors import BadParameter, GateFailed, near
+from lossctl.errors import BadParameter, GateFailed, LossctlError, near
 from lossctl.report import Report
 from lossctl.request.options import GATES, HOW, INPUT, Options, Passing, option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from lossctl.errors import LossctlError
     from lossctl.guides.diagnose.faults import Finding
     from lossctl.guides.diagnose.history import Floats, History, Series
 

@@ -16,7 +16,7 @@ import typer
 
 from lossctl.cli.command import Printed, check_outputs, printed, say, spread, wants_document
 from lossctl.cli.program import Sources, app
-from lossctl.errors import MissingExtra, UnknownName, UsageError, near
+from lossctl.errors import LossctlError, MissingExtra, UnknownName, UsageError, near
 from lossctl.report import Report, with_request
 from lossctl.request.arguments import compute_spec
 from lossctl.request.options import GATES, INPUT, RESULT, Gated, Typed, option, replayed
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from lossctl.engine.opening import Prepared
     from lossctl.engine.reduce import Outcome
-    from lossctl.errors import LossctlError
     from lossctl.gates import Check
     from lossctl.gradient.gathering import Gradient, Job
     from lossctl.gradient.verdicts import GradientVerdict

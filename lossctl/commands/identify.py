@@ -14,7 +14,7 @@ from lossctl.errors import BadParameter, LossctlError, Undecided, UsageError
 from lossctl.report import Report, status
 from lossctl.request.arguments import compute_spec
 from lossctl.request.options import HOW, INPUT, RESULT, Asking, Options, option
-from lossctl.request.spec import LossSpec
+from lossctl.request.spec import LossSpec, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from lossctl.guides.identify.ranking import Candidate, Match, Ranked, Reported
     from lossctl.losses.loss import Loss
     from lossctl.request.lookup import Asked
-    from lossctl.request.spec import Spec
 
 
 @dataclass(frozen=True, eq=False, repr=False)

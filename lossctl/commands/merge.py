@@ -14,7 +14,7 @@ import typer
 
 from lossctl.cli.command import Printed, check_outputs, printed, say, spread
 from lossctl.cli.program import app
-from lossctl.errors import InputError, UnreadableFile
+from lossctl.errors import InputError, LossctlError, UnreadableFile
 from lossctl.request.arguments import gates_of
 from lossctl.request.options import Gating, Options
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from lossctl.commands.partial import LossSums, Partial, Totals
     from lossctl.engine.totals import LossTotals
-    from lossctl.errors import LossctlError
     from lossctl.report import Report
     from lossctl.report.answer import Answer
     from lossctl.request.lookup import Asked

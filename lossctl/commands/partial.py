@@ -15,30 +15,26 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lossctl import __version__
 from lossctl.engine.fold import fold
-from lossctl.engine.opening import grouped, prepare, spelt_out
+from lossctl.engine.opening import Opened, Prepared, grouped, prepare, spelt_out
 from lossctl.engine.reduce import Outcome, check_asked, reduced
 from lossctl.errors import MissingFile, UnreadableFile, UsageError
 from lossctl.losses.backends import BACKENDS
 from lossctl.report import Report, Style, render_json, strict
 from lossctl.report.answer import Answer, signature, warnings
 from lossctl.request.options import Options, rows
-from lossctl.request.spec import request_of
+from lossctl.request.spec import Spec, request_of
 from lossctl.sources.drafts import atomic
-from lossctl.sources.source import shown_source
+from lossctl.sources.source import Given, shown_source
 from lossctl.sources.touched import read_whole
-from lossctl.statistics.sums import shortened
+from lossctl.statistics.sums import Sums, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lossctl.engine.binding import Bound
-    from lossctl.engine.opening import Opened, Prepared
     from lossctl.engine.totals import LossTotals
-    from lossctl.request.spec import Spec
     from lossctl.sources.readers import Reader
-    from lossctl.sources.source import Given
     from lossctl.sources.stored import Seen
-    from lossctl.statistics.sums import Sums
 
 
 SCHEMA = "lossctl/partial/1"

@@ -17,17 +17,15 @@ import typer
 from lossctl import __version__
 from lossctl.cli.command import Printed, check_outputs, printed, say, spread
 from lossctl.cli.program import app
-from lossctl.errors import BadParameter, GateFailed, MissingFile, UnreadableFile, UsageError, near
+from lossctl.errors import BadParameter, GateFailed, LossctlError, MissingFile, UnreadableFile, UsageError, near
 from lossctl.report import Report, strict
 from lossctl.request.options import HOW, Options, Passing, option
-from lossctl.request.spec import parse_losses
+from lossctl.request.spec import LossSpec, Spec, parse_losses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from lossctl.errors import LossctlError
     from lossctl.losses.loss import Loss
-    from lossctl.request.spec import LossSpec, Spec
 
 
 @dataclass(frozen=True, eq=False, repr=False)

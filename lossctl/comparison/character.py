@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.losses.loss import weighted_mean
+from lossctl.losses.loss import Domain, Loss, weighted_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lossctl.losses.loss import Domain, Loss
     from lossctl.statistics.arrays import Floats
 
 # How far from an edge of a domain that is not looked at itself.

@@ -12,11 +12,11 @@ import numpy as np
 
 from lossctl.comparison.explaining import column_of, explain
 from lossctl.comparison.judging import Pair, judge
-from lossctl.comparison.measured import measure
-from lossctl.comparison.result import Comparison, Names, names
+from lossctl.comparison.measured import Measured, measure
+from lossctl.comparison.result import Comparison, ComparisonRules, Names, names
 from lossctl.comparison.statistics import left_out
 from lossctl.comparison.streaming import stream, streams
-from lossctl.engine.opening import without
+from lossctl.engine.opening import Prepared, without
 from lossctl.engine.reduce import Outcome, evaluate
 from lossctl.errors import UsageError
 from lossctl.losses.backends import BACKENDS
@@ -24,9 +24,6 @@ from lossctl.losses.backends import BACKENDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lossctl.comparison.measured import Measured
-    from lossctl.comparison.result import ComparisonRules
-    from lossctl.engine.opening import Prepared
     from lossctl.report import Report
     from lossctl.request.spec import Spec
 

@@ -19,18 +19,15 @@ from lossctl.engine.fold import counted, fold, unreduced
 from lossctl.engine.reduce import reduced
 from lossctl.engine.threads import in_lanes
 from lossctl.errors import LossctlError
-from lossctl.losses.backends import BACKENDS
-from lossctl.losses.loss import ANY
-from lossctl.sources.readers import Broadcast, Memory, Wrapped, cuts, whole
+from lossctl.losses.backends import BACKENDS, Backend
+from lossctl.losses.loss import ANY, Domain
+from lossctl.sources.readers import Broadcast, Memory, NumPyArray, Reader, Wrapped, cuts, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lossctl.engine.binding import Bound, Slot
-    from lossctl.losses.backends import Backend
-    from lossctl.losses.loss import Domain
     from lossctl.request.options import Options
-    from lossctl.sources.readers import NumPyArray, Reader
     from lossctl.statistics.arrays import Floats
 
 QUANTILES = 61

@@ -21,9 +21,9 @@ from lossctl.comparison.reported import known
 from lossctl.comparison.statistics import Differences, statistics_of
 from lossctl.errors import UsageError
 from lossctl.report import Report
-from lossctl.statistics.arrays import LARGE, diebold_mariano, mcnemar, paired_t, t_upper, wilcoxon
-from lossctl.statistics.flips import adjust, flip_test, swap_test, together
-from lossctl.statistics.intervals import FEW, SKEWED, bootstrap_mean, bootstrap_sums, interval
+from lossctl.statistics.arrays import LARGE, Draws, Floats, diebold_mariano, mcnemar, paired_t, t_upper, wilcoxon
+from lossctl.statistics.flips import FlipTest, adjust, flip_test, swap_test, together
+from lossctl.statistics.intervals import FEW, SKEWED, Bootstrap, bootstrap_mean, bootstrap_sums, interval
 from lossctl.statistics.power import detectable, needed, verdict
 from lossctl.statistics.sums import Moments, exact_sum
 
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lossctl.comparison.result import Comparison, ComparisonRules, Estimate
-    from lossctl.statistics.arrays import Draws, Floats
-    from lossctl.statistics.flips import FlipTest
-    from lossctl.statistics.intervals import Bootstrap
 
 
 # Intervals need fewer resamples than p-values: their ends move by 1 % of their width.

@@ -11,22 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.engine.reduce import evaluate_keeping, reduced
-from lossctl.errors import TooLarge
+from lossctl.engine.reduce import Outcome, evaluate_keeping, reduced
+from lossctl.errors import LossctlError, TooLarge
 from lossctl.losses.loss import weighted_mean
-from lossctl.statistics.arrays import LARGE
+from lossctl.statistics.arrays import LARGE, Floats
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lossctl.engine.binding import Bound
     from lossctl.engine.block import Selection
-    from lossctl.engine.reduce import Outcome
     from lossctl.engine.totals import LossTotals
-    from lossctl.errors import LossctlError
     from lossctl.losses.backends import Backend
     from lossctl.request.options import Options
-    from lossctl.statistics.arrays import Floats
 
 # Numbers by sample and loss take so much until they are judged, in bytes: sums, values, differences.
 BYTES_A_SAMPLE = 64

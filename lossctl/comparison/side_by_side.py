@@ -14,11 +14,11 @@ import numpy as np
 
 from lossctl.comparison.character import Character, character
 from lossctl.comparison.constant import Constant, constants
-from lossctl.engine.opening import without
-from lossctl.engine.reduce import evaluate_keeping, reduced
+from lossctl.engine.opening import Prepared, without
+from lossctl.engine.reduce import Outcome, evaluate_keeping, reduced
 from lossctl.engine.threads import in_lanes
-from lossctl.errors import UsageError
-from lossctl.losses.backends import BACKENDS
+from lossctl.errors import LossctlError, UsageError
+from lossctl.losses.backends import BACKENDS, Backend
 from lossctl.report import Report
 from lossctl.statistics.power import FEW, rank_correlation
 
@@ -27,11 +27,7 @@ if TYPE_CHECKING:
 
     from lossctl.engine.binding import Bound
     from lossctl.engine.block import Selection
-    from lossctl.engine.opening import Prepared
-    from lossctl.engine.reduce import Outcome
     from lossctl.engine.totals import LossTotals
-    from lossctl.errors import LossctlError
-    from lossctl.losses.backends import Backend
     from lossctl.request.options import Options
     from lossctl.sources.readers import NumPyArray
     from lossctl.statistics.arrays import Floats

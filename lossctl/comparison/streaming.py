@@ -19,29 +19,26 @@ import numpy as np
 
 from lossctl.comparison.judging import PValues, by_t, not_two_valued, with_verdict
 from lossctl.comparison.measured import ROUNDING
-from lossctl.comparison.result import Comparison, Names
+from lossctl.comparison.result import Comparison, ComparisonRules, Estimate, Names
 from lossctl.comparison.statistics import Differences, statistics_of
 from lossctl.engine.fold import fold
-from lossctl.engine.reduce import evaluate_keeping, reduced
+from lossctl.engine.reduce import Outcome, evaluate_keeping, reduced
 from lossctl.errors import UsageError
 from lossctl.losses.loss import weighted_mean
 from lossctl.statistics import arrays
-from lossctl.statistics.arrays import t_two_sided
+from lossctl.statistics.arrays import Floats, t_two_sided
 from lossctl.statistics.flips import adjust
 from lossctl.statistics.sums import Higher, Moments, Sums
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lossctl.comparison.result import ComparisonRules, Estimate
     from lossctl.engine.binding import Bound
     from lossctl.engine.block import Selection
     from lossctl.engine.opening import Groups
-    from lossctl.engine.reduce import Outcome
     from lossctl.engine.totals import LossTotals
     from lossctl.losses.backends import Backend
     from lossctl.request.options import Options
-    from lossctl.statistics.arrays import Floats
 
 ALL = -1
 Samples = dict[str, Any]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.errors import BadParameter, ShapeMismatch, UnreadableFile, UsageError
-from lossctl.losses.loss import ANY
+from lossctl.losses.loss import ANY, Input, Loss
 from lossctl.losses.words import UNIT
 from lossctl.sources.readers import (
     Memory,
@@ -40,7 +40,6 @@ from lossctl.sources.values import SMALL, beyond, difference, first_rounded, ref
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lossctl.losses.loss import Input, Loss
     from lossctl.request.options import Options
     from lossctl.sources.readers import Dims, NumPyArray, Shape
 

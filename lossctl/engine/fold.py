@@ -14,23 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.engine.block import Block
-from lossctl.engine.totals import LossTotals, Span, Taking, merged
+from lossctl.engine.block import Block, Selection
+from lossctl.engine.totals import Digest, LossTotals, Span, Taking, merged
 from lossctl.engine.values import calculated
 from lossctl.errors import NoSuchReduction, NothingLeft, ShapeMismatch, TooLarge, UsageError
 from lossctl.progress import watch
-from lossctl.sources.readers import BLOCK, cuts, keep_memory, seams
+from lossctl.sources.readers import BLOCK, NumPyArray, cuts, keep_memory, seams
 from lossctl.statistics.sums import Sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lossctl.engine.binding import Bound, Slot
-    from lossctl.engine.block import Selection
-    from lossctl.engine.totals import Digest
     from lossctl.losses.backends import Backend
     from lossctl.request.options import Options
-    from lossctl.sources.readers import NumPyArray
 
 
 def elements_of(bound: Bound, options: Options) -> int:

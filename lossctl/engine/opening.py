@@ -17,29 +17,25 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
-from lossctl.engine.binding import bind
+from lossctl.engine.binding import Bound, bind
 from lossctl.engine.block import Selection
 from lossctl.engine.fold import elements_of, fold_block
 from lossctl.engine.reduce import check_asked, evaluate, keep_of, outcome_of
 from lossctl.errors import InputError, LossctlError, ShapeMismatch, UnknownKey, UsageError
 from lossctl.losses.backends import BACKENDS
-from lossctl.request.lookup import by_shape, resolve
-from lossctl.request.spec import LossSpec
+from lossctl.request.lookup import Asked, by_shape, resolve
+from lossctl.request.spec import LossSpec, Spec
 from lossctl.sources.files import Files
 from lossctl.sources.inputs import Ordered
-from lossctl.sources.readers import BLOCK, broadcast
+from lossctl.sources.readers import BLOCK, NumPyArray, Reader, broadcast
 from lossctl.sources.source import Given
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lossctl.engine.binding import Bound
-    from lossctl.request.lookup import Asked
     from lossctl.request.options import Options
-    from lossctl.request.spec import Spec
     from lossctl.sources.container import Heading
     from lossctl.sources.layout import Entry
-    from lossctl.sources.readers import NumPyArray, Reader
 
     Readers = dict[str, Reader]
     # What each loss gives with these files read the other way; None where it refuses the samples.

@@ -16,7 +16,7 @@ import numpy as np
 
 from lossctl.engine.fold import Keep, fold, fold_block
 from lossctl.engine.values import infinities
-from lossctl.errors import NoSuchReduction, NotFinite, NothingLeft, UsageError
+from lossctl.errors import LossctlError, NoSuchReduction, NotFinite, NothingLeft, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from lossctl.engine.binding import Bound
     from lossctl.engine.block import Selection
     from lossctl.engine.totals import Digest, LossTotals
-    from lossctl.errors import LossctlError
     from lossctl.losses.backends import Backend
     from lossctl.request.options import Options
     from lossctl.sources.readers import NumPyArray

@@ -7,7 +7,7 @@ infinities fail both. Only a block that fails is looked at again.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,13 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lossctl.errors import NotFinite, OutOfDomain
-from lossctl.losses.loss import ANY
+from lossctl.losses.loss import ANY, Domain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lossctl.engine.binding import Bound, Slot
-    from lossctl.losses.loss import Domain
     from lossctl.request.options import Options
     from lossctl.sources.readers import NumPyArray
 

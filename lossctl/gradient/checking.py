@@ -23,19 +23,16 @@ from lossctl.engine.block import Block, Selection
 from lossctl.engine.fold import elements_of, unreduced
 from lossctl.errors import LossctlError, PluginFailed
 from lossctl.gradient.differences import STEEP, JudgedSlope, Line, judge, settle_edges
-from lossctl.gradient.passes import back, differentiate
+from lossctl.gradient.passes import Differentiated, back, differentiate
 from lossctl.losses.backends import BACKENDS
-from lossctl.losses.loss import ANY
-from lossctl.sources.readers import Memory
+from lossctl.losses.loss import ANY, Domain
+from lossctl.sources.readers import Memory, NumPyArray, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from lossctl.engine.binding import Bound, Slot
-    from lossctl.gradient.passes import Differentiated
-    from lossctl.losses.loss import Domain
     from lossctl.request.options import Options
-    from lossctl.sources.readers import NumPyArray, Reader
 
 
 # Samples, and numbers in them, that are looked at: each is calculated some hundred times.

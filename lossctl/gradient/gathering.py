@@ -18,17 +18,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from lossctl.gradient.passes import Placed, source_of, stream
+from lossctl.gradient.passes import Differentiated, GradientPart, Placed, source_of, stream
 from lossctl.gradient.profile import PartFigures, Profile, lengths, look
-from lossctl.gradient.sinks import Field, stored
+from lossctl.gradient.sinks import Field, Sink, StoredSink, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from lossctl.engine.binding import Bound, Slot
     from lossctl.engine.block import Block, Selection
-    from lossctl.gradient.passes import Differentiated, GradientPart
-    from lossctl.gradient.sinks import Sink, StoredSink
     from lossctl.request.options import Options
     from lossctl.sources.readers import NumPyArray, Reader, Shape
 

@@ -15,21 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.engine.block import Block, zeroed
+from lossctl.engine.block import Block, Selection, Uncounted, zeroed
 from lossctl.engine.fold import counted, elements_of, spans, unreduced
 from lossctl.engine.threads import in_turn
 from lossctl.errors import BadParameter, NoGradient, near
-from lossctl.losses.loss import Anything, Number
-from lossctl.sources.readers import Broadcast, Moved, Reader, Reshaped, Same, Wrapped, keep_memory
+from lossctl.losses.loss import Anything, Loss, Number, Parameter, Tensor
+from lossctl.sources.readers import Broadcast, Moved, NumPyArray, Reader, Reshaped, Same, Wrapped, keep_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lossctl.engine.binding import Bound, Slot
-    from lossctl.engine.block import Selection, Uncounted
-    from lossctl.losses.loss import Loss, Parameter, Tensor
     from lossctl.request.options import Options
-    from lossctl.sources.readers import NumPyArray
 
 
 PARAM = "param:"

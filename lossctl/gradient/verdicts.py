@@ -12,24 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.engine.reduce import evaluate, reduced
+from lossctl.engine.reduce import Outcome, evaluate, reduced
 from lossctl.errors import LossctlError
 from lossctl.gates import Check
-from lossctl.gradient.checking import OF_SAMPLE, compare
+from lossctl.gradient.checking import OF_SAMPLE, ComparedGradient, Place, compare
 from lossctl.gradient.differences import FACTORS, KINK, OK, RTOL, STEEP, UNSETTLED, WRONG, Line, judge
 from lossctl.gradient.passes import slopes
 from lossctl.losses.backends import BACKENDS
-from lossctl.losses.loss import ANY, Number
+from lossctl.losses.loss import ANY, Domain, Number
 from lossctl.statistics.sums import exact_sum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lossctl.engine.binding import Bound
-    from lossctl.engine.reduce import Outcome
-    from lossctl.gradient.checking import ComparedGradient, Place
     from lossctl.gradient.gathering import Gradient, GradientSource, Job
-    from lossctl.losses.loss import Domain
     from lossctl.sources.readers import NumPyArray
 
 

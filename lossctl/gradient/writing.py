@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from lossctl.errors import MissingExtra, ShapeMismatch, UsageError
-from lossctl.gradient.sinks import Field, Sink, npy_head, safetensors_head, stored
+from lossctl.gradient.sinks import Field, Sink, StoredSink, npy_head, safetensors_head, stored
 from lossctl.sources.drafts import atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from lossctl.gradient.sinks import StoredSink
     from lossctl.sources.readers import NumPyArray, Shape
 
 

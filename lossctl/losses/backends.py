@@ -7,19 +7,16 @@ says how a pass runs in it: on how many threads, in blocks of how many elements,
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from lossctl.errors import BadParameter, MissingExtra, UsageError
 from lossctl.plugins import Plugins
-from lossctl.sources.readers import PIECE
+from lossctl.sources.readers import PIECE, NumPyArray
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from contextlib import AbstractContextManager
-
-    from lossctl.sources.readers import NumPyArray
 
 
 class Backend(Protocol):

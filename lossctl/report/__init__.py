@@ -12,7 +12,7 @@ row, a matrix stays together, and a million numbers go through the C encoder, wh
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import islice
@@ -23,7 +23,6 @@ from lossctl.errors import UnknownName, UsageError
 from lossctl.plugins import Plugins, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from json import JSONEncoder
 
     Renderer = Callable[["Report", "Style"], str]

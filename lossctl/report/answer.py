@@ -14,11 +14,11 @@ import numpy as np
 
 from lossctl import __version__
 from lossctl.report import Report, status
-from lossctl.request.lookup import brief
+from lossctl.request.lookup import Asked, brief
 from lossctl.request.options import Options, rows
-from lossctl.request.spec import request_of
+from lossctl.request.spec import Spec, request_of
 from lossctl.statistics.sums import exact_sum
-from lossctl.warnings import ORDER, advise, check_codes, check_ids, check_shares, has_order
+from lossctl.warnings import ORDER, Warned, advise, check_codes, check_ids, check_shares, has_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,11 +26,8 @@ if TYPE_CHECKING:
     from lossctl.engine.binding import Bound
     from lossctl.engine.reduce import Outcome
     from lossctl.gates import Check
-    from lossctl.request.lookup import Asked
-    from lossctl.request.spec import Spec
     from lossctl.sources.readers import NumPyArray
     from lossctl.sources.source import Given
-    from lossctl.warnings import Warned
 
 
 @dataclass(frozen=True, eq=False, repr=False)

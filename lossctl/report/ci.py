@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from lossctl.errors import InputError
-from lossctl.report import Report, exact
+from lossctl.report import Report, Style, exact
 from lossctl.report.table import render_markdown
 from lossctl.sources.touched import descriptor_of, later, refuse_overwriting
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from xml.etree.ElementTree import Element
 
-    from lossctl.report import Style
 
 WORDS = {True: "passed", False: "failed", None: "undecided"}
 # How a person sees at a glance what needs looking at.

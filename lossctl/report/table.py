@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from lossctl.report import numeric, texts
+from lossctl.report import Report, Style, numeric, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rich.table import Table
 
-    from lossctl.report import Report, Style
 
 # A word of text may be folded down to this many signs.
 NARROW = 12

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import BadParameter, LossctlError, UsageError
 from lossctl.request.options import Asking, Gating, Options, engine_options, rows
-from lossctl.request.spec import KINDS, Spec, parse_gate, parse_losses, parse_params, with_params
+from lossctl.request.spec import KINDS, Gate, Spec, parse_gate, parse_losses, parse_params, with_params
 from lossctl.sources.source import Given
 from lossctl.sources.touched import reads_later
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from lossctl.request.spec import Gate
 
 
 JUDGED = ("against", "alpha")

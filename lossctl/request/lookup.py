@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from lossctl.errors import BadParameter, NoSuchReduction, ShapeMismatch, UnknownName, UsageError, near
 from lossctl.losses import AMBIGUOUS, LOSSES, NO_RULES, Meaning, Rules, catalogue, rows, spelling
 from lossctl.losses.loss import Loss, scalars
-from lossctl.request.spec import LossSpec, parse_losses
+from lossctl.request.spec import LossSpec, Spec, Term, parse_losses
 from lossctl.sources.source import Given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from lossctl.request.options import Options
-    from lossctl.request.spec import Spec, Term
 
 
 def look_up(name: str, params: Mapping[str, Any] | None = None) -> Loss:

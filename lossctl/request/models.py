@@ -25,14 +25,12 @@ from lossctl.errors import UnreadableFile, UsageError
 from lossctl.losses import LOSSES
 from lossctl.losses import rows as known
 from lossctl.request.lookup import understand
-from lossctl.request.options import TYPES, Options, own_rows, rows
+from lossctl.request.options import TYPES, Option, Options, own_rows, rows
 from lossctl.request.spec import LossSpec, Spec, Term
 from lossctl.sources.source import Given
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from lossctl.request.options import Option
 
 
 SHARE = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)%$"

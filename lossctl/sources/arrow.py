@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from lossctl.errors import TooLarge, UnreadableFile
 from lossctl.sources.arrowed import Leaf, follow, leaves, reading, route
-from lossctl.sources.chunked import Chunked
+from lossctl.sources.chunked import ArrowColumns, Chunked, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lossctl.sources.chunked import ArrowColumns, Span
     from lossctl.sources.stored import Stored
 
 FILE = b"ARROW1"

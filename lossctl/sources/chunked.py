@@ -24,19 +24,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 
 from lossctl.errors import LossctlError, ShapeMismatch, UnreadableFile
-from lossctl.sources.arrowed import Ragged, has_nulls, joined, reading, tail_of, texts
+from lossctl.sources.arrowed import Leaf, Ragged, has_nulls, joined, reading, tail_of, texts
 from lossctl.sources.container import Container, CostlyPart
 from lossctl.sources.npy import Header, NpyPart
-from lossctl.sources.readers import place
+from lossctl.sources.readers import NumPyArray, Part, Shape, place
 from lossctl.sources.spool import Group
 from lossctl.sources.stored import Stored, Temporary
 from lossctl.sources.values import Rounded, as_floats, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-    from lossctl.sources.arrowed import Leaf
-    from lossctl.sources.readers import NumPyArray, Part, Shape
 
     Decode = Callable[[list[int]], dict[int, NumPyArray]]
 

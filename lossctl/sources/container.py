@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.errors import LossctlError, ShapeMismatch, UnreadableFile
-from lossctl.sources.readers import Memory
+from lossctl.sources.readers import Memory, NumPyArray, Part
 from lossctl.sources.values import KINDS, NUMERIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lossctl.sources.readers import NumPyArray, Part
     from lossctl.sources.stored import Stored
 
 # Elements of an array that are written as text together.

@@ -16,7 +16,7 @@ from lossctl.sources.keys import EVERY, Picked, named, names_id, pick
 from lossctl.sources.opening import opener, spooled, stored
 from lossctl.sources.readers import Memory, Reader
 from lossctl.sources.source import GLOB, STDIN, Given, Source, exists, is_address, locate
-from lossctl.sources.stored import Stored, explained, titled
+from lossctl.sources.stored import Seen, Stored, explained, titled
 from lossctl.sources.values import numbers, shown
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from lossctl.sources.listing import Contents
     from lossctl.sources.rows import Labels
-    from lossctl.sources.stored import Seen
 
 # What an id takes until rows are in order, in bytes a row; measured with two tables of a million.
 ID = 300

@@ -18,13 +18,12 @@ import numpy as np
 
 from lossctl.errors import MissingExtra, UnreadableFile
 from lossctl.sources.container import Arrays
-from lossctl.sources.readers import place
+from lossctl.sources.readers import NumPyArray, Part, Shape, place
 from lossctl.sources.values import DEEPEST, MOST_NAMES, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lossctl.sources.readers import NumPyArray, Part, Shape
     from lossctl.sources.stored import Stored
 
 # Datasets that are kept open, each with a cache of two chunks: a chunk is unpacked once, though many blocks lie in it.

@@ -11,15 +11,13 @@ import numpy as np
 
 from lossctl.errors import LISTED, ShapeMismatch
 from lossctl.sources.container import CostlyPart
-from lossctl.sources.readers import FileBacked, place, unwrapped, whole
-from lossctl.sources.stored import sha256
+from lossctl.sources.readers import FileBacked, NumPyArray, Part, Reader, Shape, place, unwrapped, whole
+from lossctl.sources.stored import Stored, sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from lossctl.sources.readers import NumPyArray, Part, Reader, Shape
     from lossctl.sources.source import Source
-    from lossctl.sources.stored import Stored
 
 HEADERS = {True: "the first row as names", False: "no header", None: "a header in some files"}
 SPACE = "white space"

@@ -20,15 +20,13 @@ import numpy as np
 from lossctl.errors import LossctlError, ShapeMismatch, UnreadableFile
 from lossctl.sources.cells import large
 from lossctl.sources.npy import NpyPart
-from lossctl.sources.readers import Memory, place
-from lossctl.sources.spool import Converted, ConvertedFile, Group, Spool, pieces
+from lossctl.sources.readers import Memory, NumPyArray, Part, Shape, place
+from lossctl.sources.spool import Converted, ConvertedFile, Group, Spool, TextPiece, pieces
 from lossctl.sources.values import NUMERIC, WORDS, common, first_of, numbers, reason, refusal, rounded, unique
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lossctl.sources.readers import NumPyArray, Part, Shape
-    from lossctl.sources.spool import TextPiece
     from lossctl.sources.stored import Stored
 
 

@@ -12,14 +12,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lossctl.errors import LISTED, UnknownKey, near
-from lossctl.sources.container import TextTable
+from lossctl.sources.container import Container, TextTable
 from lossctl.sources.source import GLOB
 from lossctl.sources.stored import titled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lossctl.sources.container import Container
 
 PRED = "pred prediction predictions preds y_pred yhat y_hat output outputs logits logit score scores prob probs probability"
 TARGET = "target targets y y_true label labels gt truth ground_truth"

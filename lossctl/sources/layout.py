@@ -18,13 +18,11 @@ from lossctl.errors import UnreadableFile
 from lossctl.sources.cells import BLANK, NUMBER, number
 from lossctl.sources.container import EVEN, RULE, SURE, WEAK, Heading
 from lossctl.sources.keys import WELL_KNOWN, names_id
-from lossctl.sources.stored import BUFFER
+from lossctl.sources.stored import BUFFER, Stored
 from lossctl.sources.values import reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from lossctl.sources.stored import Stored
 
 
 # What cells are.

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from lossctl.errors import LossctlError
-from lossctl.sources.container import TextTable
+from lossctl.sources.container import Container, TextTable
 from lossctl.sources.inputs import FileReader
 from lossctl.sources.keys import WELL_KNOWN, pick
 from lossctl.sources.source import plain_name
@@ -16,7 +16,6 @@ from lossctl.sources.source import plain_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from lossctl.sources.container import Container
     from lossctl.sources.readers import Part, Reader
 
 

@@ -16,13 +16,12 @@ from numpy.lib import format as npy
 
 from lossctl.errors import LossctlError, UnreadableFile
 from lossctl.sources.container import Arrays
-from lossctl.sources.readers import place
+from lossctl.sources.readers import NumPyArray, Part, Shape, place
 from lossctl.sources.values import DEEPEST, reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lossctl.sources.readers import NumPyArray, Part, Shape
     from lossctl.sources.stored import Stored
 
 # A header is a hundred bytes, or some thousands with very many fields; NumPy's own limit is the same.

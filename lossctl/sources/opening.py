@@ -12,7 +12,7 @@ import stat
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
 from weakref import WeakValueDictionary
 
@@ -25,7 +25,6 @@ from lossctl.sources.values import reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from lossctl.sources.container import Container
 

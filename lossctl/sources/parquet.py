@@ -15,12 +15,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from lossctl.sources.arrowed import Leaf, follow, leaves, reading, route
-from lossctl.sources.chunked import Chunked
+from lossctl.sources.chunked import ArrowColumns, Chunked, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lossctl.sources.chunked import ArrowColumns, Span
     from lossctl.sources.stored import Stored
 
 # A length and the last word of the file.

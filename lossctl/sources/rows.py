@@ -21,7 +21,7 @@ import numpy as np
 
 from lossctl.errors import LossctlError, RowsInAnotherOrder, ShapeMismatch
 from lossctl.sources.cells import number
-from lossctl.sources.container import ELEMENTS, ArrayContainer, as_text
+from lossctl.sources.container import ELEMENTS, ArrayContainer, Container, as_text
 from lossctl.sources.keys import is_unnamed, names_id
 from lossctl.sources.npy import Header, NpyPart
 from lossctl.sources.stored import Stored, Temporary
@@ -29,7 +29,6 @@ from lossctl.sources.stored import Stored, Temporary
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from lossctl.sources.container import Container
     from lossctl.sources.readers import NumPyArray, Part
 
 

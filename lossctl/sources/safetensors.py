@@ -18,13 +18,12 @@ import numpy as np
 from lossctl.errors import LossctlError, UnreadableFile
 from lossctl.sources.container import Arrays
 from lossctl.sources.npy import Header, NpyPart
-from lossctl.sources.readers import place
+from lossctl.sources.readers import NumPyArray, Part, Shape, place
 from lossctl.sources.values import DEEPEST, reason, shown, unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lossctl.sources.readers import NumPyArray, Part, Shape
     from lossctl.sources.stored import Stored
 
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
-from lossctl.errors import LossctlError, UnreadableFile
+from lossctl.errors import LossctlError, OutOfDomain, UnreadableFile
 from lossctl.progress import watch
 from lossctl.sources.cells import Mixed, not_a_number
 from lossctl.sources.cells import numbers as numbers_of
 from lossctl.sources.container import Container
 from lossctl.sources.npy import Header, NpyPart
-from lossctl.sources.readers import Memory
+from lossctl.sources.readers import Memory, NumPyArray, Part, Shape
 from lossctl.sources.stored import Stored, Temporary, explained
 from lossctl.sources.values import common, first_of, refusal, wide
 
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
-    from lossctl.errors import OutOfDomain
     from lossctl.sources.layout import Layout, Row
-    from lossctl.sources.readers import NumPyArray, Part, Shape
 
 Given = TypeVar("Given")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.sources.container import TextTable
+from lossctl.sources.container import Heading, TextTable
 from lossctl.sources.layout import (
     CSV,
     DECIMAL,
@@ -29,14 +29,12 @@ from lossctl.sources.layout import (
     read_otherwise,
     rows,
 )
-from lossctl.sources.readers import place
+from lossctl.sources.readers import NumPyArray, Part, place
 from lossctl.sources.spool import Converted, ConvertedFile, Group, slowly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lossctl.sources.container import Heading
-    from lossctl.sources.readers import NumPyArray, Part
     from lossctl.sources.stored import Stored
 
 # Medians of nine whole processes that read two columns, NumPy's import included, by the csv module and by pyarrow:

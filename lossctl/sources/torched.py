@@ -18,7 +18,7 @@ from lossctl.errors import LossctlError, TooLarge, UnreadableFile
 from lossctl.sources.container import Arrays
 from lossctl.sources.npy import Header, NpyPart
 from lossctl.sources.npz import SIGN, in_place, members, vouch
-from lossctl.sources.readers import Memory, place
+from lossctl.sources.readers import Memory, NumPyArray, Part, Shape, place
 from lossctl.sources.safetensors import Widened, bits_of
 from lossctl.sources.values import DEEPEST, MOST_NAMES, numbers, reason
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import zipfile
     from collections.abc import Iterator, Mapping
 
-    from lossctl.sources.readers import NumPyArray, Part, Shape
     from lossctl.sources.stored import Stored
 
 # What the record about the byte order says on every usual computer.

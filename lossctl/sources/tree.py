@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import ShapeMismatch, UnreadableFile
 from lossctl.sources.container import Container
-from lossctl.sources.readers import Memory
+from lossctl.sources.readers import Memory, Part
 from lossctl.sources.values import numbers, reason, unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from lossctl.sources.readers import Part
     from lossctl.sources.stored import Stored
 
 # Parsed, a document takes ten times its size; numbers of that amount belong into an array file.

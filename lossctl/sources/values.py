@@ -7,7 +7,7 @@ difference between two of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +15,6 @@ import numpy as np
 from lossctl.errors import OutOfDomain, ShapeMismatch, UnreadableFile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lossctl.sources.readers import NumPyArray
 
 

@@ -25,7 +25,7 @@ from lossctl.errors import LossctlError
 from lossctl.losses.loss import weighted_mean
 from lossctl.sources.inputs import FileReader
 from lossctl.sources.keys import WELL_KNOWN
-from lossctl.sources.readers import dear
+from lossctl.sources.readers import NumPyArray, dear
 from lossctl.warnings.sight import ENOUGH, Sight, trap
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from lossctl.engine.binding import Bound, Slot
     from lossctl.request.options import Options
-    from lossctl.sources.readers import NumPyArray
 
 
 # Below this a tenfold cut is chance too often: with 20 labels of two kinds, one in a million orders fits them all.

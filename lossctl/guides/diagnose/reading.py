@@ -19,24 +19,20 @@ import numpy as np
 
 from lossctl.errors import LISTED, MissingFile, ShapeMismatch, UnknownKey, UnreadableFile, UsageError, near
 from lossctl.guides.diagnose.faults import whole
-from lossctl.guides.diagnose.history import Series, numbered, settle
+from lossctl.guides.diagnose.history import Flags, Floats, History, Series, numbered, settle
 from lossctl.sources.cells import floats, not_a_number
-from lossctl.sources.container import SURE, Heading, TextTable
+from lossctl.sources.container import SURE, Container, Heading, TextTable
 from lossctl.sources.inputs import how_in_words
 from lossctl.sources.keys import is_unnamed
 from lossctl.sources.layout import sentence
 from lossctl.sources.opening import opener, spooled, stored
 from lossctl.sources.source import STDIN, locate
-from lossctl.sources.stored import titled
+from lossctl.sources.stored import Stored, titled
 from lossctl.sources.tree import tree
 from lossctl.sources.values import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from lossctl.guides.diagnose.history import Flags, Floats, History
-    from lossctl.sources.container import Container
-    from lossctl.sources.stored import Stored
 
 
 STEP = ("step", "global step", "iteration", "iter", "iterations", "steps", "train step", "train global step", "batch", "epoch")

@@ -15,15 +15,13 @@ import numpy as np
 
 from lossctl.guides.facts.counts import MATRIX, ElementCounts, Range, RowCounts, balance, begun, ignored
 from lossctl.guides.facts.kinds import likely_kinds
-from lossctl.sources.readers import cuts
+from lossctl.sources.readers import NumPyArray, Part, Shape, cuts
 from lossctl.sources.values import SMALL, beyond, less, wide
 from lossctl.statistics.ordered import among, positions, rank_correlation, ranked_above, sample_spread, share_of_top
 from lossctl.statistics.sums import Higher, Joint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-    from lossctl.sources.readers import NumPyArray, Part, Shape
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.errors import BadParameter
-from lossctl.losses.loss import Choice, Number
-from lossctl.sources.readers import cuts
+from lossctl.losses.loss import Choice, Loss, Number, Parameter
+from lossctl.sources.readers import NumPyArray, Reader, cuts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-    from lossctl.losses.loss import Loss, Parameter
-    from lossctl.sources.readers import NumPyArray, Reader
 
 
 # Where a block holds more different numbers than this, they are no labels.

@@ -10,20 +10,17 @@ import numpy as np
 
 from lossctl.engine.binding import bind
 from lossctl.errors import LossctlError, UsageError
-from lossctl.guides.identify.grids import NONE, LabelCounts, changes, count_labels
-from lossctl.guides.identify.passes import Trial, gather, readings
+from lossctl.guides.identify.grids import NONE, LabelCounts, Variation, changes, count_labels
+from lossctl.guides.identify.passes import InputReading, Trial, TrialSums, gather, readings
 from lossctl.guides.identify.ranking import Candidate, Reduced, reductions
-from lossctl.sources.readers import Memory, whole
+from lossctl.sources.readers import Memory, Reader, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from lossctl.engine.block import Selection
-    from lossctl.guides.identify.grids import Variation
-    from lossctl.guides.identify.passes import InputReading, TrialSums
     from lossctl.losses.loss import Loss
     from lossctl.request.options import Options
-    from lossctl.sources.readers import Reader
 
 # How many things may depart from the plain reading of a loss with its defaults.
 MOST = 2

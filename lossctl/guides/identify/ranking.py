@@ -21,14 +21,13 @@ from lossctl.engine.reduce import reduced
 from lossctl.errors import BadParameter, LossctlError
 from lossctl.losses import Rules
 from lossctl.losses.frameworks import FRAMEWORKS, PREFIXES, RULES
-from lossctl.losses.loss import scalars
+from lossctl.losses.loss import Loss, scalars
 from lossctl.request.spec import parse_losses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lossctl.guides.identify.passes import Batches, Trial, TrialSums
-    from lossctl.losses.loss import Loss
     from lossctl.sources.readers import NumPyArray
 
 

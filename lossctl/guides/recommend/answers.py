@@ -15,12 +15,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import BadParameter, UsageError, near
-from lossctl.guides.recommend.knowledge import all_hold, questions, rules, unknown
+from lossctl.guides.recommend.knowledge import Question, Rule, all_hold, questions, rules, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from lossctl.guides.recommend.knowledge import Question, Rule
 
 
 if TYPE_CHECKING:

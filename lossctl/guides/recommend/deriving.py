@@ -27,23 +27,20 @@ from lossctl.guides.recommend.answers import TASK
 from lossctl.guides.recommend.knowledge import all_hold, expressions, settings, unknown
 from lossctl.losses.backends import BACKENDS
 from lossctl.losses.frameworks import FRAMEWORKS
-from lossctl.losses.loss import scalars
+from lossctl.losses.loss import Loss, scalars
 from lossctl.losses.words import SIGMOID_INSIDE, SOFTMAX_INSIDE
-from lossctl.sources.readers import Memory, cuts
+from lossctl.sources.readers import Memory, Reader, cuts
 from lossctl.statistics.ordered import AT_ONCE, sample_spread, share_of_top, shared
 from lossctl.statistics.sums import Higher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from lossctl.losses.loss import Loss
-
     Known = Mapping[str, Any]
     Value = float | list[float] | None
     from collections.abc import Mapping
 
     from lossctl.request.options import Options
-    from lossctl.sources.readers import Reader
 
 
 # What keeps 95 % of the efficiency on normal errors, in standard deviations. Our cauchy and welsch halve the square, so that

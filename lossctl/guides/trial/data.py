@@ -24,7 +24,7 @@ from lossctl.errors import (
     near,
 )
 from lossctl.sources.files import Files
-from lossctl.sources.readers import whole
+from lossctl.sources.readers import NumPyArray, Reader, whole
 from lossctl.sources.source import Given, locate
 from lossctl.statistics.arrays import Draws
 from lossctl.warnings import IDS
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lossctl.request.options import Options
-    from lossctl.sources.readers import NumPyArray, Reader
 
 
 REGRESSION, CLASSES, BINARY, LABELS = "regression", "classification", "binary", "multilabel"

@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from lossctl.errors import UsageError
-from lossctl.guides.trial.data import BINARY, CLASSES, LABELS, REGRESSION
+from lossctl.guides.trial.data import BINARY, CLASSES, LABELS, REGRESSION, Task
 from lossctl.losses import words
 
 if TYPE_CHECKING:
-    from lossctl.guides.trial.data import Task
     from lossctl.losses.loss import Loss, Tensor
     from lossctl.sources.readers import NumPyArray
 

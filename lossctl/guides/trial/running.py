@@ -21,20 +21,18 @@ from lossctl.engine.binding import bind
 from lossctl.engine.block import Selection
 from lossctl.engine.reduce import evaluate
 from lossctl.errors import BadParameter, NoGradient, NotFinite, UsageError, near
-from lossctl.guides.trial.data import BINARY, CLASSES, LABELS, REGRESSION
+from lossctl.guides.trial.data import BINARY, CLASSES, LABELS, REGRESSION, Data, Task, TrainingRows
 from lossctl.guides.trial.heads import Scale, Wiring, wire
 from lossctl.losses import LOSSES
 from lossctl.losses.backends import BACKENDS
 from lossctl.request.options import Options
-from lossctl.sources.readers import Memory, whole
+from lossctl.sources.readers import Memory, NumPyArray, Reader, whole
 from lossctl.statistics.ordered import ranked_above
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from lossctl.guides.trial.data import Data, Task, TrainingRows
     from lossctl.losses.loss import Loss
-    from lossctl.sources.readers import NumPyArray, Reader
 
 
 PAIR = 2

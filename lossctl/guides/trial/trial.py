@@ -13,8 +13,8 @@ import numpy as np
 
 from lossctl import __version__
 from lossctl.errors import LossctlError
-from lossctl.guides.trial.data import VALIDATION, divide
-from lossctl.guides.trial.running import ERRORS, converged, errors, train
+from lossctl.guides.trial.data import VALIDATION, Data, divide
+from lossctl.guides.trial.running import ERRORS, Budget, Score, TrainedLoss, TrainingRun, converged, errors, train
 from lossctl.report import Report
 from lossctl.statistics.arrays import Draws
 from lossctl.statistics.flips import flip_test
@@ -24,8 +24,6 @@ from lossctl.statistics.power import verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lossctl.guides.trial.data import Data
-    from lossctl.guides.trial.running import Budget, Score, TrainedLoss, TrainingRun
     from lossctl.sources.readers import NumPyArray
 
 
