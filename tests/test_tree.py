@@ -49,8 +49,9 @@ def functions(path):
 
 
 @pytest.mark.parametrize("path", [*PYTHON, *SCRIPTS], ids=title)
-def test_no_file_is_over_560_lines(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 560
+def test_a_file_over_500_lines_says_why_at_its_top(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= (560 if "This file is long because" in text[:2000] else 500)
 
 
 @pytest.mark.parametrize("path", PYTHON, ids=title)
@@ -110,8 +111,8 @@ def test_contributing_is_short_and_its_map_shows_every_room():
 
 
 # Ceilings of what there is: lower them when something falls away, and do not raise them without saying why.
-ENTRIES, MODULES, SMALL = 20, 170, 2
-ENTERED, CHANGES = 58, 610
+ENTRIES, MODULES, SMALL = 20, 170, 1
+ENTERED, CHANGES = 42, 320
 ON_THE_WAY = """
 import sys
 seen = []

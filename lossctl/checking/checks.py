@@ -4,6 +4,8 @@ A check returns an empty string when the loss keeps the promise, and what was wr
 where there is nothing to check. Gradients are compared three ways: as `lossctl grad` finds them, by torch's own function,
 and by central differences. A loss of somebody else's has no words that say what to draw: samples of several kinds are tried
 until one fits it.
+
+This file is long because the checks and the samples that they draw read the same words of a signature.
 """
 
 from __future__ import annotations

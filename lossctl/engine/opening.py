@@ -6,6 +6,8 @@ are for the user to choose between.
 
 A set, `@regression`, stands for all losses of a task whose shapes and options fit; the others are left out and named. Whether
 values fit shows in the pass that computes: a member that refuses them ends alone there.
+
+This file is long because looking up, opening, headers in doubt and binding work on the same inputs, opened once.
 """
 
 from __future__ import annotations
@@ -309,7 +311,7 @@ def _labels(opened: Opened, asked: Sequence[Asked], groups: Groups | None) -> li
 
 def _groups_by(column: str, opened: Opened, asked: Sequence[Asked]) -> Groups:
     """Find a column in the table of the first input that has it."""
-    from lossctl.sources.rows import numbered, told_apart
+    from lossctl.sources.codes import numbered, told_apart
 
     refused: list[UnknownKey] = []
     inputs = [given for name, given in asked[0].given.items() if _is_input(asked[0], name)]

@@ -22,8 +22,8 @@ from lossctl.sources.values import numbers, shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from lossctl.sources.codes import Labels
     from lossctl.sources.listing import Contents
-    from lossctl.sources.rows import Labels
 
 # What an id takes until rows are in order, in bytes a row; measured with two tables of a million.
 ID = 300
@@ -360,7 +360,7 @@ class Files:
 
         Raises: as `labels`.
         """
-        from lossctl.sources.rows import numbered
+        from lossctl.sources.codes import numbered
 
         return numbered(piece for column in self._labels(text, beside)[1] for piece in column.pieces())
 
@@ -394,7 +394,7 @@ class Files:
             message = f"'{text}' is neither a column beside '{beside.text}' nor a file."
             raise UnknownKey(message, hint=near(text, known, "columns")) from error
         if source.literal is not None:
-            from lossctl.sources.rows import Labels
+            from lossctl.sources.codes import Labels
             from lossctl.sources.tree import texts
 
             return source, [Labels(literal=texts(source.literal, source.text))]
@@ -439,7 +439,7 @@ def _is_place(text: str, container: Container) -> bool:
 
 
 def _labels(container: Container, position: int) -> Labels:
-    from lossctl.sources.rows import Labels
+    from lossctl.sources.codes import Labels
 
     return Labels(container, position)
 

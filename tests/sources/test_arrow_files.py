@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lossctl.sources.arrow import RecordBatches
-from lossctl.sources.chunked import RECENT
+from lossctl.sources.recent import RECENT
 
 NUMBERS = np.random.default_rng(0).normal(size=1000)
 TABLE = pa.table({"x": NUMBERS, "n": np.arange(1000), "l": NUMBERS.reshape(-1, 1).tolist(), "s": [str(i) for i in range(1000)]})

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from lossctl.sources import rows
+from lossctl.sources import codes
 from lossctl.sources.source import Given
 
 
@@ -16,8 +16,8 @@ def wanted(labels):
 
 @pytest.fixture(params=[1 << 24, 100], ids=["in memory", "in files"])
 def kept(request, monkeypatch):
-    monkeypatch.setattr(rows, "KEPT", request.param)
-    monkeypatch.setattr(rows, "ELEMENTS", 50)
+    monkeypatch.setattr(codes, "KEPT", request.param)
+    monkeypatch.setattr(codes, "ELEMENTS", 50)
     return request.param
 
 
@@ -26,7 +26,7 @@ def kept(request, monkeypatch):
 def test_codes_are_those_of_unique_and_as_small_as_can_be(groups):
     numbers = np.random.default_rng(groups).permutation(np.arange(3000) % groups)
     labels = [f"g{number}" for number in numbers]
-    names, found = rows.numbered(rows.told_apart(labels[start : start + 70]) for start in range(0, 3000, 70))
+    names, found = codes.numbered(codes.told_apart(labels[start : start + 70]) for start in range(0, 3000, 70))
     assert names == wanted(labels)[0]
     assert found.dtype == (np.uint8 if groups <= 256 else np.uint16)
     assert found.shape == (3000,)

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from lossctl.sources.chunked import RECENT, Recent, _Chunk
 from lossctl.sources.parquet import RowGroups
+from lossctl.sources.recent import RECENT, Recent, _Chunk
 
 NUMBERS = np.random.default_rng(0).normal(size=1000)
 
@@ -130,7 +130,7 @@ def test_a_file_may_be_let_go_while_another_is_looked_for(monkeypatch):
         recent.forget(old)
         return _Chunk()
 
-    monkeypatch.setattr("lossctl.sources.chunked._Chunk", made)
+    monkeypatch.setattr("lossctl.sources.recent._Chunk", made)
     thread = threading.Thread(target=recent.columns, args=(new, 0, [0], lambda _: {0: np.zeros(3)}), daemon=True)
     thread.start()
     thread.join(30)
@@ -141,7 +141,7 @@ def test_a_file_may_be_let_go_while_another_is_looked_for(monkeypatch):
 
 def test_what_is_remembered_is_bounded_and_leaves_with_the_file(grouped, monkeypatch):
     recent = Recent(limit=200)
-    monkeypatch.setattr("lossctl.sources.chunked.RECENT", recent)
+    monkeypatch.setattr("lossctl.sources.recent.RECENT", recent)
     reader = grouped.reader("t.parquet:pred")
     for start in (0, 10, 20, 30):
         reader.read(start, start + 10)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lossctl.guides.recommend import deriving
-from lossctl.guides.recommend.answers import ASSUMED, DATA, TASK, Answered, Answers, Ask, answered, applies, sentence
+from lossctl.guides.recommend.answers import ASSUMED, DATA, TASK, Answered, Answers, answered, applies, sentence
 from lossctl.guides.recommend.deriving import Derived, Evidence, derive, evidence, known_of
 from lossctl.guides.recommend.knowledge import Path, Rule, rules, walk
 from lossctl.losses import catalogue
@@ -18,6 +18,7 @@ from lossctl.request.options import Options
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from lossctl.guides.recommend.answers import Ask
     from lossctl.losses.loss import Domain, Loss
     from lossctl.sources.readers import Reader
 

@@ -3,6 +3,8 @@
 Facts of the target, with what follows from them, and of a prediction beside it: its value, its skill beside the best constant,
 and what few samples carry. Each parameter is a named function of facts and answers, None where what it needs is not known, with
 the sentence that says why; last, the line that computes the loss in PyTorch and in Keras with its parameters filled in.
+
+This file is long because parameters are functions of the facts that stand beside them.
 """
 
 from __future__ import annotations
