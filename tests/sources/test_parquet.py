@@ -141,7 +141,7 @@ def test_a_file_may_be_let_go_while_another_is_looked_for(monkeypatch):
 
 def test_what_is_remembered_is_bounded_and_leaves_with_the_file(grouped, monkeypatch):
     recent = Recent(limit=200)
-    monkeypatch.setattr("lossctl.sources.recent.RECENT", recent)
+    monkeypatch.setattr("lossctl.sources.chunked.RECENT", recent)
     reader = grouped.reader("t.parquet:pred")
     for start in (0, 10, 20, 30):
         reader.read(start, start + 10)
