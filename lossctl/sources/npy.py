@@ -182,7 +182,8 @@ def open_npy(stored: Stored) -> Arrays:
 
 def _begins(stored: Stored, start: int) -> bool:
     """Whether an array begins at a place."""
-    return stored.part(start, stored.size - start).head(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX
+    left = stored.size - start
+    return left > 0 and stored.part(start, left).head(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX
 
 
 def fields_of(header: Header) -> Sequence[str]:
