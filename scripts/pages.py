@@ -11,7 +11,7 @@ import numpy as np
 from lossctl.checking.checks import Drawn, gradients, value
 from lossctl.commands.listing import NO_GUIDE, describe
 from lossctl.losses import catalogue
-from lossctl.losses.frameworks import FRAMEWORKS
+from lossctl.losses.names import FRAMEWORKS
 
 if TYPE_CHECKING:
     from lossctl.losses.loss import Domain, Input, Loss

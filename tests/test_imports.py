@@ -26,7 +26,7 @@ OF_OTHER_RUNS = (
     "lossctl.sources.rows",
     "lossctl.sources.folders",
     "lossctl.losses.names",
-    "lossctl.losses.frameworks",
+    "lossctl.losses.names",
     "lossctl.engine.threads",
     "lossctl.sources.listing",
     "lossctl.sources.table",

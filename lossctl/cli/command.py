@@ -19,7 +19,7 @@ import typer
 
 from lossctl.errors import InputError, LossctlError, UsageError
 from lossctl.progress import progress
-from lossctl.report import FORMATS, RENDERERS, Report, visible
+from lossctl.report import FORMATS, RENDERERS, Report, Style, choose, format_of, named, render, visible, write
 from lossctl.request.options import PANELS, Option, Talk, check, converted, rows
 from lossctl.sources.stored import kept_open
 from lossctl.sources.touched import Output, current, touching
@@ -187,7 +187,6 @@ def asked_for_json(arguments: list[str]) -> bool:
             chosen = word.removeprefix("--format=").removeprefix("-f")
     if not chosen or chosen == "auto":
         return False
-    from lossctl.report import named
 
     try:
         return named(chosen).json
@@ -226,7 +225,6 @@ def say(options: Talk) -> Callable[[str], None]:
 
 
 def _format(options: Talk) -> str:
-    from lossctl.report import choose
 
     return choose("value" if options.bare else options.format, terminal=terminal())
 
@@ -246,8 +244,6 @@ def check_outputs(options: Talk, others: Iterable[str] = ()) -> None:
             message = f"{flag} {path.partition('?')[0]} is an address, and results are written to files."
             raise UsageError(message, hint="Write a file, and copy it there.")
     if options.output:
-        from lossctl.report import format_of
-
         for path in options.output:
             format_of(path, others)
     for flag, path in outputs:
@@ -259,19 +255,13 @@ def check_outputs(options: Talk, others: Iterable[str] = ()) -> None:
 
 def wants_document(options: Talk) -> bool:
     """Whether what only machine-readable results hold is asked for."""
-    from lossctl.report import format_of, named
-
     return any(named(name).document for name in (_format(options), *map(format_of, options.output)))
 
 
 def printed(report: Report, options: Talk, error: LossctlError | None = None) -> Printed:
     """Render a report for stdout, after the files that `-o` asks for are written."""
-    from lossctl.report import Style, render
-
     style = Style(sig=options.sig, decimals=options.decimals, color=_color(options))
     if options.output:
-        from lossctl.report import write
-
         for path in options.output:
             write(report, path, style)
     if summary := getattr(options, "summary", ""):

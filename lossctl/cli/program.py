@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from lossctl import __version__
-from lossctl.cli.command import Printed, drop, put, tell, tell_error, terminal
+from lossctl.cli.command import Printed, drop, put, signed, tell, tell_error, terminal
 from lossctl.errors import InputError, LossctlError, MissingExtra, TooLarge, UsageError
 from lossctl.plugins import Plugins
 
@@ -81,7 +81,6 @@ def program(only: str = "") -> typer.Typer:
     wanted = [only] if only in COMMANDS else COMMANDS
     for name in wanted:
         import_module(f"lossctl.commands.{COMMANDS[name][0]}")
-    from lossctl.cli.command import signed
 
     order = list(COMMANDS)
     # A command of a package, which is not in the list, may have been registered in this process before.
@@ -106,8 +105,6 @@ def commands(only: str) -> tuple[typer.Typer, list[typer.models.CommandInfo]]:
 
     installed = {} if only == "--version" else {entry.name: entry.value for entry in INSTALLED.entries()}
     if only in installed:
-        from lossctl.cli.command import signed
-
         command = INSTALLED.get(only)
         signed(command)
         return app, [CommandInfo(only, cls=TyperCommand, callback=command)]

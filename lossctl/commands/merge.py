@@ -16,7 +16,7 @@ from lossctl.cli.command import Printed, check_outputs, printed, say, spread
 from lossctl.cli.program import app
 from lossctl.errors import InputError, LossctlError, UnreadableFile
 from lossctl.request.arguments import gates_of
-from lossctl.request.options import Gating, Options
+from lossctl.request.options import Gating, Options, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -117,7 +117,6 @@ def _check_alike(partials: Mapping[str, Partial]) -> None:
 def _computed(partial: Partial) -> Any:
     """What was computed, wherever the samples, their weights and their groups come from."""
     from lossctl.request.models import now_called
-    from lossctl.request.options import rows
 
     options = partial.request.get("options", {})
     backend = now_called(options.get("backend", "numpy"))

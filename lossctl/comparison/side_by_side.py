@@ -17,7 +17,7 @@ from lossctl.comparison.constant import Constant, constants
 from lossctl.engine.opening import Prepared, without
 from lossctl.engine.reduce import Outcome, evaluate_keeping, reduced
 from lossctl.engine.threads import in_lanes
-from lossctl.errors import LossctlError, UsageError
+from lossctl.errors import LossctlError, NoGradient, UsageError
 from lossctl.losses.backends import BACKENDS, Backend
 from lossctl.report import Report
 from lossctl.statistics.power import FEW, rank_correlation
@@ -278,7 +278,6 @@ def _shown(loss: Beside) -> dict[str, Any]:
 
 def _norm(bound: Bound, outcome: Outcome, options: Options, selection: Selection) -> float | None:
     """The Euclidean norm of the gradient of the reduced loss by its first input; None where there is no gradient."""
-    from lossctl.errors import NoGradient
     from lossctl.gradient.gathering import Gradient
     from lossctl.gradient.passes import Differentiated, chosen, slopes, source_of, stream
 

@@ -28,7 +28,7 @@ from lossctl.losses.backends import BACKENDS
 from lossctl.request.lookup import Asked, by_shape, resolve
 from lossctl.request.spec import LossSpec, Spec
 from lossctl.sources.files import Files
-from lossctl.sources.inputs import Ordered
+from lossctl.sources.inputs import Ordered, say_how
 from lossctl.sources.readers import BLOCK, NumPyArray, Reader, broadcast
 from lossctl.sources.source import Given
 
@@ -124,8 +124,6 @@ class Opened:
     def say_how(self, say: Callable[[str], None]) -> None:
         """Say with -v how each input was read."""
         if getattr(say, "wordy", False):
-            from lossctl.sources.inputs import say_how
-
             say_how([(role, reader) for (_, role), reader in self.readers.items()], say)
 
     def join(self, asked: Sequence[Asked]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lossctl.errors import BadParameter, LossctlError, UsageError
 from lossctl.request.options import Asking, Gating, Options, engine_options, rows
 from lossctl.request.spec import KINDS, Gate, Spec, parse_gate, parse_losses, parse_params, with_params
-from lossctl.sources.source import Given
+from lossctl.sources.source import STDIN, Given, is_address, local, locate
 from lossctl.sources.touched import reads_later
 
 if TYPE_CHECKING:
@@ -127,7 +127,6 @@ def _from_here(source: str, folder: str) -> str:
     if folder in {"", "."}:
         return source
     # Imports NumPy, which a wrong word should not wait for.
-    from lossctl.sources.source import STDIN, is_address, local, locate
 
     if is_address(source):
         return source

@@ -27,7 +27,7 @@ from lossctl.losses import rows as known
 from lossctl.request.lookup import understand
 from lossctl.request.options import TYPES, Option, Options, own_rows, rows
 from lossctl.request.spec import LossSpec, Spec, Term
-from lossctl.sources.source import Given
+from lossctl.sources.source import FORMATS, ROWS, Given
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -353,7 +353,6 @@ def _check_code(spec: Spec, name: str) -> None:
     Raises: UsageError.
     """
     from lossctl.losses.backends import AT, DEVICE
-    from lossctl.sources.source import FORMATS, ROWS
 
     losses = [loss for loss in (*spec.losses, *(term.loss for term in spec.terms)) if not loss.name.startswith("@")]
     foreign = [

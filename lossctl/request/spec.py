@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import BadParameter
 from lossctl.request.options import Options, rows
-from lossctl.sources.source import Given
+from lossctl.sources.source import Given, shown_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -230,7 +230,6 @@ def _said(source: str) -> str:
     """A source that may stand in a file that is passed on: an address without password and query."""
     if "://" not in source:
         return source
-    from lossctl.sources.source import shown_source
 
     return shown_source(source)
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from lossctl.errors import LossctlError, ShapeMismatch, UnreadableFile
 from lossctl.sources.readers import Memory, NumPyArray, Part
-from lossctl.sources.values import KINDS, NUMERIC
+from lossctl.sources.values import KINDS, NUMERIC, common, first_of, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -254,7 +254,6 @@ def side_by_side(parts: Sequence[Part], names: Sequence[str], where: str) -> Num
     if odd is not None:
         message = f"{where}: '{names[odd]}' has shape {shapes[odd]}, but '{names[0]}' has {shapes[0]}."
         raise ShapeMismatch(message, hint="Only one-dimensional arrays of one length stand side by side in a block.")
-    from lossctl.sources.values import common, first_of, refusal
 
     columns = [part.read(0, part.shape[0]) for part in parts]
     alike = common(columns)

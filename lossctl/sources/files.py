@@ -16,7 +16,7 @@ from lossctl.sources.keys import EVERY, Picked, named, names_id, pick
 from lossctl.sources.opening import opener, spooled, stored
 from lossctl.sources.readers import Memory, Reader
 from lossctl.sources.source import GLOB, STDIN, Given, Source, exists, is_address, locate
-from lossctl.sources.stored import Seen, Stored, explained, titled
+from lossctl.sources.stored import Seen, Stored, explained, seen, titled
 from lossctl.sources.values import numbers, shown
 
 if TYPE_CHECKING:
@@ -203,8 +203,6 @@ class Files:
 
         Raises: MissingFile, UnreadableFile.
         """
-        from lossctl.sources.stored import seen
-
         try:
             source = self._located(text)
         except LossctlError:

@@ -9,7 +9,7 @@ import pytest
 
 from lossctl.cli.program import program
 from lossctl.errors import BadParameter, LossctlError, NoSuchReduction, ShapeMismatch
-from lossctl.losses.frameworks import FRAMEWORKS, PREFIXES
+from lossctl.losses.names import FRAMEWORKS, PREFIXES
 
 CASES = json.loads((Path(__file__).parents[1] / "data" / "frameworks.json").read_text())["cases"]
 # Options without which a name is refused.

@@ -7,8 +7,8 @@ import pytest
 from lossctl.cli.program import program
 from lossctl.errors import UnknownName
 from lossctl.losses import AMBIGUOUS, LOSSES, catalogue
-from lossctl.losses.frameworks import ALSO, FRAMEWORKS, PREFIXES, REFUSED, RULES
 from lossctl.losses.loss import scalars
+from lossctl.losses.names import ALSO, FRAMEWORKS, PREFIXES, REFUSED, RULES
 from lossctl.request.lookup import look_up, understand
 from lossctl.request.spec import parse_losses
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from lossctl.errors import LISTED, MissingFile, ShapeMismatch, UnknownKey, UnreadableFile, UsageError, near
 from lossctl.guides.diagnose.faults import whole
-from lossctl.guides.diagnose.history import Flags, Floats, History, Series, numbered, settle
+from lossctl.guides.diagnose.history import Flags, Floats, History, Series, numbered, scalars, settle
 from lossctl.sources.cells import floats, not_a_number
 from lossctl.sources.container import SURE, Container, Heading, TextTable
 from lossctl.sources.inputs import how_in_words
@@ -199,8 +199,6 @@ def read(text: str, wanted: WantedColumns) -> History:
     path, key = source.paths[0], source.key or ""
     names = {**wanted.names, "loss": key or wanted.names.get("loss", "")}
     if path != STDIN and (Path(path).is_dir() or EVENTS in Path(path).name):
-        from lossctl.guides.diagnose.history import scalars
-
         tags = scalars(path)
         chosen = _chosen(list(tags), {**names, "step": ""}, path)
         chosen.pop("step", None)

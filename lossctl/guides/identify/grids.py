@@ -1,12 +1,14 @@
 """The parameters that people use: for each loss, what is changed from its defaults to see whether it gives the number.
 
-Weights of classes follow from how often each label occurs, as far as the target holds labels.
+Their values are data, in grids.yaml. Weights of classes follow from how often each label occurs, as far as the target holds
+labels.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from importlib.resources import files
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ import numpy as np
 from lossctl.errors import BadParameter
 from lossctl.losses.loss import Choice, Loss, Number, Parameter
 from lossctl.sources.readers import NumPyArray, Reader, cuts
+from lossctl.sources.yaml import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -81,47 +84,7 @@ def _counted(array: NumPyArray) -> Counter[int] | None:
 
 
 # By the name of the parameter; a loss and a parameter together go before.
-USUAL: Mapping[str, tuple[float, ...]] = {
-    "delta": (0.1, 0.5, 1.0, 1.35, 2.0, 10.0),
-    "beta": (0.1, 1 / 9, 0.5, 1.0, 2.0),
-    "label_smoothing": (0.0, 0.05, 0.1, 0.2),
-    "smoothing": (0.0, 0.05, 0.1, 0.2),
-    "smooth_factor": (0.0, 0.05, 0.1, 0.2),
-    "gamma": (0.0, 0.5, 1.0, 2.0, 3.0, 5.0),
-    "alpha": (-1.0, 0.25, 0.5, 0.75),
-    "margin": (0.0, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0),
-    "q": (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95),
-    "tau": (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0),
-    "temperature": (0.05, 0.07, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0),
-    "smooth": (1e-6, 1e-5, 1.0),
-    "epsilon": (-1.0, 1.0, 2.0),
-    "power": (0.0, 1.0, 1.5, 2.0, 3.0),
-    "p": (1.0, 2.0),
-    "k": (1.0, 2.0, 3.0, 5.0),
-    "kappa": (0.5, 1.0, 2.0),
-    "scale": (0.5, 1.0, 2.0),
-    "max_val": (1.0, 255.0),
-    "m": (1.0, 4.0, 7.0, 12.0, 24.0),
-    "width": (5.0, 10.0),
-    "curvature": (0.5, 2.0),
-    "similar_label": (0, 1),
-}
-OWN: Mapping[tuple[str, str], tuple[float, ...]] = {
-    ("symmetric_ce", "alpha"): (0.1, 1.0, 6.0),
-    ("bootstrapping", "beta"): (0.8, 0.95),
-    ("generalized_cross_entropy", "q"): (0.5, 0.7),
-    ("barron", "alpha"): (-2.0, 0.0, 1.0, 2.0),
-    ("renyi", "alpha"): (0.5, 2.0),
-    ("tversky", "alpha"): (0.3, 0.5, 0.7),
-    ("tversky", "beta"): (0.3, 0.5, 0.7),
-    ("charbonnier", "eps"): (1e-3, 1e-6),
-    ("binary_crossentropy_prob", "eps"): (1e-7, 1e-8, 1e-12, 1e-15),
-    ("categorical_crossentropy_prob", "eps"): (1e-7, 1e-8, 1e-12, 1e-15),
-    ("tukey", "scale"): (4.685, 1.0),
-    ("mape", "eps"): (1e-8, 1e-7, 1.17e-6),
-    ("mspe", "eps"): (1e-8, 1e-7),
-    ("keras_poisson", "eps"): (0.0, 1e-7, 1e-8),
-}
+TABLES: Any = load(files(__package__).joinpath("grids.yaml").read_text(encoding="utf-8"))
 # Losses of which two parameters are usually changed at once.
 PAIRED = frozenset({"focal", "focal_multiclass", "cross_entropy", "poisson_nll", "triplet_margin", "tversky", "smape"})
 # More labels than this are not each tried as the one to ignore.
@@ -170,7 +133,8 @@ def _usual(loss: Loss, parameter: Parameter, labels: LabelCounts) -> Iterable[An
         return (True, False)
     if parameter.name == "ignore_index":
         return labels.present if len(labels.present) <= FEW else [label for label in LOOKED_FOR if label in labels.present]
-    return OWN.get((loss.name, parameter.name)) or USUAL.get(parameter.name, ())
+    values: Iterable[Any] = TABLES["own"].get(loss.name, {}).get(parameter.name) or TABLES["usual"].get(parameter.name, ())
+    return values
 
 
 def _parsed(parameter: Parameter, values: Iterable[Any]) -> Iterable[Any]:

@@ -20,8 +20,8 @@ import numpy as np
 from lossctl.engine.reduce import reduced
 from lossctl.errors import BadParameter, LossctlError
 from lossctl.losses import Rules
-from lossctl.losses.frameworks import FRAMEWORKS, PREFIXES, RULES
 from lossctl.losses.loss import Loss, scalars
+from lossctl.losses.names import FRAMEWORKS, PREFIXES, RULES
 from lossctl.request.spec import parse_losses
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from lossctl.guides.facts import facts_of, pair_facts
 from lossctl.guides.recommend.answers import TASK
 from lossctl.guides.recommend.knowledge import all_hold, expressions, settings, unknown
 from lossctl.losses.backends import BACKENDS
-from lossctl.losses.frameworks import FRAMEWORKS
 from lossctl.losses.loss import Loss, scalars
+from lossctl.losses.names import FRAMEWORKS
 from lossctl.losses.words import SIGMOID_INSIDE, SOFTMAX_INSIDE
 from lossctl.sources.readers import Memory, Reader, cuts
 from lossctl.statistics.ordered import AT_ONCE, sample_spread, share_of_top, shared
