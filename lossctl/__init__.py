@@ -6,13 +6,10 @@ Losses of others import `lossctl.loss` and `lossctl.words`. These two names stay
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import ModuleType
+from types import ModuleType
 
 __version__ = "0.1.0"
 PUBLIC = {"lossctl.loss": "lossctl.losses.loss", "lossctl.words": "lossctl.losses.words"}

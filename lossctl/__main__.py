@@ -6,10 +6,8 @@ import atexit
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from types import FrameType
+from types import FrameType
+from typing import Any
 
 INTERRUPTED = 130
 

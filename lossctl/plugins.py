@@ -18,16 +18,13 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from lossctl.errors import LossctlError, MissingExtra, NoGradient, OutOfDomain, PluginFailed, ShapeMismatch, UnknownName, near
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
 
 # Longer messages of others are cut: torch lists whole overload tables.
 LONGEST = 300

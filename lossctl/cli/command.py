@@ -11,9 +11,10 @@ import gc
 import inspect
 import os
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
@@ -23,9 +24,6 @@ from lossctl.report import FORMATS, RENDERERS, Report, Style, choose, format_of,
 from lossctl.request.options import PANELS, Option, Talk, check, converted, rows
 from lossctl.sources.stored import kept_open
 from lossctl.sources.touched import Output, current, touching
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 
 def spread(command: Callable[..., Any]) -> Callable[..., Any]:

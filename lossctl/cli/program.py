@@ -9,9 +9,10 @@ from __future__ import annotations
 import gc
 import re
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -19,10 +20,6 @@ from lossctl import __version__
 from lossctl.cli.command import Printed, drop, put, signed, tell, tell_error, terminal
 from lossctl.errors import InputError, LossctlError, MissingExtra, TooLarge, UsageError
 from lossctl.plugins import Plugins
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
 
 app = typer.Typer(
     name="lossctl",

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import atexit
 import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
 from multiprocessing import resource_tracker
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from lossctl import __version__
 from lossctl.engine.threads import lanes
@@ -23,10 +24,6 @@ from lossctl.errors import InputError, LossctlError, MissingExtra, UsageError
 from lossctl.progress import watch
 from lossctl.sources.readers import keep_memory
 from lossctl.sources.stored import kept_open
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
 
 LOCAL = "local"
 # Seconds to wait for the scheduler, and for the first worker.

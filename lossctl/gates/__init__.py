@@ -319,13 +319,3 @@ def _why(change: Change, facts: dict[str, Any]) -> str:
             f": the interval holds the margin; about {facts['needed']:,} samples would decide, and there are {change.units:,}"
         )
     return ": the interval holds the margin"
-
-
-def check_gates(gates: Iterable[Gate], values: Mapping[str, float], changes: Sequence[Change] = ()) -> list[Check]:
-    """Look at every gate: those that bound a value, then those that bound its change from a baseline.
-
-    Raises: BadParameter for a key that no result has, or a bound that is no number; UsageError for a change where there is
-    no baseline.
-    """
-    gates = list(gates)
-    return [*check_bounds(gates, values), *check_changes(gates, changes)]

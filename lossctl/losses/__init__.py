@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING
 
 from lossctl.losses import catalogue as families
 from lossctl.losses.loss import Loss
 from lossctl.plugins import Plugins
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 
 @dataclass(frozen=True, eq=False, repr=False)

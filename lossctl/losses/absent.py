@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
 from lossctl.errors import UnknownName
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 # How a loss is made of a score.
 ONE_MINUS, MINUS = "1 - {}", "-{}"

@@ -7,16 +7,14 @@ says how a pass runs in it: on how many threads, in blocks of how many elements,
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from lossctl.errors import BadParameter, MissingExtra, UsageError
 from lossctl.plugins import Plugins
 from lossctl.sources.readers import PIECE, NumPyArray
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
 
 
 class Backend(Protocol):

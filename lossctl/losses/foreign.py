@@ -14,8 +14,9 @@ from __future__ import annotations
 import copy
 import inspect
 import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import numpy as np
 
@@ -23,10 +24,6 @@ from lossctl.errors import BadParameter, LossctlError, PluginFailed, UnknownName
 from lossctl.losses.loss import Anything, Input, Loss, Parameter, Signature, Tensor
 from lossctl.losses.words import Unknown
 from lossctl.plugins import attempt, guarded, numpy_of, said, seeded, tensor, torch_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
 
 Arguments = tuple[inspect.Parameter, ...]
 REDUCTIONS = ("mean", "sum", "none", "batchmean")

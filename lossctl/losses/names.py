@@ -13,18 +13,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lossctl.errors import UnknownName, near
 from lossctl.losses import AMBIGUOUS, LOSSES, NO_RULES, Meaning, Rules, kept, rows, spelling
 from lossctl.losses.absent import absent, letters, refused
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
 
 _TABLES: Any = json.loads(files("lossctl.losses").joinpath("frameworks.json").read_text(encoding="utf-8"))
 # Spellings in front of the last dot, as code imports them.

@@ -8,14 +8,11 @@ stands. Where a number is 0 the derivative may be infinite; it is that from insi
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lossctl.losses.loss import Array
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 # Whole numbers as wide as a float, whose bits masks can be laid over.
 BITS = {"d": "int64", "f": "int32"}

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lossctl.errors import BadParameter, LossctlError, UsageError
 from lossctl.request.options import Asking, Gating, Options, engine_options, rows
 from lossctl.request.spec import KINDS, Gate, Spec, parse_gate, parse_losses, parse_params, with_params
 from lossctl.sources.source import STDIN, Given, is_address, local, locate
 from lossctl.sources.touched import reads_later
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
 
 JUDGED = ("against", "alpha")
 # Labels are of 64 bits, and what is added to them and compared with them too.

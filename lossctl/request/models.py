@@ -5,7 +5,8 @@ The JSON Schema of specs, for editors, comes from the same models. `spec_of` mak
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -28,10 +29,6 @@ from lossctl.request.lookup import understand
 from lossctl.request.options import TYPES, Option, Options, own_rows, rows
 from lossctl.request.spec import LossSpec, Spec, Term
 from lossctl.sources.source import FORMATS, ROWS, Given
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 SHARE = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)%$"
 NUMBERS = {"anyOf": [{"type": ["number", "boolean"]}, {"type": "array", "items": {}}]}

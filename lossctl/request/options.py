@@ -8,15 +8,13 @@ the check of choices (`check`), what a spec file and a saved request may hold (`
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from lossctl.errors import UsageError
 from lossctl.sources.source import Given
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
 
 INPUT, HOW, RESULT, GATES, TALK = "Inputs", "How to compute", "Result", "Gates", "Messages"
 PANELS = (INPUT, HOW, RESULT, GATES, TALK)

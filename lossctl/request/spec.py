@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lossctl.errors import BadParameter
 from lossctl.request.options import Options, rows
 from lossctl.sources.source import Given, shown_source
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
 
 # `name:param=value`, where the name may itself be `package.module:Attribute` and a value may be `@file.npz:key`.
 ITEM = re.compile(r"(?P<name>.*?)(?::(?P<params>[\w-]+=.*))?$", re.DOTALL)

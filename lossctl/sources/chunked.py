@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import weakref
 from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from math import prod
 from threading import RLock
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -27,10 +28,6 @@ from lossctl.sources.recent import RECENT
 from lossctl.sources.spool import Group
 from lossctl.sources.stored import Stored, Temporary
 from lossctl.sources.values import Rounded, as_floats, refusal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
 
 # Values of the wanted columns, 32 MiB as float64. Writers make row groups of a million rows at most unless they are told.
 LARGEST = 1 << 22

@@ -10,17 +10,15 @@ import os
 import shutil
 import signal
 import stat
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from types import FrameType
+from typing import Any, BinaryIO, cast
 
 from lossctl.errors import InputError
 from lossctl.sources.touched import descriptor_of, later, refuse_overwriting
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
 
 BUFFER = 1 << 20
 # What systems and their schedulers send to a process that is to end.

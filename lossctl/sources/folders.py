@@ -9,17 +9,14 @@ with files of two formats is refused, because one of them is likely not meant.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
 
 from lossctl.errors import InputError, MissingFile
 from lossctl.sources.source import FORMATS, ROWS, STDIN, WEB, Source, is_address, scheme_of, shown, suffix_of
 from lossctl.sources.stored import explained
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
 
 # Somebody who names `/` should not wait for ever.
 MOST = 200_000

@@ -6,19 +6,15 @@ lossctl never guesses the first column: a wrong guess is a wrong number that loo
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from lossctl.errors import LISTED, UnknownKey, near
 from lossctl.sources.container import Container, TextTable
 from lossctl.sources.source import GLOB
 from lossctl.sources.stored import titled
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
 
 PRED = "pred prediction predictions preds y_pred yhat y_hat output outputs logits logit score scores prob probs probability"
 TARGET = "target targets y y_true label labels gt truth ground_truth"

@@ -10,9 +10,9 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, pairwise
-from typing import TYPE_CHECKING
 
 from lossctl.errors import UnreadableFile
 from lossctl.sources.cells import BLANK, NUMBER, number
@@ -20,10 +20,6 @@ from lossctl.sources.container import EVEN, RULE, SURE, WEAK, Heading
 from lossctl.sources.keys import WELL_KNOWN, names_id
 from lossctl.sources.stored import BUFFER, Stored
 from lossctl.sources.values import reason
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
 
 # What cells are.
 TEXT, NUMERIC, TRUTH, DATE, NOTHING = "text", "number", "bool", "date", ""

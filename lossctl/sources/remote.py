@@ -16,17 +16,15 @@ import errno
 import os
 import threading
 import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from lossctl.errors import InputError, LossctlError, MissingExtra, MissingFile, UnreadableFile, UsageError
 from lossctl.sources.source import ADDRESS, WEB, scheme_of, shown
 from lossctl.sources.stored import BUFFER, Stored, Temporary
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
 
 T = TypeVar("T")
 # Seconds without a connection, and without a byte on one.

@@ -17,16 +17,13 @@ What is said of an address, in messages and results, leaves out what may be secr
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from lossctl.errors import MissingFile, UnknownKey, near
 from lossctl.plugins import Plugins
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
 
 ROWS: dict[str, Callable[[Any], Any] | str] = {
     "npy": "lossctl.sources.npy:open_npy",

@@ -12,15 +12,12 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from lossctl.errors import InputChanged, LossctlError, UsageError, WouldOverwrite
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
 
 # What names a descriptor that is open already, and no file.
 DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/(?:fd/(\d{1,6})|std(out|err))")

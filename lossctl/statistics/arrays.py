@@ -162,12 +162,6 @@ def t_two_sided(t: float, df: float) -> float:
     return beta_tail(df / 2, 0.5, df / (df + square), square / (df + square))
 
 
-def t_cdf(t: float, df: float) -> float:
-    """Probability that Student's t with `df` degrees of freedom is below `t`."""
-    tail = t_two_sided(t, df) / 2
-    return tail if t < 0 else 1 - tail
-
-
 @cache
 def t_upper(tail: float, df: float) -> float:
     """Value that Student's t exceeds with probability `tail`, which is in (0, 1/2]."""

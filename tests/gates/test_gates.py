@@ -3,7 +3,7 @@ import math
 import pytest
 
 from lossctl.errors import BadParameter, GateFailed, Undecided
-from lossctl.gates import Check, check_bounds, check_coverage, check_gates, verdict
+from lossctl.gates import Check, check_bounds, check_coverage, verdict
 from lossctl.request.spec import Gate
 
 
@@ -29,7 +29,7 @@ from lossctl.request.spec import Gate
     ],
 )
 def test_gate(gate, value, passed):
-    check = check_gates([gate], {"mse": value})[0]
+    check = check_bounds([gate], {"mse": value})[0]
     assert check.passed is passed
     assert repr(value) in check.message
     assert repr(gate.bound) in check.message
@@ -38,25 +38,25 @@ def test_gate(gate, value, passed):
 
 def test_a_key_that_no_result_has():
     with pytest.raises(BadParameter) as caught:
-        check_gates([Gate("msee", "max", 1.0)], {"mse": 0.0})
+        check_bounds([Gate("msee", "max", 1.0)], {"mse": 0.0})
     assert caught.value.hint.startswith("Did you mean 'mse'?")
 
 
 @pytest.mark.parametrize("kind", ["max", "min", "expect"])
 def test_a_bound_that_is_no_number(kind):
     with pytest.raises(BadParameter, match="bounds nothing"):
-        check_gates([Gate("mse", kind, math.nan)], {"mse": 0.0})
+        check_bounds([Gate("mse", kind, math.nan)], {"mse": 0.0})
 
 
 @pytest.mark.parametrize("tolerance", [{"rtol": math.inf}, {"atol": math.inf}, {"rtol": math.inf, "atol": math.inf}])
 def test_a_tolerance_that_bounds_nothing(tolerance):
     with pytest.raises(BadParameter, match="which bounds nothing"):
-        check_gates([Gate("mse", "expect", 1.0, **tolerance)], {"mse": 1.0})
+        check_bounds([Gate("mse", "expect", 1.0, **tolerance)], {"mse": 1.0})
 
 
 def test_a_gate_bounds_one_number():
     with pytest.raises(BadParameter, match="has one for each element"):
-        check_gates([Gate("mse", "max", 1.0)], {})
+        check_bounds([Gate("mse", "max", 1.0)], {})
 
 
 @pytest.mark.parametrize(("coverage", "digits"), [(0.899, "89.9%"), (0.8999999, "89.999990000000%")])
@@ -78,9 +78,9 @@ def test_coverage_says_enough_digits():
 def test_a_failure_comes_before_what_is_undecided():
     values = {"a": 2.0, "b": math.nan, "c": 0.0}
     gates = {key: Gate(key, "max", 1.0) for key in values}
-    assert verdict(check_gates([gates["c"]], values)) is None
-    assert isinstance(verdict(check_gates([gates["b"], gates["c"]], values)), Undecided)
-    failed = verdict(check_gates(gates.values(), values))
+    assert verdict(check_bounds([gates["c"]], values)) is None
+    assert isinstance(verdict(check_bounds([gates["b"], gates["c"]], values)), Undecided)
+    failed = verdict(check_bounds(gates.values(), values))
     assert isinstance(failed, GateFailed)
     assert "a = 2.0" in failed.message
     assert "b" not in failed.message
@@ -89,18 +89,23 @@ def test_a_failure_comes_before_what_is_undecided():
 @pytest.mark.parametrize("tolerance", [{"rtol": math.inf}, {"atol": math.inf}, {"rtol": math.nan}, {"atol": math.nan}])
 def test_a_tolerance_that_is_no_number_bounds_nothing(tolerance):
     with pytest.raises(BadParameter, match="which bounds nothing") as caught:
-        check_gates([Gate("mse", "expect", 1.0, **tolerance)], {"mse": 1.0})
+        check_bounds([Gate("mse", "expect", 1.0, **tolerance)], {"mse": 1.0})
     assert caught.value.hint == "Give --rtol and --atol finite numbers."
 
 
 def test_tolerances_add_up():
     gate = Gate("mse", "expect", 100.0, rtol=0.01, atol=0.5)
-    assert [check_gates([gate], {"mse": value})[0].passed for value in (101.5, 98.5, 101.6, 98.4)] == [True, True, False, False]
+    assert [check_bounds([gate], {"mse": value})[0].passed for value in (101.5, 98.5, 101.6, 98.4)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_a_gate_bounds_no_array_of_numbers():
     with pytest.raises(BadParameter, match="with --reduction none 'mse' has one for each element") as caught:
-        check_gates([Gate("mse", "max", 1.0)], {})
+        check_bounds([Gate("mse", "max", 1.0)], {})
     assert caught.value.hint == "Leave out the gate, or use another reduction."
 
 
@@ -109,7 +114,7 @@ def test_whose_value_it_is_and_what_was_wanted(bound, value, relation):
     (check,) = check_bounds([Gate("mse", "max", bound)], {"mse": value}, "b")
     assert check.message.endswith(f"mse of b = 2.0, wanted {relation}")
     assert check.as_dict()["system"] == "b"
-    assert "system" not in check_gates([Gate("mse", "max", bound)], {"mse": value})[0].as_dict()
+    assert "system" not in check_bounds([Gate("mse", "max", bound)], {"mse": value})[0].as_dict()
 
 
 @pytest.mark.parametrize(

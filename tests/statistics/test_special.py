@@ -6,18 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from lossctl.statistics.arrays import (
-    beta_tail,
-    binomial_two_sided,
-    normal_cdf,
-    normal_quantile,
-    t_cdf,
-    t_power,
-    t_two_sided,
-    t_upper,
-)
+from lossctl.statistics.arrays import beta_tail, binomial_two_sided, normal_cdf, normal_quantile, t_power, t_two_sided, t_upper
 
 degrees = st.one_of(st.integers(1, 100), st.sampled_from([1e3, 1e5, 1e6, 3e6]))
+
+
+def below(t, df):
+    """The probability that Student's t is below t."""
+    tail = t_two_sided(t, df) / 2
+    return tail if t < 0 else 1 - tail
 
 
 @given(st.floats(0.1, 500), st.floats(0.1, 500), st.floats(1e-6, 1 - 1e-6))
@@ -33,13 +30,13 @@ def test_incomplete_beta_at_its_ends():
 
 @given(st.floats(-50, 50), degrees)
 def test_t(t, df):
-    assert t_cdf(t, df) == pytest.approx(stats.t.cdf(t, df), rel=1e-8, abs=1e-300)
+    assert below(t, df) == pytest.approx(stats.t.cdf(t, df), rel=1e-8, abs=1e-300)
     assert t_two_sided(t, df) == pytest.approx(2 * stats.t.sf(abs(t), df), rel=1e-8, abs=1e-300)
 
 
 def test_t_by_hand():
     # One degree of freedom is Cauchy's distribution: 1/2 + atan(t) / pi.
-    assert t_cdf(1, 1) == pytest.approx(0.75, rel=1e-14)
+    assert below(1, 1) == pytest.approx(0.75, rel=1e-14)
     assert t_two_sided(math.inf, 5) == 0.0
 
 

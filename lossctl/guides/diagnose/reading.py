@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,10 +30,6 @@ from lossctl.sources.source import STDIN, locate
 from lossctl.sources.stored import Stored, titled
 from lossctl.sources.tree import tree
 from lossctl.sources.values import shown
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
 
 STEP = ("step", "global step", "iteration", "iter", "iterations", "steps", "train step", "train global step", "batch", "epoch")
 LOSS = (

@@ -7,9 +7,10 @@ residuals, agreement and ranks.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +20,6 @@ from lossctl.sources.readers import NumPyArray, Part, Shape, cuts
 from lossctl.sources.values import SMALL, beyond, less, wide
 from lossctl.statistics.ordered import among, positions, rank_correlation, ranked_above, sample_spread, share_of_top
 from lossctl.statistics.sums import Higher, Joint
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ labels.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,10 +19,6 @@ from lossctl.errors import BadParameter
 from lossctl.losses.loss import Choice, Loss, Number, Parameter
 from lossctl.sources.readers import NumPyArray, Reader, cuts
 from lossctl.sources.yaml import load
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
 
 # Where a block holds more different numbers than this, they are no labels.
 MOST = 4096

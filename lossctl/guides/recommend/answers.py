@@ -10,16 +10,13 @@ import math
 import os
 import shutil
 import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import BadParameter, UsageError, near
 from lossctl.guides.recommend.knowledge import Question, Rule, all_hold, questions, rules, unknown
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
 
 if TYPE_CHECKING:
     Ask = Callable[[Question], str | None]
